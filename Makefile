@@ -1,0 +1,53 @@
+# Needs Python 3.13 or newer, make and access to the package registries. Everything is installed into .venv and
+# .local beside this file; nothing else of the machine is touched.
+
+HOST ?= stand-in
+BIN := .venv/bin
+RUN := $(BIN)/python
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test lint requirements clean
+
+help:  ## What can be done here
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+up: $(INSTALLED)  ## Start the local stack and keep it until Ctrl-C (HOST=func: with Azure Functions Core Tools)
+	@$(RUN) -m local up --host $(HOST)
+
+demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check where each of them ended
+	@$(RUN) -m local demo
+
+test: $(INSTALLED)  ## Unit, contract and integration tests
+	@$(BIN)/pytest
+
+lint: $(INSTALLED)  ## Style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+requirements: $(INSTALLED)  ## Pin the newest versions of everything named in requirements*.in
+	$(RUN) -m pip install --quiet uv
+	for name in requirements requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --no-header \
+			--no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.txt || exit 1; \
+	done
+
+clean:  ## Remove everything that was installed or stored here: .venv, .local, caches
+	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis local/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed anew only when the pinned versions change.
+$(INSTALLED): requirements-dev.txt
+	@for candidate in $(PYTHON) python3 python3.13 python3.14 python; do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.13 or newer is needed; python3 here is: $$(python3 --version 2>&1 || echo missing)."; \
+		echo "Install it (python.org, your package manager, 'pyenv install 3.13' or 'uv python install 3.13'),"; \
+		echo "then try again, or name it: make PYTHON=/path/to/python3.13 ..."; \
+		exit 1; \
+	fi; \
+	echo "Installing into .venv with $$($$found --version): some minutes the first time, then only when versions change."; \
+	$$found -m venv .venv && $(RUN) -m pip install --disable-pip-version-check --no-input -r requirements-dev.txt
+	@touch $@
