@@ -1,0 +1,1 @@
+"""Everything that stands in for Azure and Microsoft 365 on one machine; never deployed."""

@@ -1,0 +1,84 @@
+"""`python -m local.graph`: run the simulator until SIGTERM or Ctrl-C."""
+
+import argparse
+import asyncio
+import signal
+import uuid
+from pathlib import Path
+
+from local.graph.config import Config, Limits
+from local.graph.simulator import run
+
+
+def main() -> None:
+    """Read the command line and run."""
+    config = _config(_parser().parse_args())
+    asyncio.run(_run(config))
+
+
+async def _run(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(config, stop)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    return Config(
+        data=options.data,
+        mailboxes=tuple(options.mailbox),
+        tenant_id=str(options.tenant_id),
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        client_certificate=options.client_certificate,
+        port=options.port,
+        smtp_port=options.smtp_port,
+        admin_port=options.admin_port,
+        traffic=options.traffic,
+        retry_base=options.retry_base,
+        token_lifetime=options.token_lifetime,
+        subscription_token_lifetime=options.subscription_token_lifetime,
+        accept_duplicate_subscriptions=options.accept_duplicate_subscriptions,
+        delete_to=options.delete_to,
+        limits=Limits(
+            concurrent_requests=options.concurrent_requests, requests_per_window=options.requests_per_window
+        ),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.graph", description=__doc__)
+    add = parser.add_argument
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        help="directory for mails and the CA file; its content/ is emptied",
+    )
+    add("--mailbox", action="append", required=True, help="address; repeatable, the first is the catch-all")
+    add("--tenant-id", type=uuid.UUID, required=True)
+    add("--client-id", required=True)
+    add("--client-secret", required=True)
+    add("--client-certificate", type=Path, help="PEM of the certificate that signs client assertions")
+    add("--port", type=int, default=0, help="of Graph and the authority; 0: any free one")
+    add("--smtp-port", type=int, default=0)
+    add("--admin-port", type=int, default=0)
+    add("--traffic", type=Path, help="append every exchange to this file, as JSON lines")
+    add("--retry-base", type=float, default=10.0, help="seconds before the first retry of a notification")
+    add("--token-lifetime", type=float, default=3599.0, help="seconds")
+    add(
+        "--subscription-token-lifetime",
+        type=float,
+        default=3600.0,
+        help="seconds until a subscription must be reauthorized",
+    )
+    add("--accept-duplicate-subscriptions", action="store_true", help="instead of answering 409")
+    add("--delete-to", choices=("deleteditems", "recoverableitemsdeletions"), default="deleteditems")
+    add("--concurrent-requests", type=int, default=4, help="at a time, per mailbox, before 429")
+    add("--requests-per-window", type=int, default=10_000, help="in 10 minutes, per mailbox, before 429")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
