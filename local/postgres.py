@@ -9,10 +9,9 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import LiteralString, Self
@@ -21,6 +20,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from local.ports import free_port
 from local.processes import Child
 
 DATABASE = "dms"
@@ -40,12 +40,12 @@ class Postgres:
     """One server with one database, on a port of the loopback that stays the same over restarts.
 
     Three roles can log in: the superuser, whom nobody but this class uses; `dms_owner`, who migrates and sees
-    all rows; and, once `let_app_in` was called, the app's. Their passwords are drawn anew each time.
+    all rows; and, once `migrate` was called, the app's. Their passwords are drawn anew each time.
     """
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._port = _free_port()
+        self._port = free_port()
         self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN)}
         self._child: Child | None = None
 
@@ -100,8 +100,21 @@ class Postgres:
         if child is not None:
             child.kill()
 
-    def let_app_in(self) -> None:
-        """Give the app its login: member of the role that the migrations made, and nothing else."""
+    def migrate(self) -> None:
+        """Bring the schema up to date as its owner, and let the app log in with the rights that gives it.
+
+        Raises PostgresError with what the migration said.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "ingest", "migrate"],
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, "INGEST_DATABASE_URL": self.owner_url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise PostgresError(f"python -m ingest migrate failed:\n{done.stdout}{done.stderr}")
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             self._login(connection, APP_LOGIN, "INHERIT")
             connection.execute(
@@ -205,9 +218,3 @@ def _unprivileged() -> Sequence[str]:
         *(setpriv, "--reuid", user, "--regid", "65534", "--clear-groups", "--pdeathsig", "INT"),
         *("--inh-caps", capabilities, "--ambient-caps", capabilities, "--securebits", "+no_setuid_fixup"),
     )
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,0 +1,290 @@
+"""The whole system on one machine: Postgres, Azurite, a Graph simulator and functions hosts around the app.
+
+    with Stack(Path(".local")) as stack:
+        tenant = stack.add_tenant("Tischlerei Südhang")
+        ...  # send to tenant.address over stack.simulator.smtp_port
+
+Everything listens on the loopback only, is a child of this process, and is gone when the block ends.
+"""
+
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+import requests
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient
+
+from local import azurite
+from local.graph.admin import Admin
+from local.mails import upload_address
+from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator
+from local.ports import free_port
+from local.postgres import Postgres
+
+CONTAINER = "documents"
+DEFAULT_MAILBOX = "upload@dms.cloud"
+type Step = Callable[[str], AbstractContextManager[None]]
+
+
+class StackError(RuntimeError):
+    """The stack can't be started; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTenant:
+    """A tenant that was made here. `id` is the text of whatever type `dms_tenant.id` has."""
+
+    id: str
+    name: str
+    token: str
+    address: str
+
+
+class Stack:
+    """The parts, started in order and stopped in the opposite one.
+
+    Each can also be stopped, killed and started by itself (`stack.postgres`, `stack.azurite.blob`,
+    `stack.hosts[0]` and so on) and keeps its address; the simulator is taken down and brought back by
+    `stack.admin.set_outage`.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        hosts: int = 1,
+        settings: Mapping[str, str] | None = None,
+        mailboxes: Sequence[str] = (DEFAULT_MAILBOX,),
+        graph: GraphEndpoint | None = None,
+        kind: HostKind = "stand-in",
+        host_arguments: Sequence[str] = (),
+        simulator_arguments: Sequence[str] = (),
+        show_host_log: bool = False,
+        step: Step = lambda _: nullcontext(),
+    ) -> None:
+        """Lay the stack out; nothing is started yet.
+
+        `data`: the directory for databases, blobs and logs; what it holds from an earlier run is used on.
+        `settings` go to the app on top of the stack's own. `graph`: another Graph endpoint in the place of
+        the simulator; who the app is there is then read from the environment (AZURE_INGEST_…).
+        `host_arguments`, `simulator_arguments`: more options for these programs. `step`: a context manager
+        that is entered with the name of what is being started, and left when that runs.
+        """
+        self.data = data.absolute()
+        self.identity = _identity(os.environ if graph else {}, mailboxes)
+        self.postgres = Postgres(self.data / "postgres")
+        self.azurite = azurite.Azurite(data=self.data / "azurite", log=self.data / "azurite.log")
+        self.simulator = (
+            None if graph else Simulator(self.data / "graph", self.identity, arguments=simulator_arguments)
+        )
+        self.hosts: list[FunctionsHost] = []
+        self.tenants: list[LocalTenant] = []
+        self._graph = graph
+        self._settings = dict(settings or {})
+        self._kind = kind
+        self._host_count = hosts
+        self._host_arguments = host_arguments
+        self._show_host_log = show_host_log
+        self._step = step
+        self._client_state = secrets.token_urlsafe(32)
+        self._running = ExitStack()
+        self._admin: Admin | None = None
+
+    @property
+    def admin(self) -> Admin:
+        """The simulator's admin API."""
+        if self._admin is None:
+            raise StackError("There is no simulator to ask: the stack is not running, or uses another Graph.")
+        return self._admin
+
+    @property
+    def graph(self) -> GraphEndpoint:
+        """Where the app finds Graph."""
+        if self.simulator is not None:
+            return self.simulator.endpoint
+        assert self._graph is not None  # noqa: S101 - there is always one of the two
+        return self._graph
+
+    @property
+    def url(self) -> str:
+        """Base URL of the app: of the first host, to which Graph also sends its notifications."""
+        return self.hosts[0].url
+
+    def start(self) -> None:
+        """Start everything, in order.
+
+        Raises what its parts do (ChildFailedError, PartMissingError, PostgresError) and StackError; what had
+        been started by then is stopped.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as started:
+            self._start_parts(started)
+            self._write_description()
+            self._running = started.pop_all()
+
+    def stop(self) -> None:
+        """Stop everything that runs, hosts first."""
+        self._running.close()
+
+    def add_host(
+        self, *, settings: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    ) -> FunctionsHost:
+        """Lay out one more host on the same queues, for the caller to start; it stops with the others."""
+        port = free_port()
+        host = FunctionsHost(
+            port,
+            environment=self._environment(notified_port=self.hosts[0].port if self.hosts else port)
+            | dict(settings or {}),
+            kind=self._kind,
+            arguments=[*self._host_arguments, *arguments],
+            log=None if self._show_host_log else self.data / f"host-{len(self.hosts) + 1}.log",
+        )
+        self.hosts.append(host)
+        return host
+
+    def maintain(self) -> None:
+        """Fire the timer `maintain` now, which renews subscriptions and sweeps. Does not wait for it."""
+        answer = requests.post(f"{self.url}/admin/functions/maintain", json={"input": ""}, timeout=60)
+        if answer.status_code != requests.codes.accepted:
+            raise StackError(f"Firing maintain was answered with {answer.status_code}: {answer.text}")
+
+    def add_tenant(self, name: str) -> LocalTenant:
+        """Make a tenant, as the DMS would; or take the one of that name that an earlier run has made."""
+        with psycopg.connect(self.postgres.owner_url) as connection:
+            find = "SELECT id::text, ingest_token FROM dms_tenant WHERE name = %s"
+            row = connection.execute(find, [name]).fetchone()
+            if row is None:
+                connection.execute(
+                    "INSERT INTO dms_tenant (name, is_active, ingest_token) VALUES (%s, true, %s)",
+                    [name, secrets.token_hex(16)],
+                )
+                row = connection.execute(find, [name]).fetchone()
+        if row is None:
+            raise StackError(f"dms_tenant has no row for {name}")
+        tenant = LocalTenant(id=row[0], name=name, token=row[1], address=upload_address(row[1]))
+        self.tenants.append(tenant)
+        self._write_description()
+        return tenant
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start_parts(self, started: ExitStack) -> None:
+        with self._step("Postgres"):
+            started.callback(self.postgres.stop)
+            self.postgres.start()
+        with self._step("Database schema"):
+            self.postgres.migrate()
+        with self._step("Azurite"):
+            azurite.install()
+            started.callback(self.azurite.stop)
+            for service in (self.azurite.blob, self.azurite.queue):
+                service.launch()
+            for service in (self.azurite.blob, self.azurite.queue):
+                service.wait_until_ready()
+            self._create_container()
+        if self.simulator is not None:
+            with self._step("Graph simulator"):
+                started.callback(self.simulator.stop)
+                self.simulator.start()
+                self._admin = Admin(self.simulator.admin_url)
+                started.callback(self._admin.close)
+        started.callback(self._stop_hosts)
+        for _ in range(self._host_count):
+            with self._step("Functions host"):
+                self.add_host().start()
+        with self._step("Subscription"):
+            self._subscribe()
+
+    def _stop_hosts(self) -> None:
+        for host in reversed(self.hosts):
+            host.stop()
+        self.hosts.clear()
+
+    def _create_container(self) -> None:
+        service = BlobServiceClient.from_connection_string(self.azurite.connection_string)
+        with service, suppress(ResourceExistsError):
+            service.create_container(CONTAINER)
+
+    def _subscribe(self) -> None:
+        """Have the app subscribe now, as the timer's first turn may be minutes away."""
+        self.maintain()
+        if self._admin is not None:
+            admin, wanted = self._admin, len(self.identity.mailboxes)
+            admin.wait_for(lambda: len(admin.subscriptions()) >= wanted, what="the app's subscriptions")
+
+    def _environment(self, *, notified_port: int) -> dict[str, str]:
+        """Everything that the app is told: our environment, over it the stack's, then the caller's."""
+        given = os.environ if self._graph else {}
+        environment = os.environ | {
+            "AZURE_INGEST_CLIENT_ID": self.identity.client_id,
+            "AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret,
+            "AZURE_INGEST_TENANT_ID": self.identity.tenant_id,
+            "AZURE_INGEST_MAILBOX": ",".join(self.identity.mailboxes),
+            "AZURE_AUTHORITY_HOST": self.graph.authority_host,
+            "GRAPH_BASE_URL": self.graph.graph_base_url,
+            "INGEST_NOTIFICATION_URL": given.get(
+                "INGEST_NOTIFICATION_URL", f"http://127.0.0.1:{notified_port}"
+            ),
+            "INGEST_CLIENT_STATE": self._client_state,
+            "INGEST_DATABASE_URL": self.postgres.app_url,
+            "INGEST_STORAGE": self.azurite.connection_string,
+            "INGEST_CONTAINER": CONTAINER,
+            "AzureWebJobsStorage": self.azurite.connection_string,
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "localhost", "127.0.0.1"])),
+        }
+        if self.graph.ca_file is not None:
+            # It may be set already, as behind a company's proxy; for this process the simulator's CA counts.
+            environment["REQUESTS_CA_BUNDLE"] = str(self.graph.ca_file)
+        return environment | self._settings
+
+    def _write_description(self) -> None:
+        """Tell our other programs where everything is; nobody else, as it holds passwords."""
+        description = {
+            "functions_url": self.url,
+            "graph_base_url": self.graph.graph_base_url,
+            "authority_host": self.graph.authority_host,
+            "ca_file": str(self.graph.ca_file) if self.graph.ca_file else None,
+            "client_id": self.identity.client_id,
+            "client_secret": self.identity.client_secret,
+            "tenant_id": self.identity.tenant_id,
+            "mailboxes": self.identity.mailboxes,
+            "smtp_host": self.simulator.smtp_host if self.simulator else None,
+            "smtp_port": self.simulator.smtp_port if self.simulator else None,
+            "admin_url": self.simulator.admin_url if self.simulator else None,
+            "database_url": self.postgres.app_url,
+            "owner_database_url": self.postgres.owner_url,
+            "storage_connection_string": self.azurite.connection_string,
+            "container": CONTAINER,
+            "tenants": [asdict(tenant) for tenant in self.tenants],
+        }
+        path = self.data / "stack.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def _identity(given: Mapping[str, str], mailboxes: Sequence[str]) -> Identity:
+    """Tell who the app is: what the environment says, or somebody whom only our simulator knows."""
+    named = tuple(name.strip() for name in given.get("AZURE_INGEST_MAILBOX", "").split(",") if name.strip())
+    return Identity(
+        client_id=given.get("AZURE_INGEST_CLIENT_ID") or str(uuid.uuid4()),
+        client_secret=given.get("AZURE_INGEST_CLIENT_SECRET") or secrets.token_urlsafe(32),
+        tenant_id=given.get("AZURE_INGEST_TENANT_ID") or str(uuid.uuid4()),
+        mailboxes=named or tuple(mailboxes),
+    )
