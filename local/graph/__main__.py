@@ -74,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds until a subscription must be reauthorized",
     )
     add("--accept-duplicate-subscriptions", action="store_true", help="instead of answering 409")
-    add("--delete-to", choices=("deleteditems", "recoverableitemsdeletions"), default="deleteditems")
+    add(
+        "--delete-to",
+        choices=("recoverableitemsdeletions", "deleteditems"),
+        default="recoverableitemsdeletions",
+    )
     add("--concurrent-requests", type=int, default=4, help="at a time, per mailbox, before 429")
     add("--requests-per-window", type=int, default=10_000, help="in 10 minutes, per mailbox, before 429")
     return parser

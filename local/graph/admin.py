@@ -151,7 +151,7 @@ class Admin:
         )
 
     def delete_folder(self, mailbox: str, folder: str) -> None:
-        """As a user would, with all messages in it."""
+        """As a user would; the messages in it go to Deleted Items."""
         self._call("POST", "/folders/delete", json={"mailbox": mailbox, "folder": folder})
 
     # Trouble

@@ -1,12 +1,14 @@
 """Attachments of all three kinds: list, get, the bytes."""
 
 import asyncio
+from dataclasses import replace
 
 from local.graph import ids, mime
 from local.graph.errors import GraphError, item_not_found, malformed_id
 from local.graph.exchange import Json, Request, Response
 from local.graph.listing import list_answer
 from local.graph.messages import named_message
+from local.graph.odata import MAX_TOP
 from local.graph.representation import (
     MIME_CONTENT_TYPE,
     View,
@@ -40,14 +42,7 @@ class AttachmentRoutes:
         select = attachment_select(request)
         view = View(immutable_ids=request.immutable_ids)
         # Outlook does not page attachments: all of them come, up to the 250 that a message may have.
-        unpaged = {name: value for name, value in request.query.items() if name != "$top"} | {"$top": "1000"}
-        whole = Request(
-            method=request.method,
-            base_url=request.base_url,
-            path=request.path,
-            segments=request.segments,
-            query=unpaged,
-        )
+        whole = replace(request, query={**request.query, "$top": str(MAX_TOP)})
         return list_answer(whole, message.attachments, lambda a: attachment_json(message, a, view, select))
 
     async def get(self, request: Request) -> Response:

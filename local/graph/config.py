@@ -43,5 +43,5 @@ class Config:
     token_lifetime: float = 3599.0
     subscription_token_lifetime: float = 3600.0
     accept_duplicate_subscriptions: bool = False
-    delete_to: str = "deleteditems"
+    delete_to: str = "recoverableitemsdeletions"
     limits: Limits = field(default_factory=Limits)

@@ -7,6 +7,8 @@ import ssl
 from aiohttp import web
 
 _HOST = "127.0.0.1"
+# For requests in progress when the simulator is stopped, in seconds.
+_PATIENCE = 0.5
 
 
 class Door:
@@ -15,7 +17,7 @@ class Door:
     def __init__(self, server: web.Server, *, port: int, tls: ssl.SSLContext | None) -> None:
         self._server = server
         self._tls = tls
-        self._runner = web.ServerRunner(server)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_PATIENCE)
         self._site: web.SockSite | None = None
         # Bound but never listening: it keeps the port ours during an outage.
         self._placeholder = _bound(port)

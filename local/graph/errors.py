@@ -34,7 +34,7 @@ def unknown_property(name: str, type_name: str) -> GraphError:
     return GraphError(
         400,
         "RequestBroker--ParseUri",
-        f"Could not find a property named '{name}' on type 'Microsoft.OutlookServices.{type_name}'.",
+        f"Could not find a property named '{name}' on type 'microsoft.graph.{type_name}'.",
     )
 
 

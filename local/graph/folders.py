@@ -59,7 +59,7 @@ class FolderRoutes:
         return Response(json=_context(request, folder_json(mailbox, folder)))
 
     async def delete(self, request: Request) -> Response:
-        """With all that is in it."""
+        """Remove the folder; what is in it goes to Deleted Items."""
         mailbox, folder = self._named(request)
         self._store.delete_folder(mailbox, folder)
         return NO_CONTENT
@@ -74,7 +74,7 @@ def _display_name(request: Request) -> str:
     body = request.json_object()
     for name in body:
         if name not in {"displayName", "isHidden", "@odata.type"}:
-            raise unknown_property(name, "MailFolder")
+            raise unknown_property(name, "mailFolder")
     display_name = body.get("displayName")
     if not isinstance(display_name, str) or not display_name.strip():
         raise GraphError(400, "ErrorInvalidArgument", "The folder's displayName must not be empty.")

@@ -72,7 +72,7 @@ class Gateway:
         https://learn.microsoft.com/graph/json-batching
         """
         items = request.json_object().get("requests")
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        if not isinstance(items, list) or not all(_is_step(item) for item in items):
             raise bad_request("Invalid batch payload format.")
         if not 1 <= len(items) <= _MAX_BATCH:
             raise bad_request(f"Number of batch request steps must be 1 to {_MAX_BATCH}.")
@@ -124,6 +124,15 @@ def error_response(error: GraphError, request: Request) -> Response:
         }
     }
     return Response(status=error.status, json=body, headers={**error.headers, "request-id": request_id})
+
+
+def _is_step(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and all(isinstance(item.get(name), str) for name in ("id", "method", "url"))
+        and isinstance(item.get("headers") or {}, dict)
+        and isinstance(item.get("dependsOn") or [], list)
+    )
 
 
 def _inner_request(outer: Request, item: Json) -> Request:

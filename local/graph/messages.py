@@ -70,7 +70,7 @@ class MessageRoutes:
             if name.startswith("@odata."):
                 continue
             if name.lower() not in setters:
-                raise unknown_property(name, "Message")
+                raise unknown_property(name, "message")
         for name, value in changes.items():
             if not name.startswith("@odata."):
                 setters[name.lower()](message, value)
@@ -78,16 +78,18 @@ class MessageRoutes:
         return _answer(request, message, message_view(request))
 
     async def delete(self, request: Request) -> Response:
-        """To Deleted Items (or Recoverable Items); what is there already goes one step further."""
+        """To Recoverable Items (or first to Deleted Items); what is there already can't be deleted: 403.
+
+        The immutable id still finds it there, so a second DELETE gets this 403 where a default id gets 404:
+        https://github.com/microsoftgraph/msgraph-sdk-dotnet/issues/3047
+        """
         message = self._named(request)
         _check_unchanged(request, message)
+        recoverable = message.mailbox.well_known("recoverableitemsdeletions")
+        if message.folder is recoverable:
+            raise GraphError(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
         target = message.mailbox.well_known(self._delete_to)
-        if message.folder is target:
-            target = message.mailbox.well_known("recoverableitemsdeletions")
-        if message.folder is target:
-            self._store.purge(message)
-        else:
-            self._store.move(message, target)
+        self._store.move(message, recoverable if message.folder is target else target)
         return NO_CONTENT
 
     async def permanently_delete(self, request: Request) -> Response:

@@ -27,6 +27,7 @@ from local.graph.html import preview
 type Buffer = bytes | mmap.mmap
 
 _DECODE_BLOCK = 1 << 20
+_WINDOW = 1 << 22
 _MAX_DEPTH = 30
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _NOT_BASE64 = bytes(
@@ -308,7 +309,7 @@ class _Reader:
         """Where the parts between delimiter lines lie; the last one may lack its closing delimiter."""
         begin: int | None = None
         position = start
-        while (position := self.data.find(delimiter, position, end)) >= 0:
+        while (position := self._find(delimiter, position, end)) >= 0:
             line_end = self.data.find(b"\n", position, end)
             line_end = end if line_end < 0 else line_end + 1
             rest = bytes(
@@ -325,6 +326,14 @@ class _Reader:
             begin = position = line_end
         if begin is not None:
             yield begin, end
+
+    def _find(self, wanted: bytes, start: int, end: int) -> int:
+        """Search window by window: one search through 150 MB would hold up every other thread meanwhile."""
+        for window in range(start, end, _WINDOW):
+            found = self.data.find(wanted, window, min(end, window + _WINDOW + len(wanted) - 1))
+            if found >= 0:
+                return found
+        return -1
 
     def _before_newline(self, position: int) -> int:
         """Step back over the line break before a delimiter: it belongs to the delimiter."""

@@ -9,7 +9,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -128,7 +128,7 @@ class Notifier:
             self._put(url, kind, item)
             return
         if faults.drop_next > 0:
-            self.faults = _with_drop_next(faults, faults.drop_next - 1)
+            self.faults = replace(faults, drop_next=faults.drop_next - 1)
             self.counters["dropped"] += 1
             self._feed.bump()
             return
@@ -228,14 +228,3 @@ class Notifier:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._flush.wait()
-
-
-def _with_drop_next(faults: DeliveryFaults, count: int) -> DeliveryFaults:
-    return DeliveryFaults(
-        drop_next=count,
-        drop_probability=faults.drop_probability,
-        double_probability=faults.double_probability,
-        delay=faults.delay,
-        reorder=faults.reorder,
-        seed=faults.seed,
-    )

@@ -39,7 +39,7 @@ class Postmaster:
         `raw` is the mail, or the file that holds it already (`at` is then its path without the suffix).
         """
         at = at or self.new_path()
-        if isinstance(raw, bytes) and len(raw) <= _INLINE_BYTES:
+        if (len(raw) if isinstance(raw, bytes) else raw.length) <= _INLINE_BYTES:
             mime, mail = store_and_parse(raw, at=at)
         else:
             mime, mail = await asyncio.to_thread(store_and_parse, raw, at=at)

@@ -38,12 +38,12 @@ def message_view(request: Request) -> View:
     select = None
     if request.query.get("$select"):
         select = tuple(
-            _spelled(name, _SELECTABLE, "Message") for name in parse_names(request.query["$select"])
+            _spelled(name, _SELECTABLE, "message") for name in parse_names(request.query["$select"])
         )
     expand = parse_expand(request.query.get("$expand", ""))
     for name in expand:
         if name not in {"attachments", "singleValueExtendedProperties"}:
-            raise unknown_property(name, "Message")
+            raise unknown_property(name, "message")
     if "attachments" in expand:
         _attachment_select(expand["attachments"].get("$select"))
     return View(
@@ -153,7 +153,7 @@ def folder_json(mailbox: Mailbox, folder: Folder, select: tuple[str, ...] | None
 def folder_select(request: Request) -> tuple[str, ...] | None:
     """Return the $select of a request for folders."""
     text = request.query.get("$select")
-    return tuple(_spelled(name, _FOLDER_NAMES, "MailFolder") for name in parse_names(text)) if text else None
+    return tuple(_spelled(name, _FOLDER_NAMES, "mailFolder") for name in parse_names(text)) if text else None
 
 
 _FOLDER_NAMES = {
@@ -169,7 +169,7 @@ _FOLDER_NAMES = {
     )
 }
 FOLDER_SCHEMA = Schema(
-    type_name="MailFolder",
+    type_name="mailFolder",
     fields={
         "displayName": lambda folder: folder.display_name,
         "id": lambda folder: folder.id,
@@ -258,7 +258,7 @@ _RECIPIENT_FIELDS = {
     "emailAddress/name": lambda recipient: recipient.name,
 }
 MESSAGE_SCHEMA = Schema(
-    type_name="Message",
+    type_name="message",
     fields={
         "id": lambda m: m.default_id,
         "isRead": lambda m: m.is_read,
@@ -313,10 +313,10 @@ def _attachment_select(text: str | None) -> tuple[str, ...] | None:
     for name in parse_names(text):
         if name.lower().startswith(_FILE_CAST):
             names.append(
-                _spelled(name[len(_FILE_CAST) :], _BASE_ATTACHMENT | _FILE_ATTACHMENT, "FileAttachment")
+                _spelled(name[len(_FILE_CAST) :], _BASE_ATTACHMENT | _FILE_ATTACHMENT, "fileAttachment")
             )
         else:
-            names.append(_spelled(name, _BASE_ATTACHMENT, "Attachment"))
+            names.append(_spelled(name, _BASE_ATTACHMENT, "attachment"))
     return tuple(names)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -92,15 +93,7 @@ async def _with_body(http: web.BaseRequest, request: Request) -> Request:
     raw = await http.read()
     if not raw:
         return request
-    return Request(
-        method=request.method,
-        base_url=request.base_url,
-        path=request.path,
-        segments=request.segments,
-        query=request.query,
-        headers=request.headers,
-        body=json.loads(raw),
-    )
+    return replace(request, body=json.loads(raw))
 
 
 async def _send(

@@ -25,7 +25,7 @@ from local.graph.notifications import Notifier
 from local.graph.postmaster import Postmaster
 from local.graph.routes import Routes
 from local.graph.server import GraphServer
-from local.graph.smtp import smtp_protocol
+from local.graph.smtp import SmtpServer
 from local.graph.store import Store
 from local.graph.subscriptions import SubscriptionRoutes
 from local.graph.throttling import Throttle
@@ -81,7 +81,7 @@ async def running(config: Config) -> AsyncIterator[dict[str, object]]:
         admin_site = web.TCPSite(admin_runner, _HOST, config.admin_port)
         await admin_site.start()
         loop = asyncio.get_running_loop()
-        smtp = await loop.create_server(partial(smtp_protocol, postmaster), _HOST, config.smtp_port)
+        smtp = await loop.create_server(partial(SmtpServer, postmaster), _HOST, config.smtp_port)
         stack.callback(smtp.close)
         watcher = loop.create_task(subscriptions.watch())
         stack.callback(watcher.cancel)

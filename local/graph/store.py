@@ -237,7 +237,7 @@ class Store:
         self._feed.bump()
 
     def delete_folder(self, mailbox: Mailbox, folder: Folder) -> None:
-        """With everything below it; its messages are purged. 403 for a folder that every mailbox has."""
+        """With everything below it; its messages go to Deleted Items. 403 for a folder every mailbox has."""
         if folder.well_known is not None:
             raise GraphError(
                 403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be deleted."
@@ -245,7 +245,7 @@ class Store:
         for child in mailbox.children(folder):
             self.delete_folder(mailbox, child)
         for message in list(folder.messages.values()):
-            self.purge(message)
+            self.move(message, mailbox.well_known("deleteditems"))
         del mailbox.folders[folder.id]
         self._feed.bump()
 

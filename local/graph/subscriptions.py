@@ -267,19 +267,15 @@ class SubscriptionRoutes:
     def _check_allowed(self, wanted: Subscription) -> None:
         mine = [s for s in self.alive() if s.mailbox is wanted.mailbox]
         if len(mine) >= self._config.limits.subscriptions:
-            raise GraphError(
-                403,
-                "ErrorSubscriptionLimitReached",
-                f"The mailbox has reached its limit of {self._config.limits.subscriptions} subscriptions.",
-            )
+            raise _refused_by_outlook(403, "Forbidden", "Maximum number of subscriptions has been reached")
         if self._config.accept_duplicate_subscriptions:
             return
         for other in mine:
             if other.folder is wanted.folder and other.change_types == wanted.change_types:
-                raise GraphError(
+                raise _refused_by_outlook(
                     409,
                     "Conflict",
-                    f"Subscription Id {other.id} already exists for the requested combination.",
+                    f"Subscription Id {other.id} already exists for the requested combination",
                 )
 
     async def _handshake(self, url: str) -> None:
@@ -375,7 +371,7 @@ class SubscriptionRoutes:
 def _check_members(body: Mapping[str, object]) -> None:
     for name in body:
         if name not in _WRITABLE and not name.startswith("@odata."):
-            raise unknown_property(name, "Subscription")
+            raise unknown_property(name, "subscription")
 
 
 def _change_types(text: object) -> frozenset[str]:
@@ -418,6 +414,11 @@ def _expiration(body: Mapping[str, object], *, with_data: bool) -> datetime:
     if wanted <= moment:
         raise invalid_request("Subscription expiration must be in the future.")
     return max(wanted, moment + _SHORTEST)
+
+
+def _refused_by_outlook(status: int, name: str, reason: str) -> GraphError:
+    message = f"Operation: Create; Exception: [Status Code: {name}; Reason: {reason}]"
+    return GraphError(status, "ExtensionError", message)
 
 
 def _not_validated(message: str) -> GraphError:
