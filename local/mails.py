@@ -12,7 +12,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Literal
 
-from local.documents import (
+from local.samples import (
     INVOICE_NUMBER,
     ISSUED_AT,
     invoice_pdf,

@@ -49,12 +49,18 @@ class Simulator:
             *(part for mailbox in identity.mailboxes for part in ("--mailbox", mailbox)),
             *arguments,
         ]
+        self.name = "the Graph simulator"
         self._child: Child | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._child is not None and self._child.returncode is not None
 
     def start(self) -> None:
         """Start it and wait until it listens. Raises ChildFailedError."""
         self._data.mkdir(parents=True, exist_ok=True)
-        child = Child("the Graph simulator", self._command, cwd=ROOT, log=self._data.parent / "graph.log")
+        child = Child(self.name, self._command, cwd=ROOT, log=self._data.parent / "graph.log")
         self._child = child
         listening = child.wait_until_ready(json_object, timeout=_READY_SECONDS)
         self.endpoint = GraphEndpoint(
@@ -86,7 +92,7 @@ class FunctionsHost:
         log: Path | None,
     ) -> None:
         self.port = port
-        self._name = f"the functions host on port {port}"
+        self.name = f"the functions host on port {port}"
         self._kind = kind
         self._arguments = arguments
         self._environment = environment
@@ -104,9 +110,9 @@ class FunctionsHost:
         return self._child.pid if self._child else None
 
     @property
-    def running(self) -> bool:
-        """Whether it was started and has not ended by itself."""
-        return self._child is not None and self._child.returncode is None
+    def ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._child is not None and self._child.returncode is not None
 
     def start(self) -> None:
         """Start it and wait until it serves. Raises ChildFailedError, PartMissingError."""
@@ -123,9 +129,7 @@ class FunctionsHost:
                 str(self.port),
             ]
             recognise = json_object
-        child = Child(
-            self._name, [*command, *self._arguments], env=self._environment, cwd=ROOT, log=self._log
-        )
+        child = Child(self.name, [*command, *self._arguments], env=self._environment, cwd=ROOT, log=self._log)
         self._child = child
         child.wait_until_ready(recognise, timeout=_READY_SECONDS)
 
@@ -144,7 +148,7 @@ class FunctionsHost:
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it ends by itself; its exit code. Raises subprocess.TimeoutExpired."""
         if self._child is None:
-            raise RuntimeError(f"{self._name} was not started")
+            raise RuntimeError(f"{self.name} was not started")
         return self._child.wait(timeout)
 
 

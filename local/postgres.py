@@ -44,10 +44,16 @@ class Postgres:
     """
 
     def __init__(self, data: Path) -> None:
+        self.name = "Postgres"
         self._data = data
         self._port = free_port()
         self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN)}
         self._child: Child | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._child is not None and self._child.returncode is not None
 
     @property
     def owner_url(self) -> str:
@@ -73,14 +79,14 @@ class Postgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         child = Child(
-            "Postgres",
+            self.name,
             [*_unprivileged(), _program("postgres"), "-D", self._data, *options],
             log=self._data.parent / "postgres.log",
         )
+        self._child = child
         child.wait_until_ready(
             lambda line: True if "ready to accept connections" in line else None, timeout=_START_SECONDS
         )
-        self._child = child
         self._prepare_database()
 
     def stop(self) -> None:

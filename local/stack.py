@@ -12,7 +12,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +20,6 @@ from typing import Self
 
 import psycopg
 import requests
-from azure.core.exceptions import ResourceExistsError
-from azure.storage.blob import BlobServiceClient
 
 from local import azurite
 from local.graph.admin import Admin
@@ -175,6 +173,13 @@ class Stack:
         self._write_description()
         return tenant
 
+    def ended(self) -> str | None:
+        """Name a part that was started and has ended by itself; None where all is well."""
+        parts: list[Postgres | Simulator | FunctionsHost] = [self.postgres, *self.hosts]
+        if self.simulator is not None:
+            parts.append(self.simulator)
+        return next((part.name for part in parts if part.ended), None)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -197,7 +202,6 @@ class Stack:
                 service.launch()
             for service in (self.azurite.blob, self.azurite.queue):
                 service.wait_until_ready()
-            self._create_container()
         if self.simulator is not None:
             with self._step("Graph simulator"):
                 started.callback(self.simulator.stop)
@@ -215,11 +219,6 @@ class Stack:
         for host in reversed(self.hosts):
             host.stop()
         self.hosts.clear()
-
-    def _create_container(self) -> None:
-        service = BlobServiceClient.from_connection_string(self.azurite.connection_string)
-        with service, suppress(ResourceExistsError):
-            service.create_container(CONTAINER)
 
     def _subscribe(self) -> None:
         """Have the app subscribe now, as the timer's first turn may be minutes away."""

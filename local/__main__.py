@@ -1,0 +1,118 @@
+"""`python -m local up` and `python -m local demo`: the whole system on this machine."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from local.demo import run_demo
+from local.parts import GraphEndpoint, PartMissingError
+from local.postgres import PostgresError
+from local.processes import ChildFailedError
+from local.stack import Stack, StackError
+from local.terminal import console, step
+
+_TENANTS = ("Tischlerei Südhang", "Nordlicht GmbH")
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    options = _parser().parse_args()
+    # Whoever closes the terminal or stops the service wants the same as with Ctrl-C.
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
+        signal.signal(number, _interrupt)
+    try:
+        result: int = options.command(options)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 0
+    except (ChildFailedError, PartMissingError, PostgresError, StackError) as error:
+        console.print(f"[red]✗[/] {error}", markup=True)
+        return 1
+    return result
+
+
+def _up(options: argparse.Namespace) -> int:
+    stack = Stack(
+        options.data,
+        hosts=options.hosts,
+        graph=_graph(options),
+        kind=options.host,
+        show_host_log=True,
+        step=step,
+    )
+    with stack:
+        for name in _TENANTS:
+            stack.add_tenant(name)
+        _tell_where_things_are(stack)
+        while (ended := stack.ended()) is None:
+            time.sleep(0.5)
+    raise StackError(f"{ended} ended by itself; {stack.data} has its log.")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    return run_demo(options.data)
+
+
+def _tell_where_things_are(stack: Stack) -> None:
+    console.print()
+    if stack.simulator is not None:
+        console.print(
+            f"Send mails with any mail program over SMTP to {stack.simulator.smtp_host}, "
+            f"port {stack.simulator.smtp_port} (no encryption, no password):"
+        )
+    else:
+        console.print(f"Mails are expected in {', '.join(stack.identity.mailboxes)}, addressed to:")
+    for tenant in stack.tenants:
+        console.print(f"  {tenant.name:<20} [bold]{tenant.address}[/]")
+    console.print(f"All addresses, URLs and passwords are in {stack.data / 'stack.json'}.")
+    console.print("The app's log follows. Ctrl-C stops everything.\n")
+
+
+def _graph(options: argparse.Namespace) -> GraphEndpoint | None:
+    if options.graph_base_url is None:
+        return None
+    return GraphEndpoint(
+        graph_base_url=options.graph_base_url, authority_host=options.authority_host, ca_file=None
+    )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="up | demo")
+
+    up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
+    up.set_defaults(command=_up)
+    up.add_argument(
+        "--data", type=Path, default=Path(".local"), help="where it keeps everything (%(default)s)"
+    )
+    up.add_argument(
+        "--host",
+        choices=("stand-in", "func"),
+        default="stand-in",
+        help="what runs the app: this repository's stand-in, or Azure Functions Core Tools (%(default)s)",
+    )
+    up.add_argument("--hosts", type=int, default=1, help="how many hosts share the queues (%(default)s)")
+    up.add_argument(
+        "--graph-base-url",
+        metavar="URL",
+        help="another Graph endpoint in the place of the simulator, such as "
+        "https://graph.microsoft.com/v1.0; AZURE_INGEST_… in the environment say who the app is there",
+    )
+    up.add_argument("--authority-host", metavar="URL", default="https://login.microsoftonline.com")
+
+    demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
+    demo.set_defaults(command=_demo)
+    demo.add_argument("--data", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""`make demo`: a dozen mails through the whole system, and the proof of where each of them ended."""
+
+import hashlib
+import shutil
+import smtplib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from local.evidence import ClaimRow, Evidence, StoredMessage, evidence
+from local.graph.admin import MessageState
+from local.mails import DemoMail, Quarantined, Stored, demo_mails
+from local.stack import Stack
+from local.terminal import console, step
+
+QUARANTINE = "Quarantine"
+_DELETED = ("deleted", "permanentlyDeleted")
+_PATIENCE = 120.0  # seconds until a mail that is still in the inbox counts as stuck
+
+
+@dataclass(kw_only=True)
+class _Journey:
+    """One mail on its way. Times are those of the monotonic clock."""
+
+    mail: DemoMail
+    sent_at: float
+    ended_at: float | None = None
+    state: MessageState | None = None
+
+    def ended(self, state: MessageState) -> bool:
+        """Take note of where the mail is now; whether that is one of its possible ends."""
+        self.state = state
+        if self.ended_at is None and state.folder in (*_DELETED, QUARANTINE):
+            self.ended_at = time.monotonic()
+        return self.ended_at is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """What was found out about one mail; `problems` is empty where it is where it belongs."""
+
+    journey: _Journey
+    claim: ClaimRow | None
+    copies: Sequence[StoredMessage]
+    problems: Sequence[str] = field(default=())
+
+
+def run_demo(data: Path) -> int:
+    """Run the demo in the directory `data`, which is emptied first; the exit code, 0 if all went right."""
+    shutil.rmtree(data, ignore_errors=True)
+    console.print("Starting the local stack")
+    with Stack(data, step=step) as stack:
+        tenants = [stack.add_tenant(name) for name in ("Tischlerei Südhang", "Nordlicht GmbH")]
+        for tenant in tenants:
+            console.print(f"    {tenant.name:<20} {tenant.address}")
+        console.print("Running the mails through it")
+        with step("Making the mails"):
+            mails = demo_mails({tenant.name: tenant.token for tenant in tenants})
+        prompt = [mail for mail in mails if mail.notification == "delivered"]
+        lost = [mail for mail in mails if mail.notification == "lost"]
+        with step(f"Sending {len(prompt)} mails over SMTP"):
+            journeys = [_send(stack, mail) for mail in prompt]
+        with step("Waiting until each has reached its end"):
+            _wait_for_ends(stack, journeys)
+        with step("Sending one more, and losing its notification"):
+            stack.admin.set_notification_faults(drop_next=len(lost))
+            journeys += [_send(stack, mail) for mail in lost]
+            stack.admin.wait_for(
+                lambda: stack.admin.notification_counters().get("dropped", 0) >= len(lost),
+                what="the notification to be lost",
+            )
+        with step("Firing the timer, whose sweep finds it"):
+            stack.maintain()
+            _wait_for_ends(stack, journeys)
+        with step("Reading everything back and comparing hashes"), evidence(stack) as found:
+            verdicts = [_judge(journey, found) for journey in journeys]
+    return _report(verdicts)
+
+
+def _send(stack: Stack, mail: DemoMail) -> _Journey:
+    assert stack.simulator is not None  # noqa: S101 - the demo's stack has one
+    with smtplib.SMTP(stack.simulator.smtp_host, stack.simulator.smtp_port, timeout=60) as connection:
+        connection.sendmail(mail.sender, mail.recipients, mail.mime, mail_options=["BODY=8BITMIME"])
+    return _Journey(mail=mail, sent_at=time.monotonic())
+
+
+def _wait_for_ends(stack: Stack, journeys: Sequence[_Journey]) -> None:
+    """Return when all mails have ended, or patience has: the verdicts tell which have not."""
+    by_id = {journey.mail.message_id: journey for journey in journeys}
+
+    def all_ended() -> bool:
+        found = {state.internet_message_id: state for state in stack.admin.messages()}
+        ended = [journey.ended(found[key]) for key, journey in by_id.items()]  # each of them takes note
+        return all(ended)
+
+    try:
+        stack.admin.wait_for(all_ended, timeout=_PATIENCE)
+    except TimeoutError:
+        console.print(f"    [red]not all of them within {_PATIENCE:.0f} s[/]")
+
+
+def _judge(journey: _Journey, found: Evidence) -> _Verdict:
+    if journey.state is None:
+        return _Verdict(journey=journey, claim=None, copies=(), problems=["it never reached the mailbox"])
+    copies = found.stored(journey.state.id)
+    claim = found.claim(journey.state.id)
+    return _Verdict(
+        journey=journey,
+        claim=claim,
+        copies=copies,
+        problems=list(_problems(journey.mail, journey.state, claim, copies)),
+    )
+
+
+def _problems(
+    mail: DemoMail, state: MessageState, claim: ClaimRow | None, copies: Sequence[StoredMessage]
+) -> Iterator[str]:
+    if claim is None:
+        yield "the app has no record of it"
+        return
+    trigger = "sweep" if mail.notification == "lost" else "webhook"
+    if claim.trigger != trigger:
+        yield f"triggered by {claim.trigger}, not by {trigger}"
+    match mail.expected:
+        case Quarantined(reason=reason):
+            yield from _not_quarantined(reason, state, claim, copies)
+        case Stored() as expected:
+            yield from _not_stored(mail, expected, state, copies)
+
+
+def _not_quarantined(
+    reason: str, state: MessageState, claim: ClaimRow, copies: Sequence[StoredMessage]
+) -> Iterator[str]:
+    if state.folder != QUARANTINE:
+        yield f"in {state.folder}, not in {QUARANTINE}"
+    if not any(reason in category for category in state.categories):
+        yield f"categories {', '.join(state.categories) or 'missing'}, not {reason}"
+    if claim.reason != reason:
+        yield f"recorded reason {claim.reason}, not {reason}"
+    if copies:
+        yield "stored although it belongs to nobody"
+
+
+def _not_stored(
+    mail: DemoMail, expected: Stored, state: MessageState, copies: Sequence[StoredMessage]
+) -> Iterator[str]:
+    if state.folder not in _DELETED:
+        yield f"in {state.folder}, not deleted"
+    tenants = [copy.tenant for copy in copies]
+    if tenants != [expected.tenant]:
+        yield f"stored for {', '.join(tenants) or 'nobody'}, not for {expected.tenant}"
+        return
+    (copy,) = copies
+    original = hashlib.sha256(mail.mime).hexdigest()
+    if copy.original_sha256 != original:
+        yield "the original in Blob is not what was sent"
+    if not expected.documents:
+        if [document.blob_sha256 for document in copy.documents] != [original]:
+            yield "its original is not its only document"
+    elif [(document.name, document.blob_sha256) for document in copy.documents] != [
+        (file.name, file.sha256) for file in expected.documents
+    ]:
+        yield f"documents {[document.name for document in copy.documents]} are not those that were sent"
+    if any(document.recorded_sha256 != document.blob_sha256 for document in copy.documents):
+        yield "a recorded hash is not the blob's"
+
+
+def _report(verdicts: Sequence[_Verdict]) -> int:
+    table = Table(title="\nWhere every mail ended", title_justify="left", title_style="bold")
+    for heading in ("", "Mail", "Trigger", "Tenant", "Documents"):
+        table.add_column(heading)
+    table.add_column("Ended")
+    table.add_column("ms", justify="right")
+    for verdict in verdicts:
+        journey = verdict.journey
+        documents = [document.name for copy in verdict.copies for document in copy.documents]
+        table.add_row(
+            "[red]✗[/]" if verdict.problems else "[green]✓[/]",
+            escape(journey.mail.title),
+            verdict.claim.trigger if verdict.claim else "",
+            escape(", ".join(copy.tenant for copy in verdict.copies)),
+            escape("\n".join(documents)),
+            escape(_end(verdict)),
+            f"{1000 * (journey.ended_at - journey.sent_at):,.0f}" if journey.ended_at else "",
+        )
+    console.print(table)
+    blobs = sum(1 + len(copy.documents) for verdict in verdicts for copy in verdict.copies)
+    wrong = [verdict for verdict in verdicts if verdict.problems]
+    if not wrong:
+        console.print(
+            f"[green]All {len(verdicts)} mails are where they belong;[/] "
+            f"the hashes of {blobs} blobs equal those of what was sent."
+        )
+        return 0
+    console.print(f"[red]{len(wrong)} of {len(verdicts)} mails are not where they belong:[/]")
+    for verdict in wrong:
+        console.print(f"  {escape(verdict.journey.mail.title)}: {escape('; '.join(verdict.problems))}")
+    return 1
+
+
+def _end(verdict: _Verdict) -> str:
+    if verdict.journey.state is None:
+        return ""
+    folder = verdict.journey.state.folder
+    return f"{folder}: {verdict.claim.reason}" if verdict.claim and verdict.claim.reason else folder
