@@ -136,7 +136,7 @@ class FunctionsHost:
     def stop(self) -> None:
         """Let it end what it is at, and stop it."""
         if self._child is not None:
-            self._child.stop(grace=30)
+            self._child.stop(grace=40)  # a host waits 30 s for what runs
             self._child = None
 
     def kill(self) -> None:

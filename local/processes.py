@@ -1,7 +1,8 @@
-"""Child processes of the local stack: started in our process group, stopped with us, never left behind.
+"""Child processes of the local stack: stopped with us, in order, and never left behind.
 
-A Ctrl-C at the terminal reaches the whole group, so children hear it themselves. A parent that is killed with
-SIGKILL can't clean up: on Linux the kernel then sends SIGTERM to its children (`PR_SET_PDEATHSIG`, prctl(2)).
+Each is in a process group of its own, so that a Ctrl-C at the terminal reaches only us: all of them at once
+would lose the database while the host is still finishing. A parent that is killed with SIGKILL can't clean
+up: on Linux the kernel then sends SIGTERM to its children (`PR_SET_PDEATHSIG`, prctl(2)).
 """
 
 import collections
@@ -66,6 +67,7 @@ class Child:
             stderr=subprocess.STDOUT,
             env=dict(env) if env is not None else None,
             cwd=cwd,
+            process_group=0 if os.name == "posix" else None,
         )
         self._pump = threading.Thread(target=self._read, args=(log,), name=f"output of {name}", daemon=True)
         self._pump.start()
