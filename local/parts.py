@@ -117,7 +117,8 @@ class FunctionsHost:
     def start(self) -> None:
         """Start it and wait until it serves. Raises ChildFailedError, PartMissingError."""
         if self._kind == "func":
-            command, recognise = _core_tools(self.port), _core_tools_are_ready
+            command = [find_core_tools(), "start", "--port", str(self.port)]
+            recognise = _core_tools_are_ready
         else:
             command = [
                 sys.executable,
@@ -152,7 +153,8 @@ class FunctionsHost:
         return self._child.wait(timeout)
 
 
-def _core_tools(port: int) -> list[str]:
+def find_core_tools() -> str:
+    """Find the program of Azure Functions Core Tools. Raises PartMissingError."""
     func = shutil.which("func")
     if func is None:
         raise PartMissingError(
@@ -160,7 +162,7 @@ def _core_tools(port: int) -> list[str]:
             "(https://learn.microsoft.com/azure/azure-functions/functions-run-local), "
             "or use the stand-in: make up"
         )
-    return [func, "start", "--port", str(port)]
+    return func
 
 
 def _core_tools_are_ready(line: str) -> dict[str, object] | None:

@@ -24,7 +24,7 @@ import requests
 from local import azurite
 from local.graph.admin import Admin
 from local.mails import upload_address
-from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator
+from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator, find_core_tools
 from local.ports import free_port
 from local.postgres import Postgres
 
@@ -123,6 +123,8 @@ class Stack:
         Raises what its parts do (ChildFailedError, PartMissingError, PostgresError) and StackError; what had
         been started by then is stopped.
         """
+        if self._kind == "func":
+            find_core_tools()  # rather missed now than after everything else was started
         self.data.mkdir(parents=True, exist_ok=True)
         with ExitStack() as started:
             self._start_parts(started)
