@@ -219,8 +219,8 @@ def _unprivileged() -> Sequence[str]:
             "Postgres does not run as root, and setpriv (util-linux) is not here to run it as another user: "
             "start the local stack as an ordinary user."
         )
-    capabilities = "+dac_override,+dac_read_search"
+    capability = "+dac_override"
     return (
         *(setpriv, "--reuid", user, "--regid", "65534", "--clear-groups", "--pdeathsig", "INT"),
-        *("--inh-caps", capabilities, "--ambient-caps", capabilities, "--securebits", "+no_setuid_fixup"),
+        *("--inh-caps", capability, "--ambient-caps", capability, "--securebits", "+no_setuid_fixup"),
     )
