@@ -1,0 +1,147 @@
+"""The triggers: bind, call, translate. Nothing else.
+
+`func.Out[typing.List[str]]` is the one spelling of a list output that the Python worker accepts.
+"""
+
+import logging
+import typing
+
+import azure.functions as func
+
+from ingest import log, wiring
+from ingest.errors import MalformedRef, SettingsError
+from ingest.model import MessageRef
+from subscriptions import notifications
+from subscriptions.notifications import Dropped, Expected, NotANotification, SubscriptionEvent
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+logging.getLogger("ingest").setLevel(logging.INFO)
+
+MESSAGES = "ingest-messages"
+EVENTS = "subscription-events"
+STORAGE = "AzureWebJobsStorage"
+
+
+@app.function_name("notifications")
+@app.route(route="graph/notifications", methods=["POST"])
+@app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
+def receive_notifications(req: func.HttpRequest, refs: func.Out[typing.List[str]]) -> func.HttpResponse:  # noqa: UP006
+    """New mail, or Graph's handshake. 202 means that every message named is on the queue."""
+    return _receive(req, refs, notifications.message_refs)
+
+
+@app.function_name("lifecycle")
+@app.route(route="graph/lifecycle", methods=["POST"])
+@app.queue_output(arg_name="events", queue_name=EVENTS, connection=STORAGE)
+def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]]) -> func.HttpResponse:  # noqa: UP006
+    """What happened to a subscription, or Graph's handshake."""
+    return _receive(req, events, notifications.subscription_events)
+
+
+@app.function_name("ingest_message")
+@app.queue_trigger(arg_name="msg", queue_name=MESSAGES, connection=STORAGE)
+def ingest_message(msg: func.QueueMessage) -> None:
+    """One message to where it belongs. An exception makes the queue try again."""
+    wiring.app().pipeline.ingest_message(_ref(msg))
+
+
+@app.function_name("ingest_message_poison")
+@app.queue_trigger(arg_name="msg", queue_name=f"{MESSAGES}-poison", connection=STORAGE)
+def ingest_message_poison(msg: func.QueueMessage) -> None:
+    """The queue has given up: note it. The mail is in the inbox, and the sweep brings it back."""
+    try:
+        ref = _ref(msg)
+    except MalformedRef:
+        return  # told by _ref; nothing to bring back
+    wiring.app().records.note_poisoned(ref)
+    log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
+
+
+@app.function_name("subscription_event")
+@app.queue_trigger(arg_name="msg", queue_name=EVENTS, connection=STORAGE)
+@app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
+def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
+    """Answer a lifecycle event: a living subscription again, and whatever was missed."""
+    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and no handshake needs it
+
+    try:
+        event = SubscriptionEvent.from_json(msg.get_body().decode("utf-8", "replace"))
+    except NotANotification as malformed:
+        log.error("queue.malformed", queue=EVENTS, cause=log.describe(malformed))
+        raise
+    _enqueue(refs, maintenance().answer(event))
+
+
+@app.function_name("maintain")
+@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=False, use_monitor=True)
+@app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
+def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
+    """Renew every mailbox's subscription, and enqueue what is left in its inbox.
+
+    Never raises for a mailbox's trouble: the outputs of a function that raised are not written.
+    """
+    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and no handshake needs it
+
+    if timer.past_due:
+        log.warning("maintain.past_due")
+    _enqueue(refs, maintenance().maintain())
+
+
+type _Parse = typing.Callable[[bytes, Expected], notifications.Accepted[typing.Any]]
+
+
+def _receive(req: func.HttpRequest, out: func.Out[typing.List[str]], parse: _Parse) -> func.HttpResponse:  # noqa: UP006
+    token = req.params.get("validationToken")
+    if token is not None:
+        return _handshake(token)
+    try:
+        settings = wiring.settings()
+    except SettingsError as wrong:
+        log.error("settings.wrong", cause=log.describe(wrong))
+        return func.HttpResponse("The app is not configured.", status_code=500)
+    expected = Expected(
+        client_states=settings.client_states,
+        mailboxes=settings.mailboxes,
+        url_mailbox=req.params.get("mailbox"),
+    )
+    try:
+        accepted = parse(req.get_body(), expected)
+    except NotANotification as malformed:
+        log.warning("webhook.refused", cause=log.describe(malformed))
+        return func.HttpResponse(str(malformed), status_code=400)
+    _tell(accepted.dropped)
+    if accepted.items:
+        out.set([item.to_json() for item in accepted.items])
+    return func.HttpResponse(status_code=202)
+
+
+def _handshake(token: str) -> func.HttpResponse:
+    """The token back as plain text, which is what Graph wants and no browser runs."""
+    if len(token) > notifications.MAX_VALIDATION_TOKEN:
+        return func.HttpResponse("The validationToken is too long.", status_code=400)
+    return func.HttpResponse(
+        token, status_code=200, mimetype="text/plain", headers={"X-Content-Type-Options": "nosniff"}
+    )
+
+
+def _tell(dropped: Dropped) -> None:
+    if dropped.total:
+        log.warning(
+            "webhook.dropped",
+            client_state=dropped.client_state,
+            mailbox=dropped.mailbox,
+            malformed=dropped.malformed,
+        )
+
+
+def _ref(msg: func.QueueMessage) -> MessageRef:
+    try:
+        return MessageRef.from_json(msg.get_body().decode("utf-8", "replace"))
+    except MalformedRef as malformed:
+        log.error("queue.malformed", queue=MESSAGES, queue_message=msg.id, cause=log.describe(malformed))
+        raise
+
+
+def _enqueue(out: func.Out[typing.List[str]], found: typing.Sequence[MessageRef]) -> None:  # noqa: UP006
+    if found:
+        out.set([ref.to_json() for ref in found])

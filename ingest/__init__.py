@@ -1,0 +1,1 @@
+"""From one Graph message to a tenant's documents: claim, fetch, route, store, clean up."""

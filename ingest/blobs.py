@@ -1,0 +1,214 @@
+"""Documents in Azure Blob Storage: streamed in, hashed on the way, verified, never overwritten.
+
+The only importer of azure.storage.blob.
+
+https://learn.microsoft.com/rest/api/storageservices/put-block-list
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import (
+    BlobBlock,
+    BlobClient,
+    BlobServiceClient,
+    ContainerClient,
+    ContentSettings,
+    ExponentialRetry,
+)
+
+from ingest import log
+from ingest.errors import BlobConflict, BlobUnavailable
+from ingest.model import StoredBlob
+from ingest.trace import span
+
+BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, whatever the size of the content
+CONNECT_SECONDS = 5
+READ_SECONDS = 60
+
+# The SDK logs every request with its headers at INFO.
+logging.getLogger("azure").setLevel(logging.WARNING)
+
+
+class BlobStore:
+    """One container. Content is known by its length and SHA-256, which stand in the blob's metadata."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+        self._container_seen = False
+
+    @classmethod
+    def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
+        """By connection string, or by account URL and the app's managed identity. No request is made yet."""
+        options: dict[str, Any] = {
+            "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+        }
+        if connection_string:
+            service = BlobServiceClient.from_connection_string(connection_string, **options)
+        else:
+            service = BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **options)
+        return cls(service.get_container_client(container))
+
+    def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
+        """Write `content` as the blob `name`, and say what lies there now.
+
+        A blob that is there already with the same length and hash is success: an earlier attempt wrote it. Values
+        of `metadata` may be any text; they are percent-encoded. Raises BlobConflict (other content under that
+        name), BlobUnavailable, and whatever reading `content` raises: then nothing was committed.
+        """
+        self.ensure_container()
+        blob = self._container.get_blob_client(name)
+        upload = _Upload(blob)
+        blocks = _rechunk(content)
+        first = next(blocks, b"")
+        second = next(blocks, None)
+        try:
+            if second is None:
+                stored = upload.whole(first, metadata or {})
+            else:
+                stored = upload.in_blocks(first, second, blocks, metadata or {})
+        except ResourceExistsError:
+            stored = upload.rest(blocks)
+            self._must_hold(blob, stored)
+        except AzureError as error:
+            raise _unavailable("store", error) from None
+        return stored
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The content of a blob in blocks of at most BLOCK_SIZE. Raises BlobUnavailable."""
+        try:
+            with span("blob.read"):
+                yield from self._container.get_blob_client(name).download_blob().chunks()
+        except AzureError as error:
+            raise _unavailable("read", error) from None
+
+    def ensure_container(self) -> None:
+        """Make the container on a new account; looked for once a process. Raises BlobUnavailable."""
+        if self._container_seen:
+            return
+        try:
+            with span("blob.container"):
+                if not self._container.exists():
+                    self._container.create_container()
+                    log.info("blob.container_created", container=self._container.container_name)
+        except ResourceExistsError:
+            pass  # another instance was faster
+        except AzureError as error:
+            raise _unavailable("container", error) from None
+        self._container_seen = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._container.close()
+
+    def _must_hold(self, blob: BlobClient, expected: StoredBlob) -> None:
+        try:
+            with span("blob.properties"):
+                found = blob.get_blob_properties()
+        except AzureError as error:
+            raise _unavailable("properties", error) from None
+        if found.size != expected.size or (found.metadata or {}).get("sha256") != expected.sha256:
+            raise BlobConflict(f"the blob {expected.name} is there with other content")
+
+
+class _Upload:
+    """One content on its way into one blob."""
+
+    def __init__(self, blob: BlobClient) -> None:
+        self._blob = blob
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def whole(self, content: bytes, metadata: Mapping[str, str]) -> StoredBlob:
+        """In one request; Content-MD5 lets the service verify it."""
+        stored = self._count(content)
+        with span("blob.put"):
+            self._blob.upload_blob(
+                content,
+                length=len(content),
+                overwrite=False,
+                validate_content=True,
+                metadata=_metadata(stored, metadata),
+                content_settings=_CONTENT,
+            )
+        return stored
+
+    def in_blocks(self, first: bytes, second: bytes, rest: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
+        """Block by block, each verified by its MD5; the blob comes to be with the last request, whole or not."""
+        ids: list[BlobBlock] = []
+        stored = self._current()
+        for content in _chain(first, second, rest):
+            stored = self._count(content)
+            block_id = base64.b64encode(f"{len(ids):08d}".encode()).decode()
+            with span("blob.put_block"):
+                self._blob.stage_block(block_id, content, length=len(content), validate_content=True)
+            ids.append(BlobBlock(block_id))
+        with span("blob.put_block_list"):
+            self._blob.commit_block_list(
+                ids,
+                metadata=_metadata(stored, metadata),
+                content_settings=_CONTENT,
+                if_none_match="*",
+            )
+        with span("blob.properties"):
+            found = self._blob.get_blob_properties()
+        if found.size != stored.size:
+            raise BlobConflict(f"the blob {stored.name} has {found.size} bytes, {stored.size} were sent")
+        return stored
+
+    def rest(self, blocks: Iterator[bytes]) -> StoredBlob:
+        """What the content is as a whole, after the upload was refused: the remainder is only hashed."""
+        stored = self._current()
+        for content in blocks:
+            stored = self._count(content)
+        return stored
+
+    def _count(self, content: bytes) -> StoredBlob:
+        self._digest.update(content)
+        self._size += len(content)
+        return self._current()
+
+    def _current(self) -> StoredBlob:
+        return StoredBlob(name=self._blob.blob_name, size=self._size, sha256=self._digest.hexdigest())
+
+
+# What a stranger sent is never served as something that a browser would run.
+_CONTENT = ContentSettings(content_type="application/octet-stream")
+
+
+def _metadata(stored: StoredBlob, extra: Mapping[str, str]) -> dict[str, str]:
+    """Metadata travels as HTTP headers: ASCII only, so the values of strangers are percent-encoded."""
+    return {"sha256": stored.sha256, **{key: quote(value, safe="") for key, value in extra.items()}}
+
+
+def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of BLOCK_SIZE, the last one shorter."""
+    buffer = bytearray()
+    for piece in content:
+        buffer += piece
+        while len(buffer) >= BLOCK_SIZE:
+            yield bytes(buffer[:BLOCK_SIZE])
+            del buffer[:BLOCK_SIZE]
+    if buffer:
+        yield bytes(buffer)
+
+
+def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest
+
+
+def _unavailable(operation: str, error: AzureError) -> BlobUnavailable:
+    code = getattr(error, "error_code", None)  # the storage SDK adds it to azure.core's errors
+    return BlobUnavailable(f"blob {operation}: {code or type(error).__name__}")

@@ -1,0 +1,107 @@
+"""Everything that can go wrong, as a decision: come back later, quarantine with a reason, or our own defect.
+
+    IngestError
+    ├── Later            infrastructure: the mail stays where it is, the attempt counts against nobody
+    ├── Rejected         this mail will not get better by itself: Quarantine, with a reason code
+    ├── Defect           our own fault: counts, and ends in Quarantine after a limit
+    ├── NotFound         Graph has no such thing any more: normal, acknowledged
+    ├── MalformedRef     a queue message that nobody can work on
+    └── SettingsError    the app can't run as configured
+
+Texts of these exceptions are written here and by the adapters, from names and codes only: never from a
+secret, a token, an address or a mail's content, so that they may be logged as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a mail is in Quarantine: on its record, and as an Outlook category on the message itself."""
+
+    NO_TOKEN = "no_token"  # noqa: S105 - a reason code, not a password
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
+    TENANT_INACTIVE = "tenant_inactive"
+    UNREADABLE = "unreadable"
+    PROCESSING_FAILED = "processing_failed"
+    CRASHED_REPEATEDLY = "crashed_repeatedly"
+
+
+class IngestError(Exception):
+    """The root of what this app raises."""
+
+
+class Later(IngestError):
+    """Infrastructure trouble. `retry_after`: seconds that the other side asked for, where it did."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class GraphUnavailable(Later):
+    """Graph or its token endpoint can't be reached, answers 5xx, or refuses us altogether."""
+
+
+class GraphThrottled(Later):
+    """Graph's 429 outlasted the retries of one call."""
+
+
+class ContentInterrupted(Later):
+    """A download broke off or came short. Nothing of it counts; the part starts over."""
+
+
+class BlobUnavailable(Later):
+    """Blob Storage can't be reached or refuses us."""
+
+
+class DatabaseUnavailable(Later):
+    """Postgres can't be reached, or ended our connection."""
+
+
+class LeaseLost(Later):
+    """Another owner took the message over while we were slow. Whatever we still wanted to write is void."""
+
+
+class Rejected(IngestError):
+    """The mail can't be ingested as it is. `reason` says why, and is shown to people."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"rejected: {reason}")
+        self.reason = reason
+
+
+class Defect(IngestError):
+    """A fault of our own."""
+
+
+class GraphRefused(Defect):
+    """Graph called a request of ours wrong (4xx): `status` and Graph's error `code` say how."""
+
+    def __init__(self, operation: str, status: int, code: str) -> None:
+        super().__init__(f"{operation}: Graph answered {status} {code}")
+        self.status = status
+        self.code = code
+
+
+class BlobConflict(Defect):
+    """A blob of this name holds other content. It is never overwritten."""
+
+
+class NotFound(IngestError):
+    """Graph has no such message, folder or subscription (404)."""
+
+
+class MalformedRef(IngestError):
+    """A queue message that names no message."""
+
+
+class SettingsError(IngestError):
+    """Missing or malformed settings, all of them at once in `problems`."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"The settings are incomplete or wrong (see local.settings.sample.json):{lines}")

@@ -1,0 +1,193 @@
+"""At most four requests to one mailbox at a time, over all processes.
+
+Outlook answers 429 to the fifth concurrent request of an app to a mailbox. Each of the four places is a session
+advisory lock in Postgres, so a place that a killed process held is free as soon as its connection is. A place
+goes from one waiting thread to the next without a word to Postgres, until another process waits for one.
+
+https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
+https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition, Lock
+
+import psycopg
+
+from ingest import log
+from ingest.errors import DatabaseUnavailable, GraphThrottled
+from ingest.trace import span
+
+PLACES = 4
+SHARE_SECONDS = 1.0  # how long a process may hand a place on among its own threads while others wait
+WAIT_SECONDS = 120.0  # for a place, before the message goes back to the queue
+_BLOCK_MS = 2000  # one wait inside Postgres, which serves waiting processes in their order
+_CONNECT_SECONDS = 5
+_RETRY_SECONDS = 0.05  # between two looks for a further place, while this process has one
+
+
+class MailboxGate:
+    """A `Gate` for every mailbox of this process; one Postgres connection for each mailbox in use.
+
+    Session locks need a direct connection: not one through PgBouncer in transaction mode.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._mailboxes: dict[str, _Places] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def __call__(self, mailbox: str) -> Iterator[None]:
+        """A place, for the duration of one request. Raises GraphThrottled or DatabaseUnavailable."""
+        with self._lock:
+            places = self._mailboxes.setdefault(mailbox, _Places(mailbox, self._database_url))
+        place = places.take()
+        try:
+            yield
+        finally:
+            places.give_back(place)
+
+    def close(self) -> None:
+        """Give everything back by closing the connections."""
+        with self._lock:
+            for places in self._mailboxes.values():
+                places.close()
+            self._mailboxes.clear()
+
+
+class _Place:
+    """One of the four, as long as this process has it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.since = time.monotonic()
+        self.lost = False
+
+
+class _Places:
+    """The places of one mailbox that this process has at the moment."""
+
+    def __init__(self, mailbox: str, database_url: str) -> None:
+        self._mailbox = mailbox
+        self._key = zlib.crc32(mailbox.encode()) - 2**31  # Postgres takes a signed 32-bit integer
+        self._database_url = database_url
+        self._connection: psycopg.Connection | None = None
+        self._state = Condition()
+        self._held: dict[int, _Place] = {}
+        self._free: list[_Place] = []
+        self._waiting = 0
+        self._asking = False
+        self._next_ask = 0.0
+
+    def take(self) -> _Place:
+        deadline = time.monotonic() + WAIT_SECONDS
+        with self._state:
+            self._waiting += 1
+            try:
+                while True:
+                    if self._free:
+                        return self._free.pop()
+                    if time.monotonic() > deadline:
+                        raise GraphThrottled("no place at the mailbox: other requests took too long")
+                    if self._asking or len(self._held) == PLACES or time.monotonic() < self._next_ask:
+                        self._state.wait(_RETRY_SECONDS)
+                        continue
+                    self._ask()
+            finally:
+                self._waiting -= 1
+
+    def give_back(self, place: _Place) -> None:
+        with self._state:
+            if place.lost:
+                return
+            wanted_here = self._waiting > 0 and time.monotonic() - place.since < SHARE_SECONDS
+            if not wanted_here and not self._unlock(place):
+                return
+            if wanted_here:
+                self._free.append(place)
+            self._state.notify()
+
+    def close(self) -> None:
+        with self._state:
+            self._drop_connection()
+
+    def _ask(self) -> None:
+        """Ask Postgres for one more place. Waits there only while this process has none at all."""
+        self._asking = True
+        numbers = [number for number in range(PLACES) if number not in self._held]
+        wait_there = not self._held
+        self._state.release()
+        try:
+            number = self._lock_one(numbers, wait=wait_there)
+        finally:
+            self._state.acquire()
+            self._asking = False
+            self._state.notify_all()
+        if number is None:
+            self._next_ask = time.monotonic() + _RETRY_SECONDS
+        else:
+            place = _Place(number)
+            self._held[number] = place
+            self._free.append(place)
+
+    def _lock_one(self, numbers: list[int], *, wait: bool) -> int | None:
+        try:
+            connection = self._connected()
+            with span("sql.gate_take"):
+                for number in numbers:
+                    row = connection.execute("select pg_try_advisory_lock(%s, %s)", (self._key, number)).fetchone()
+                    if row is not None and row[0]:
+                        return number
+            if not wait:
+                return None
+            # Whoever waits in Postgres is served before those who only look: no process starves.
+            number = numbers[time.monotonic_ns() % len(numbers)]
+            with span("sql.gate_wait"):
+                connection.execute("select pg_advisory_lock(%s, %s)", (self._key, number))
+        except psycopg.errors.LockNotAvailable:
+            return None
+        except psycopg.Error as error:
+            with self._state:
+                self._drop_connection()
+            raise DatabaseUnavailable(f"the mailbox gate: {log.describe(error)}") from None
+        return number
+
+    def _unlock(self, place: _Place) -> bool:
+        self._held.pop(place.number, None)
+        if self._connection is None:
+            return False
+        try:
+            with span("sql.gate_give_back"):
+                self._connection.execute("select pg_advisory_unlock(%s, %s)", (self._key, place.number))
+        except psycopg.Error as error:
+            # The server frees the locks of a lost session by itself.
+            log.warning("gate.connection_lost", mailbox=self._mailbox, cause=log.describe(error))
+            self._drop_connection()
+        return True
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            with self._state:
+                self._drop_connection()
+            self._connection = psycopg.connect(
+                self._database_url,
+                autocommit=True,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="mail-ingest gate",
+                options=f"-c lock_timeout={_BLOCK_MS}",
+            )
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        for place in self._held.values():
+            place.lost = True
+        self._held.clear()
+        self._free.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

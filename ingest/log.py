@@ -1,0 +1,65 @@
+"""Structured log lines: a stable event name and fields, and the one place that leaves secrets out.
+
+    claim.taken_over mailbox="upload@dms.cloud" message="AAkALg…" attempts=2
+
+Values are JSON, so that no sender can forge a line. Exceptions of this app are logged by their text, which is
+made from names and codes; foreign ones by their type and frames only, as their texts may quote what they met.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+
+from ingest.errors import IngestError
+
+_logger = logging.getLogger("ingest")
+_MAX_VALUE = 2000  # characters: a traceback's frames fit, a hostile id does not flood
+
+
+def info(event: str, **fields: object) -> None:
+    """What happened, as expected."""
+    _logger.info("%s", _line(event, fields))
+
+
+def warning(event: str, **fields: object) -> None:
+    """What an operator may want to know of; the system goes on by itself."""
+    _logger.warning("%s", _line(event, fields))
+
+
+def error(event: str, **fields: object) -> None:
+    """What an operator has to look at."""
+    _logger.error("%s", _line(event, fields))
+
+
+def describe(exception: BaseException) -> str:
+    """An exception in one line that is safe to log and to store."""
+    if isinstance(exception, IngestError):
+        return f"{type(exception).__name__}: {exception}"
+    return f"{type(exception).__module__}.{type(exception).__qualname__}"
+
+
+def frames(exception: BaseException) -> str:
+    """The traceback of an exception and of its causes, without any exception's text."""
+    told = []
+    link: BaseException | None = exception
+    while link is not None:
+        places = traceback.extract_tb(link.__traceback__)
+        told.append(
+            f"{describe(link)} at "
+            + " > ".join(f"{place.filename.rsplit('/', 1)[-1]}:{place.lineno} {place.name}" for place in places)
+        )
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return " | caused by ".join(told)
+
+
+def _line(event: str, fields: dict[str, object]) -> str:
+    return " ".join([event, *(f"{name}={_value(value)}" for name, value in fields.items() if value is not None)])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value)
+    text = str(value)
+    return json.dumps(text if len(text) <= _MAX_VALUE else text[:_MAX_VALUE] + "…")

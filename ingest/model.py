@@ -1,0 +1,222 @@
+"""The values that travel between modules: frozen, keyword-only, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from ingest.errors import MalformedRef, Reason
+
+# Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
+MAX_ID_LENGTH = 1024
+
+
+class Trigger(StrEnum):
+    """What put a message on the queue."""
+
+    WEBHOOK = "webhook"
+    SWEEP = "sweep"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageRef:
+    """Where a message is: what travels through the queue `ingest-messages`.
+
+    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox.
+    """
+
+    mailbox: str
+    message_id: str
+    trigger: Trigger = Trigger.WEBHOOK
+
+    def to_json(self) -> str:
+        """The queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
+        return json.dumps(
+            {"mailbox": self.mailbox, "messageId": self.message_id, "trigger": self.trigger},
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> MessageRef:
+        """The opposite of `to_json`. Raises MalformedRef with what is wrong, without quoting the text."""
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise MalformedRef("the queue message is not JSON") from None
+        if not isinstance(value, dict):
+            raise MalformedRef("the queue message is not a JSON object")
+        mailbox, message_id = value.get("mailbox"), value.get("messageId")
+        if not isinstance(mailbox, str) or not mailbox:
+            raise MalformedRef("the queue message has no 'mailbox'")
+        if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_ID_LENGTH:
+            raise MalformedRef(f"the queue message has no 'messageId' of 1 to {MAX_ID_LENGTH} characters")
+        try:
+            trigger = Trigger(value.get("trigger", Trigger.WEBHOOK))
+        except ValueError:
+            raise MalformedRef(f"'trigger' is none of {', '.join(Trigger)}") from None
+        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger)
+
+    @property
+    def key(self) -> str:
+        """32 hex digits that stand for this message in blob names, whatever instance or attempt computes it."""
+        return hashlib.sha256(f"{self.mailbox.casefold()}\n{self.message_id}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOver:
+    """A message that a listing of the inbox showed."""
+
+    ref: MessageRef
+    received_at: datetime
+
+
+class AttachmentKind(StrEnum):
+    """Graph's three attachment types, plus what a later one would be."""
+
+    FILE = "fileAttachment"
+    ITEM = "itemAttachment"
+    REFERENCE = "referenceAttachment"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """An attachment as Graph lists it. `size` is Graph's figure and never the byte count."""
+
+    id: str
+    kind: AttachmentKind
+    name: str
+    content_type: str | None
+    size: int
+    is_inline: bool
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message as fetched from Graph, its content left where it is."""
+
+    ref: MessageRef
+    internet_message_id: str | None
+    subject: str = field(repr=False)
+    sender: str = field(repr=False)
+    to: tuple[str, ...] = field(repr=False)
+    cc: tuple[str, ...] = field(repr=False)
+    received_at: datetime
+    parent_folder_id: str
+    categories: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tenant:
+    """A tenant of the DMS. `id` has the type of `dms_tenant.id` in the database at hand."""
+
+    id: int | UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenMatch:
+    """A token that belongs to a tenant: `position` is its index in the candidates that were asked for."""
+
+    position: int
+    tenant: Tenant
+    active: bool
+
+
+class ClaimState(StrEnum):
+    """Where a message stands, in `ingest.claim.state`."""
+
+    WAITING = "waiting"
+    PROCESSING = "processing"
+    STORED = "stored"
+    DELETED = "deleted"
+    QUARANTINED = "quarantined"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The right to work on one message until the lease ends, proved by `fence` in every later statement.
+
+    `state` is PROCESSING for a message to be ingested, STORED or DELETED for one that only wants cleaning up.
+    `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
+    """
+
+    id: int
+    ref: MessageRef
+    fence: int
+    state: ClaimState
+    attempts: int
+    crashes: int
+    defects: int
+    lease_seconds: float
+    reason: Reason | None = None
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredBlob:
+    """What lies in Blob: verified length in bytes and SHA-256 in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Disposition(StrEnum):
+    """What became of a part of a mail. Every part has exactly one."""
+
+    DOCUMENT = "document"
+    INLINE_IMAGE = "inline_image"
+    LINK = "link"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One part of a mail and what became of it. `blob` is None where there is no content to store."""
+
+    position: int
+    name: str = field(repr=False)
+    declared_type: str | None
+    disposition: Disposition
+    reason: str | None = None
+    blob: StoredBlob | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """The message is in the tenants' storage and out of the mailbox."""
+
+    documents: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanedUp:
+    """The message had been stored before; only the mailbox was left to clean."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quarantined:
+    """The message is in the Quarantine folder, with its reason on it."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Busy:
+    """Another live owner works on the message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gone:
+    """The message is not in the inbox any more: deleted or moved by somebody else."""
+
+
+type Outcome = Stored | CleanedUp | Quarantined | Busy | Gone

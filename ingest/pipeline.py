@@ -1,0 +1,185 @@
+"""The whole story of one message: claim → fetch → route → process for its tenants → clean up.
+
+Whatever stops it in between, the message is still in the inbox: it leaves as the last step, after its content
+is verified in Blob and its records are committed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from threading import Lock
+
+from ingest import log, routing
+from ingest.errors import DatabaseUnavailable, Defect, Later, LeaseLost, NotFound, Reason, Rejected
+from ingest.filing import Filing
+from ingest.model import (
+    Busy,
+    Claim,
+    ClaimState,
+    CleanedUp,
+    Gone,
+    Message,
+    MessageRef,
+    Outcome,
+    Quarantined,
+    Stored,
+    Tenant,
+)
+from ingest.ports import Blobs, Mail, Records
+from ingest.settings import RouteMode
+
+DEFECT_LIMIT = 5  # tries that ended in a fault of our own
+CRASH_LIMIT = 5  # owners that died over the same message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """Whom a mail is for, as configured."""
+
+    address_pattern: re.Pattern[str]
+    address_domains: AbstractSet[str] = frozenset()
+    route: RouteMode = RouteMode.FIRST
+
+
+class Pipeline:
+    """Takes messages through, one call each."""
+
+    def __init__(self, *, mail: Mail, blobs: Blobs, records: Records, rules: Rules) -> None:
+        self._mail = mail
+        self._blobs = blobs
+        self._records = records
+        self._rules = rules
+        self._unreturned = _Unreturned(records)
+
+    def ingest_message(self, ref: MessageRef) -> Outcome:
+        """Bring one message to where it belongs, whatever was done for it before.
+
+        Raises Later (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries
+        again too). In both cases the message is in the inbox and its claim is given back.
+        """
+        self._unreturned.give_back()
+        claim = self._records.claim(ref)
+        if claim is None:
+            log.info("claim.busy", mailbox=ref.mailbox, message=ref.message_id)
+            return Busy()
+        if claim.taken_over:
+            log.warning("claim.taken_over", **_fields(claim))
+        try:
+            outcome = self._work(claim)
+        except LeaseLost as lost:
+            log.warning("claim.lost", **_fields(claim), cause=log.describe(lost))
+            raise
+        except Later as later:
+            log.warning("message.put_off", **_fields(claim), cause=log.describe(later))
+            self._unreturned.add(claim, later)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is counted, told and given back
+            log.error("message.defect", **_fields(claim), defects=claim.defects + 1, frames=log.frames(error))
+            self._unreturned.add(claim, error)
+            # From None: whatever a foreign exception quotes must not reach the host's log.
+            raise Defect(f"message {ref.key}: {log.describe(error)}") from None
+        log.info("message.done", **_fields(claim), outcome=type(outcome).__name__)
+        return outcome
+
+    def _work(self, claim: Claim) -> Outcome:
+        if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
+            self._clean_up(claim)
+            return CleanedUp()
+        if (reason := _given_up(claim)) is not None:
+            return self._quarantine(claim, reason)
+        categories: tuple[str, ...] = ()
+        try:
+            message = self._mail.fetch(claim.ref)
+            categories = message.categories
+            if not self._mail.in_inbox(message):
+                return self._gone(claim)
+            return self._ingest(claim, message)
+        except Rejected as rejected:
+            return self._quarantine(claim, rejected.reason, categories)
+        except NotFound:
+            return self._gone(claim)
+
+    def _ingest(self, claim: Claim, message: Message) -> Stored:
+        tenants = self._route(message)
+        filing = Filing(claim, copies=len(tenants), mail=self._mail, blobs=self._blobs, records=self._records)
+        documents = 0
+        for tenant in tenants:
+            with self._records.tenant_context(tenant):
+                documents += filing.process_email_message(message, tenant)
+        self._clean_up(claim)
+        return Stored(documents=documents)
+
+    def _route(self, message: Message) -> tuple[Tenant, ...]:
+        tokens = routing.candidate_tokens(message, self._rules.address_pattern, self._rules.address_domains)
+        matches = self._records.resolve_tokens(tokens) if tokens else []
+        return routing.choose_tenants(tokens, matches, self._rules.route)
+
+    def _clean_up(self, claim: Claim) -> None:
+        self._records.renew(claim)  # a slow owner that lost its lease must not delete
+        self._mail.delete(claim.ref)
+        self._records.end(claim, ClaimState.DELETED)
+
+    def _quarantine(self, claim: Claim, reason: Reason, categories: tuple[str, ...] = ()) -> Outcome:
+        # The reason is recorded first: whoever dies after the move leaves a record that can be completed.
+        self._records.renew(claim, reason=reason)
+        try:
+            self._mail.quarantine(claim.ref, reason, categories)
+        except NotFound:
+            return self._gone(claim)
+        self._records.end(claim, ClaimState.QUARANTINED, reason=reason)
+        log.warning("message.rejected", **_fields(claim), reason=reason)
+        return Quarantined(reason=reason)
+
+    def _gone(self, claim: Claim) -> Outcome:
+        """Not in the inbox any more: an earlier owner's quarantine is completed, anything else acknowledged."""
+        if claim.reason is not None:
+            self._records.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
+            return Quarantined(reason=claim.reason)
+        self._records.end(claim, ClaimState.GONE)
+        return Gone()
+
+
+class _Unreturned:
+    """Claims that this process could not give back while Postgres was down.
+
+    Given back later, they do not run out and look like the work of a process that died: an outage must not bring
+    a mail nearer to Quarantine.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._claims: list[tuple[Claim, Exception]] = []
+        self._lock = Lock()
+
+    def add(self, claim: Claim, error: Exception) -> None:
+        with self._lock:
+            self._claims.append((claim, error))
+        self.give_back()
+
+    def give_back(self) -> None:
+        with self._lock:
+            claims, self._claims = self._claims, []
+        for index, (claim, error) in enumerate(claims):
+            try:
+                self._records.put_off(claim, log.describe(error), defect=not isinstance(error, Later))
+            except LeaseLost:
+                continue
+            except DatabaseUnavailable as unavailable:
+                log.warning("claim.not_given_back", **_fields(claim), cause=log.describe(unavailable))
+                with self._lock:
+                    self._claims += claims[index:]
+                return
+
+
+def _given_up(claim: Claim) -> Reason | None:
+    if claim.crashes >= CRASH_LIMIT:
+        return Reason.CRASHED_REPEATEDLY
+    if claim.defects >= DEFECT_LIMIT:
+        return Reason.PROCESSING_FAILED
+    return None
+
+
+def _fields(claim: Claim) -> dict[str, object]:
+    return {"mailbox": claim.ref.mailbox, "message": claim.ref.message_id, "attempts": claim.attempts}

@@ -1,0 +1,98 @@
+"""What the story of a message needs of the outside world: the adapters, as small Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from ingest.errors import Reason
+from ingest.model import (
+    Attachment,
+    Claim,
+    ClaimState,
+    LeftOver,
+    Message,
+    MessageRef,
+    Part,
+    StoredBlob,
+    Tenant,
+    TokenMatch,
+)
+
+
+class Mail(Protocol):
+    """The mailboxes. Every call may raise Later; those on a message NotFound and Rejected(unreadable)."""
+
+    def fetch(self, ref: MessageRef) -> Message:
+        """The message with everything but content."""
+
+    def in_inbox(self, message: Message) -> bool:
+        """Whether the message is in its mailbox's inbox."""
+
+    def original(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
+        """The whole message as MIME. Reading it may raise ContentInterrupted."""
+
+    def content(self, ref: MessageRef, attachment: Attachment) -> AbstractContextManager[Iterator[bytes]]:
+        """An attachment's bytes. Reading them may raise ContentInterrupted."""
+
+    def cids_in_body(self, ref: MessageRef) -> frozenset[str]:
+        """The content ids that the body shows."""
+
+    def delete(self, ref: MessageRef) -> None:
+        """Take the message out of the mailbox. One that is gone is done."""
+
+    def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
+        """Put the reason beside the message's `categories`, and move it to Quarantine."""
+
+
+class Inbox(Protocol):
+    """What the sweep reads of a mailbox. May raise Later."""
+
+    def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
+        """What is in the inbox, in pages, oldest first."""
+
+
+class Blobs(Protocol):
+    """Where content goes."""
+
+    def store(self, name: str, content: Iterator[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
+        """Raises BlobConflict, BlobUnavailable, and what reading `content` raises."""
+
+
+class Records(Protocol):
+    """What is remembered of messages. Every call may raise DatabaseUnavailable; those with a claim LeaseLost."""
+
+    def claim(self, ref: MessageRef) -> Claim | None:
+        """The right to work on a message, or None while another owner's lease lives."""
+
+    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
+        """Keep the claim for another lease, and the reason of an intended quarantine."""
+
+    def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
+        """The message is where it belongs."""
+
+    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
+        """Give the claim back unfinished."""
+
+    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+        """Whose the tokens are."""
+
+    def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
+        """Everything saved in here is this tenant's."""
+
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
+        """The copy of the context's tenant, in one transaction; with the last of `copies` the claim is STORED."""
+
+
+class Backlog(Protocol):
+    """What is remembered of the sweep. Every call may raise DatabaseUnavailable."""
+
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
+        """Those of `found` that are not on their way, remembered as enqueued now."""
+
+    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+        """Messages whose owner died in the middle, remembered as enqueued now."""
+
+    def outstanding(self, mailbox: str) -> int:
+        """How many enqueued messages nobody has taken up yet."""

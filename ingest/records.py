@@ -1,0 +1,386 @@
+"""What Postgres remembers: claims on messages, and each tenant's messages, parts and documents.
+
+Claims hold no tenant data and are visible to every instance. Everything of a tenant is written inside
+`tenant_context(tenant)`, and row-level security sees to it that nothing else could be.
+
+Driver errors leave this module translated: DatabaseUnavailable for whatever is not one mail's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
+from ingest.model import (
+    Claim,
+    ClaimState,
+    LeftOver,
+    Message,
+    MessageRef,
+    Part,
+    StoredBlob,
+    Tenant,
+    TokenMatch,
+    Trigger,
+)
+from ingest.trace import span
+
+POOL_SIZE = 10
+POOL_SECONDS = 15.0
+MAX_DISTANCE_SECONDS = 3600.0  # between two tries of one message, however often it was put off
+_MS = 20_000  # for a statement, and for a transaction that says nothing
+_CONNECT_SECONDS = 5
+
+_current_tenant: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
+
+# new | resumed | taken over | only to be cleaned up: a row. Busy: none. Attempts count here, so that a process
+# that is killed a moment later has counted too. What comes back from Quarantine starts afresh.
+CLAIM = """
+with before as (
+    select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
+)
+insert into ingest.claim as claim (mailbox, message_id, state, trigger, fence, attempts, lease_until)
+values (%(mailbox)s, %(message_id)s, 'processing', %(trigger)s, 1, 1, now() + %(lease)s * interval '1 second')
+on conflict (mailbox, message_id) do update set
+    state = case when claim.state in ('stored', 'deleted') then claim.state else 'processing' end,
+    fence = claim.fence + 1,
+    lease_until = excluded.lease_until,
+    attempts = case when claim.state in ('quarantined', 'gone') then 1 else claim.attempts + 1 end,
+    crashes = case when claim.state in ('quarantined', 'gone') then 0
+              else claim.crashes + (claim.lease_until is not null)::integer end,
+    defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end
+where claim.lease_until is null or claim.lease_until < now()
+returning id, fence, state, attempts, crashes, defects, reason,
+    (select lease_until is not null from before) as taken_over
+"""
+
+# Still ours? Then for another lease. `reason` is kept from here on: should we die after the move to
+# Quarantine, the next owner knows what it was for.
+RENEW = """
+update ingest.claim
+set lease_until = now() + %(lease)s * interval '1 second', reason = coalesce(%(reason)s, reason)
+where id = %(id)s and fence = %(fence)s
+returning id
+"""
+
+# The end of one copy. The claim is stored once every tenant addressed has committed.
+COMMIT = """
+update ingest.claim
+set copies = copies + 1,
+    state = case when copies + 1 >= %(copies)s then 'stored' else state end,
+    lease_until = now() + %(lease)s * interval '1 second',
+    received_at = %(received_at)s, reason = null
+where id = %(id)s and fence = %(fence)s
+returning id
+"""
+
+END = """
+update ingest.claim
+set state = %(state)s, reason = %(reason)s, lease_until = null, next_try_at = null, deferrals = 0,
+    last_error = null, ended_at = now()
+where id = %(id)s and fence = %(fence)s
+returning id
+"""
+
+# Given back. The queue tries again by itself for a while; the sweep leaves it that time.
+PUT_OFF = """
+update ingest.claim
+set state = case when state = 'processing' then 'waiting' else state end,
+    lease_until = null, last_error = %(error)s, defects = defects + %(defects)s,
+    next_try_at = now() + %(retry)s * interval '1 second'
+where id = %(id)s and fence = %(fence)s
+returning id
+"""
+
+# The queue has given up: the sweep brings the message back, each time later than the time before.
+POISONED = """
+insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, next_try_at)
+values (%(mailbox)s, %(message_id)s, 'waiting', %(trigger)s, 1, now() + %(retry)s * interval '1 second')
+on conflict (mailbox, message_id) do update set
+    deferrals = claim.deferrals + 1,
+    next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+where claim.state in ('waiting', 'processing', 'stored')
+"""
+
+# Of the messages that a listing showed, those that are not on their way: remembered as enqueued, and returned.
+ENQUEUE = """
+insert into ingest.claim as claim (mailbox, message_id, state, trigger, received_at, enqueued_at, deferrals,
+    next_try_at)
+select %(mailbox)s, listed.message_id, 'waiting', 'sweep', listed.received_at, now(), 1,
+    now() + %(retry)s * interval '1 second'
+from unnest(%(message_ids)s::text[], %(received)s::timestamptz[]) as listed (message_id, received_at)
+on conflict (mailbox, message_id) do update set
+    enqueued_at = now(), received_at = excluded.received_at, deferrals = claim.deferrals + 1,
+    next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+where (claim.lease_until is null or claim.lease_until < now())
+    and (claim.next_try_at is null or claim.next_try_at <= now())
+returning message_id
+"""
+
+# How many messages the sweep has put on the queue that nobody has taken up yet.
+OUTSTANDING = """
+select count(*) as outstanding from ingest.claim
+where mailbox = %(mailbox)s and state = 'waiting' and attempts = 0 and next_try_at > now()
+"""
+
+# Begun, and abandoned by a process that died: they may not be in the inbox any more, so no listing shows them.
+ABANDONED = """
+update ingest.claim as claim
+set enqueued_at = now(), deferrals = claim.deferrals + 1,
+    next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+where mailbox = %(mailbox)s and state in ('processing', 'stored')
+    and lease_until < now() and (next_try_at is null or next_try_at <= now())
+returning message_id
+"""
+
+RESOLVE = "select place, tenant_id, active from ingest.resolve_tokens(%(tokens)s)"
+
+SET_TENANT = "select set_config('ingest.tenant_id', %(tenant)s, true)"
+
+INSERT_MESSAGE = """
+insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
+    container, blob_name, size, sha256)
+values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
+    %(container)s, %(blob_name)s, %(size)s, %(sha256)s)
+on conflict (claim_id, tenant_id) do nothing
+returning id
+"""
+
+INSERT_PART = """
+with part as (
+    insert into ingest.part (message_id, tenant_id, position, disposition, reason, name, declared_type, size,
+        sha256, blob_name)
+    values (%(message)s, %(tenant)s, %(position)s, %(disposition)s, %(reason)s, %(name)s, %(declared_type)s,
+        %(size)s, %(sha256)s, %(blob_name)s)
+    returning *
+)
+insert into ingest.document (tenant_id, message_id, part_id, name, content_type, size, sha256, container, blob_name)
+select tenant_id, message_id, id, name, declared_type, size, sha256, %(container)s, blob_name
+from part where disposition = 'document'
+"""
+
+
+class Records:
+    """The records of one database, through a pool of connections that is opened on first use."""
+
+    def __init__(self, database_url: str, *, container: str, lease_seconds: float, retry_seconds: float) -> None:
+        self._container = container
+        self._lease = lease_seconds
+        self._retry = retry_seconds
+        self._pool: ConnectionPool[psycopg.Connection[dict[str, Any]]] = ConnectionPool(
+            database_url,
+            min_size=0,
+            max_size=POOL_SIZE,
+            timeout=POOL_SECONDS,
+            open=False,
+            check=ConnectionPool.check_connection,
+            reconnect_timeout=POOL_SECONDS,
+            kwargs={
+                "row_factory": dict_row,
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": "mail-ingest",
+                "options": f"-c statement_timeout={_MS} -c idle_in_transaction_session_timeout={_MS}",
+            },
+        )
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._pool.close()
+
+    # Claims
+
+    def claim(self, ref: MessageRef) -> Claim | None:
+        """The right to work on a message, or None while another owner's lease lives."""
+        row = self._one("claim", CLAIM, **_key(ref), trigger=ref.trigger, lease=self._lease)
+        if row is None:
+            return None
+        return Claim(
+            id=row["id"],
+            ref=ref,
+            fence=row["fence"],
+            state=ClaimState(row["state"]),
+            attempts=row["attempts"],
+            crashes=row["crashes"],
+            defects=row["defects"],
+            lease_seconds=self._lease,
+            reason=Reason(row["reason"]) if row["reason"] else None,
+            taken_over=bool(row["taken_over"]),
+        )
+
+    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
+        """Keep the claim for another lease, and the reason of an intended quarantine. Raises LeaseLost."""
+        self._owned("renew", RENEW, claim, lease=self._lease, reason=reason)
+
+    def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
+        """The message is where it belongs: DELETED, QUARANTINED with its reason, or GONE. Raises LeaseLost."""
+        self._owned("end", END, claim, state=state, reason=reason)
+
+    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
+        """Give the claim back unfinished, with what went wrong. Raises LeaseLost."""
+        self._owned("put_off", PUT_OFF, claim, error=error, defects=int(defect), retry=self._retry)
+
+    def note_poisoned(self, ref: MessageRef) -> None:
+        """The queue has given up on the message; the sweep brings it back, with growing distance."""
+        self._none("note_poisoned", POISONED, **_key(ref), trigger=ref.trigger, **self._distance)
+
+    # The sweep
+
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
+        """Those of `found` that are not on their way already, remembered as enqueued now, in their order."""
+        rows = self._all(
+            "enqueue",
+            ENQUEUE,
+            mailbox=mailbox,
+            message_ids=[item.ref.message_id for item in found],
+            received=[item.received_at for item in found],
+            **self._distance,
+        )
+        due = {row["message_id"] for row in rows}
+        return [item.ref for item in found if item.ref.message_id in due]
+
+    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+        """Messages whose owner died in the middle, remembered as enqueued now."""
+        rows = self._all("enqueue_abandoned", ABANDONED, mailbox=mailbox, **self._distance)
+        return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
+
+    def outstanding(self, mailbox: str) -> int:
+        """How many messages the sweep has enqueued that nobody has taken up yet."""
+        row = self._one("outstanding", OUTSTANDING, mailbox=mailbox)
+        return int(row["outstanding"]) if row else 0
+
+    # Tenants
+
+    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+        """Whose the (normalised) tokens are. The app can't see tenants in any other way."""
+        rows = self._all("resolve_tokens", RESOLVE, tokens=list(tokens))
+        return [
+            TokenMatch(position=row["place"], tenant=Tenant(id=row["tenant_id"]), active=row["active"]) for row in rows
+        ]
+
+    @contextmanager
+    def tenant_context(self, tenant: Tenant) -> Iterator[None]:
+        """Whatever is written in here is written for `tenant`, and only this tenant's rows exist in here.
+
+        Each transaction tells Postgres by a setting that ends with it, so that the next user of a pooled
+        connection can't inherit it.
+        """
+        if _current_tenant.get() is not None:
+            raise RuntimeError("tenant_context can't be nested: one tenant at a time")
+        token = _current_tenant.set(tenant)
+        try:
+            yield
+        finally:
+            _current_tenant.reset(token)
+
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
+        """The message, its parts and its documents for the tenant of the context, in one transaction.
+
+        With the last of `copies` tenants the claim becomes STORED in the same transaction. A copy that this
+        tenant has already is left as it is. Raises LeaseLost: then nothing was written.
+        """
+        tenant = _current_tenant.get()
+        if tenant is None:
+            raise RuntimeError("documents are saved inside tenant_context(tenant) only")
+        with self._transaction("save") as connection:
+            connection.execute(SET_TENANT, {"tenant": str(tenant.id)})
+            row = connection.execute(
+                INSERT_MESSAGE,
+                {
+                    "claim": claim.id,
+                    "tenant": tenant.id,
+                    "internet_message_id": _text(message.internet_message_id),
+                    "subject": _text(message.subject),
+                    "sender": _text(message.sender),
+                    "trigger": claim.ref.trigger,
+                    "received_at": message.received_at,
+                    "container": self._container,
+                    "blob_name": original.name,
+                    "size": original.size,
+                    "sha256": original.sha256,
+                },
+            ).fetchone()
+            if row is None:
+                return
+            with connection.cursor() as cursor:
+                cursor.executemany(INSERT_PART, [self._part(row["id"], tenant, part) for part in parts])
+            ours = connection.execute(
+                COMMIT,
+                {
+                    "id": claim.id,
+                    "fence": claim.fence,
+                    "lease": self._lease,
+                    "copies": copies,
+                    "received_at": message.received_at,
+                },
+            ).fetchone()
+            if ours is None:
+                raise LeaseLost("the message was taken over before it was saved")
+
+    def _part(self, message_id: int, tenant: Tenant, part: Part) -> dict[str, object]:
+        return {
+            "message": message_id,
+            "tenant": tenant.id,
+            "position": part.position,
+            "disposition": part.disposition,
+            "reason": part.reason,
+            "name": _text(part.name),
+            "declared_type": _text(part.declared_type),
+            "size": part.blob.size if part.blob else None,
+            "sha256": part.blob.sha256 if part.blob else None,
+            "blob_name": part.blob.name if part.blob else None,
+            "container": self._container,
+        }
+
+    # Postgres
+
+    @property
+    def _distance(self) -> dict[str, float]:
+        return {"retry": self._retry, "most": max(self._retry, MAX_DISTANCE_SECONDS)}
+
+    def _owned(self, name: str, statement: LiteralString, claim: Claim, **parameters: object) -> None:
+        if self._one(name, statement, id=claim.id, fence=claim.fence, **parameters) is None:
+            raise LeaseLost(f"the message was taken over before '{name}'")
+
+    def _one(self, name: str, statement: LiteralString, **parameters: object) -> dict[str, Any] | None:
+        with self._transaction(name) as connection:
+            return connection.execute(statement, parameters).fetchone()
+
+    def _all(self, name: str, statement: LiteralString, **parameters: object) -> list[dict[str, Any]]:
+        with self._transaction(name) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def _none(self, name: str, statement: LiteralString, **parameters: object) -> None:
+        with self._transaction(name) as connection:
+            connection.execute(statement, parameters)
+
+    @contextmanager
+    def _transaction(self, name: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+        try:
+            self._pool.open()
+            with span(f"sql.{name}"), self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise DatabaseUnavailable(f"sql {name}: {type(error).__name__}") from None
+        except (psycopg.DataError, psycopg.IntegrityError):
+            raise  # this mail's fault, or ours
+        except psycopg.Error as error:
+            # Lost connections, but also missing rights or tables: a deployment that is not complete yet.
+            raise DatabaseUnavailable(f"sql {name}: {type(error).__name__} {error.sqlstate or ''}".rstrip()) from None
+
+
+def _key(ref: MessageRef) -> dict[str, str]:
+    return {"mailbox": ref.mailbox, "message_id": ref.message_id}
+
+
+def _text(value: str | None) -> str | None:
+    """What Postgres can hold of a stranger's text: everything but NUL and lone surrogates."""
+    if value is None:
+        return None
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

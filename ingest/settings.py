@@ -1,0 +1,224 @@
+"""The settings: read once from the environment, and everything wrong with them said in one message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from ingest.errors import SettingsError
+
+DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
+MAX_CLIENT_STATE = 128  # characters, Graph's limit
+_MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
+
+
+class DeleteMode(StrEnum):
+    """How a stored mail leaves the mailbox."""
+
+    DELETE = "delete"
+    PERMANENT = "permanent"
+
+
+class SweepScope(StrEnum):
+    """What the sweep takes for left over: what nobody has read, or everything in the inbox."""
+
+    UNREAD = "unread"
+    ALL = "all"
+
+
+class RouteMode(StrEnum):
+    """Who gets a mail that names several tenants: the first one named, or all of them."""
+
+    FIRST = "first"
+    ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything the app is told from outside. Secrets are kept out of `repr`."""
+
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    client_certificate: str | None
+    tenant_id: str
+    mailboxes: tuple[str, ...]
+    authority_host: str
+    graph_base_url: str
+    notification_url: str
+    client_states: tuple[str, ...] = field(repr=False)
+    database_url: str = field(repr=False)
+    storage_connection: str | None = field(repr=False)
+    storage_url: str | None
+    container: str
+    address_pattern: re.Pattern[str]
+    address_domains: frozenset[str]
+    route: RouteMode
+    quarantine_folder: str
+    delete_mode: DeleteMode
+    sweep_scope: SweepScope
+    sweep_limit: int
+    lease_seconds: float
+    retry_seconds: float
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Settings from environment variables. Raises SettingsError that names every one that is wrong."""
+        return _Reader(environ).settings()
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """The database alone, for commands that need nothing else. Raises SettingsError."""
+    reader = _Reader(environ)
+    url = reader.database_url()
+    reader.raise_problems()
+    return url
+
+
+class _Reader:
+    """Reads settings one by one and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise SettingsError(self._problems)
+
+    def settings(self) -> Settings:
+        secret, certificate = (
+            self._optional("AZURE_INGEST_CLIENT_SECRET"),
+            self._optional("AZURE_INGEST_CLIENT_CERTIFICATE"),
+        )
+        if not secret and not certificate:
+            self._wrong("AZURE_INGEST_CLIENT_SECRET", "is missing (or set AZURE_INGEST_CLIENT_CERTIFICATE)")
+        connection, storage_url = (
+            self._optional("INGEST_STORAGE"),
+            self._optional("INGEST_STORAGE__blobServiceUri"),
+        )
+        if not connection and not storage_url:
+            self._wrong("INGEST_STORAGE", "is missing (or set INGEST_STORAGE__blobServiceUri)")
+        settings = Settings(
+            client_id=self._required("AZURE_INGEST_CLIENT_ID"),
+            client_secret=secret,
+            client_certificate=certificate,
+            tenant_id=self._required("AZURE_INGEST_TENANT_ID"),
+            mailboxes=self._mailboxes(),
+            authority_host=self._url("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
+            graph_base_url=self._url("GRAPH_BASE_URL", "https://graph.microsoft.com/v1.0"),
+            notification_url=self._notification_url(),
+            client_states=self._client_states(),
+            database_url=self.database_url(),
+            storage_connection=connection,
+            storage_url=storage_url,
+            container=self._container(),
+            address_pattern=self._pattern(),
+            address_domains=frozenset(d.lower().lstrip("@") for d in self._list("INGEST_ADDRESS_DOMAINS")),
+            route=self._choice("INGEST_ROUTE", RouteMode.FIRST),
+            quarantine_folder=self._optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
+            delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
+            sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
+            sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", 10_000, at_least=1)),
+            lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
+            retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
+        )
+        self.raise_problems()
+        return settings
+
+    def database_url(self) -> str:
+        url = self._required("INGEST_DATABASE_URL")
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            self._wrong("INGEST_DATABASE_URL", "must look like postgresql://user:password@host:5432/database")
+        return url
+
+    def _wrong(self, name: str, problem: str) -> None:
+        self._problems.append(f"{name} {problem}")
+
+    def _optional(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def _required(self, name: str) -> str:
+        value = self._optional(name)
+        if value is None:
+            self._wrong(name, "is missing")
+        return value or ""
+
+    def _list(self, name: str) -> tuple[str, ...]:
+        return tuple(item.strip() for item in (self._optional(name) or "").split(",") if item.strip())
+
+    def _mailboxes(self) -> tuple[str, ...]:
+        self._required("AZURE_INGEST_MAILBOX")
+        mailboxes = tuple(dict.fromkeys(item.lower() for item in self._list("AZURE_INGEST_MAILBOX")))
+        for mailbox in mailboxes:
+            if not _MAILBOX.match(mailbox):
+                self._wrong("AZURE_INGEST_MAILBOX", f"names {mailbox!r}, which is not a mail address")
+        return mailboxes
+
+    def _url(self, name: str, default: str) -> str:
+        url = (self._optional(name) or default).rstrip("/")
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.netloc or parts.query or parts.fragment:
+            self._wrong(name, "must be an https:// URL without a query")
+        return url
+
+    def _notification_url(self) -> str:
+        host = self._optional("WEBSITE_HOSTNAME")
+        url = self._optional("INGEST_NOTIFICATION_URL") or (f"https://{host}" if host else None)
+        if url is None:
+            self._wrong("INGEST_NOTIFICATION_URL", "is missing (the public base URL of this app)")
+            return ""
+        parts = urlsplit(url)
+        # Graph itself insists on https; http is what a local host speaks.
+        if parts.scheme not in {"https", "http"} or not parts.netloc or parts.query or parts.fragment:
+            self._wrong("INGEST_NOTIFICATION_URL", "must be a URL such as https://app.example.net, without a query")
+        return url.rstrip("/")
+
+    def _client_states(self) -> tuple[str, ...]:
+        self._required("INGEST_CLIENT_STATE")
+        states = self._list("INGEST_CLIENT_STATE")
+        if any(len(state) > MAX_CLIENT_STATE for state in states):
+            self._wrong("INGEST_CLIENT_STATE", f"holds a secret of more than {MAX_CLIENT_STATE} characters")
+        return states
+
+    def _container(self) -> str:
+        name = self._optional("INGEST_CONTAINER") or "documents"
+        if not re.fullmatch(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name):
+            self._wrong("INGEST_CONTAINER", "must be 3 to 63 characters: lower-case letters, digits, single dashes")
+        return name
+
+    def _pattern(self) -> re.Pattern[str]:
+        text = self._optional("INGEST_ADDRESS_PATTERN") or DEFAULT_ADDRESS_PATTERN
+        try:
+            pattern = re.compile(text, re.IGNORECASE)
+        except re.error as error:
+            self._wrong("INGEST_ADDRESS_PATTERN", f"is not a regular expression: {error}")
+            return re.compile("")
+        if "token" not in pattern.groupindex:
+            self._wrong("INGEST_ADDRESS_PATTERN", "must have a group named token: (?P<token>…)")
+        return pattern
+
+    def _choice[Choice: StrEnum](self, name: str, default: Choice) -> Choice:
+        choices = type(default)
+        value = self._optional(name)
+        if value is None:
+            return default
+        if value.lower() not in set(choices):
+            self._wrong(name, f"must be one of {', '.join(choices)}")
+            return default
+        return choices(value.lower())
+
+    def _number(self, name: str, default: float, *, at_least: float) -> float:
+        value = self._optional(name)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not at_least <= number < float("inf"):
+            self._wrong(name, f"must be a number, at least {at_least:g}")
+            return default
+        return number

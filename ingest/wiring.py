@@ -1,0 +1,110 @@
+"""Puts the app together: settings and adapters once a process, on first use.
+
+SDKs are imported in here and not at the top of `function_app`, so that an instance starts fast: a webhook
+handshake has ten seconds, cold start included, and needs none of them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ingest.settings import Settings
+
+if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
+    from ingest.blobs import BlobStore
+    from ingest.graph import GraphClient
+    from ingest.mailbox import Mailboxes
+    from ingest.pipeline import Pipeline
+    from ingest.records import Records
+    from ingest.sweep import Sweep
+
+_lock = Lock()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class App:
+    """Everything that does I/O, built from one set of settings."""
+
+    settings: Settings
+    graph: GraphClient
+    mailboxes: Mailboxes
+    blobs: BlobStore
+    records: Records
+    pipeline: Pipeline
+    sweep: Sweep
+
+
+@cache
+def settings() -> Settings:
+    """Settings of this process. Raises SettingsError, each time until they are right."""
+    return Settings.from_env(os.environ)
+
+
+def app() -> App:
+    """The one app of this process. Nothing is connected before it is used. Raises SettingsError."""
+    with _lock:  # two invocations at once must not build two pools
+        return _app()
+
+
+@cache
+def _app() -> App:
+    return build(settings())
+
+
+def build(settings: Settings) -> App:
+    """An app for these settings."""
+    from ingest.blobs import BlobStore
+    from ingest.gate import MailboxGate
+    from ingest.graph import ClientCredentials, GraphClient
+    from ingest.mailbox import Mailboxes
+    from ingest.pipeline import Pipeline, Rules
+    from ingest.records import Records
+    from ingest.sweep import Sweep
+
+    graph = GraphClient(
+        base_url=settings.graph_base_url,
+        tokens=ClientCredentials(
+            client_id=settings.client_id,
+            tenant_id=settings.tenant_id,
+            authority_host=settings.authority_host,
+            graph_base_url=settings.graph_base_url,
+            secret=settings.client_secret,
+            certificate=settings.client_certificate,
+        ),
+        gate=MailboxGate(settings.database_url),
+    )
+    mailboxes = Mailboxes(
+        graph,
+        quarantine_folder=settings.quarantine_folder,
+        delete_mode=settings.delete_mode,
+        sweep_scope=settings.sweep_scope,
+    )
+    blobs = BlobStore.connect(
+        container=settings.container,
+        connection_string=settings.storage_connection,
+        account_url=settings.storage_url,
+    )
+    records = Records(
+        settings.database_url,
+        container=settings.container,
+        lease_seconds=settings.lease_seconds,
+        retry_seconds=settings.retry_seconds,
+    )
+    rules = Rules(
+        address_pattern=settings.address_pattern,
+        address_domains=settings.address_domains,
+        route=settings.route,
+    )
+    return App(
+        settings=settings,
+        graph=graph,
+        mailboxes=mailboxes,
+        blobs=blobs,
+        records=records,
+        pipeline=Pipeline(mail=mailboxes, blobs=blobs, records=records, rules=rules),
+        sweep=Sweep(inbox=mailboxes, backlog=records, limit=settings.sweep_limit),
+    )

@@ -1,0 +1,117 @@
+"""(now, what Graph lists, what we want) → what to do. Pure, so that every case is a test of plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+# Graph allows messages 10,080 minutes (older documentation: 4,230). The shorter holds either way, and a renewal
+# that is due after half of it leaves a day and a half in which everything may fail.
+LIFETIME = timedelta(minutes=4230)
+RENEW_BEFORE = LIFETIME / 2
+CHANGE_TYPE = "created"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The one subscription that a mailbox is to have."""
+
+    mailbox: str
+    resource: str
+    notification_url: str
+    lifecycle_url: str
+    client_state: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A subscription as Graph lists it. Its clientState is never shown."""
+
+    id: str
+    resource: str
+    change_type: str
+    notification_url: str
+    lifecycle_url: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Create:
+    """There is none that would do."""
+
+    wanted: Wanted
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renew:
+    """It ends soon."""
+
+    subscription_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delete:
+    """It is wrong, or one too many."""
+
+    subscription_id: str
+
+
+type Step = Create | Renew | Delete
+
+
+def wanted(mailbox: str, base_url: str, client_state: str) -> Wanted:
+    """The subscription of a mailbox's inbox, posting to the app at `base_url`.
+
+    The URLs name the mailbox, and the secret by a fingerprint that reveals nothing of it: as Graph never shows a
+    subscription's clientState, this is how one with an old secret is recognised after a rotation.
+    """
+    fingerprint = hmac.new(client_state.encode(), b"graph subscription", hashlib.sha256).hexdigest()[:8]
+    query = f"?mailbox={quote(mailbox, safe='')}&state={fingerprint}"
+    return Wanted(
+        mailbox=mailbox,
+        resource=f"users/{mailbox}/mailFolders('inbox')/messages",
+        notification_url=f"{base_url}/api/graph/notifications{query}",
+        lifecycle_url=f"{base_url}/api/graph/lifecycle{query}",
+        client_state=client_state,
+    )
+
+
+def steps(now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_now: bool = False) -> Sequence[Step]:
+    """What leads to exactly one live subscription; nothing to do is the normal case.
+
+    A new one is made before wrong ones go, so that no mail falls between them. Subscriptions on other resources
+    are somebody else's.
+    """
+    ours = [one for one in listed if _same_resource(one.resource, want.resource)]
+    good = sorted((one for one in ours if _fits(one, want) and one.expires_at > now), key=lambda one: one.expires_at)
+    keep = good[-1] if good else None
+    todo: list[Step] = []
+    if keep is None:
+        todo.append(Create(wanted=want, expires_at=now + LIFETIME))
+    elif renew_now or keep.expires_at - now < RENEW_BEFORE:
+        todo.append(Renew(subscription_id=keep.id, expires_at=now + LIFETIME))
+    todo += [Delete(subscription_id=one.id) for one in ours if one is not keep]
+    return todo
+
+
+def _fits(one: Listed, want: Wanted) -> bool:
+    return (
+        one.change_type == CHANGE_TYPE
+        and one.notification_url == want.notification_url
+        and one.lifecycle_url == want.lifecycle_url
+    )
+
+
+def _same_resource(listed: str, wanted_resource: str) -> bool:
+    return _plain(listed) == _plain(wanted_resource)
+
+
+def _plain(resource: str) -> str:
+    """Graph gives a resource back in other letters and with another way to write keys."""
+    return resource.strip("/").lower().replace("('", "/").replace("')", "")
