@@ -41,9 +41,7 @@ def _config(options: argparse.Namespace) -> Config:
         subscription_token_lifetime=options.subscription_token_lifetime,
         accept_duplicate_subscriptions=options.accept_duplicate_subscriptions,
         delete_to=options.delete_to,
-        limits=Limits(
-            concurrent_requests=options.concurrent_requests, requests_per_window=options.requests_per_window
-        ),
+        limits=Limits(concurrent_requests=options.concurrent_requests, requests_per_window=options.requests_per_window),
     )
 
 

@@ -31,9 +31,7 @@ class Tokens:
 
     def issue(self) -> str:
         """Make a token that looks like the real ones: three parts, opaque to the client."""
-        token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + ".".join(
-            secrets.token_urlsafe(n) for n in (600, 256)
-        )
+        token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9." + ".".join(secrets.token_urlsafe(n) for n in (600, 256))
         self._expires[token] = time.monotonic() + self.lifetime
         return token
 
@@ -54,7 +52,7 @@ class Tokens:
             raise _unauthorized("Lifetime validation failed, the token is expired.")
 
 
-class _Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of ours
+class _Refusal(Exception):
     """What the token endpoint says to a request that it does not grant.
 
     https://learn.microsoft.com/entra/identity-platform/reference-error-codes
@@ -107,9 +105,7 @@ class EntraId:
         match request.path.strip("/").lower().split("/"):
             case ["common", "discovery", "instance"]:
                 discovery = f"{host}/{self._config.tenant_id}/v2.0/.well-known/openid-configuration"
-                return web.json_response(
-                    {"tenant_discovery_endpoint": discovery, "api-version": "1.1", "metadata": []}
-                )
+                return web.json_response({"tenant_discovery_endpoint": discovery, "api-version": "1.1", "metadata": []})
             case [tenant, "v2.0", ".well-known", "openid-configuration"]:
                 self._check_tenant(tenant)
                 return web.json_response(self._openid_configuration(host))
@@ -175,9 +171,7 @@ class EntraId:
     def _check_credential(self, form: Mapping[str, str], endpoint: str) -> None:
         if "client_assertion" in form:
             self._check_assertion(form, endpoint)
-        elif not hmac.compare_digest(
-            form.get("client_secret", "").encode(), self._config.client_secret.encode()
-        ):
+        elif not hmac.compare_digest(form.get("client_secret", "").encode(), self._config.client_secret.encode()):
             raise _Refusal(
                 401,
                 "invalid_client",
@@ -208,13 +202,9 @@ class EntraId:
                 options={"require": ["exp", "iss", "sub", "aud", "jti"]},
             )
         except jwt.PyJWTError as error:
-            raise _Refusal(
-                401, "invalid_client", 700027, f"Client assertion failed validation: {error}"
-            ) from error
+            raise _Refusal(401, "invalid_client", 700027, f"Client assertion failed validation: {error}") from error
         if not claims["iss"] == claims["sub"] == form.get("client_id"):
-            raise _Refusal(
-                401, "invalid_client", 700021, "Client assertion application identifier doesn't match."
-            )
+            raise _Refusal(401, "invalid_client", 700021, "Client assertion application identifier doesn't match.")
 
     def _granted(self) -> web.Response:
         lifetime = int(self._tokens.lifetime)

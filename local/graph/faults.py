@@ -110,9 +110,7 @@ def _error(status: int, rule: Rule, draw: random.Random) -> GraphError:
     code, message = _ANSWERS[status]
     headers = {}
     if status in _THROTTLING:
-        told = draw.choice(
-            (str(max(1, round(rule.retry_after))), f"{draw.uniform(0, rule.retry_after):.3f}", None)
-        )
+        told = draw.choice((str(max(1, round(rule.retry_after))), f"{draw.uniform(0, rule.retry_after):.3f}", None))
         if told is not None:
             headers["Retry-After"] = told
     return GraphError(status, code, message, headers=headers)

@@ -32,11 +32,7 @@ def to_text(html: str) -> str:
 def preview(body: str, *, is_html: bool) -> str:
     """Return the first 255 characters of what a reader sees."""
     source = body[:_PREVIEW_SOURCE]
-    text = (
-        to_text(source)
-        if is_html
-        else "\r\n".join(line.strip() for line in source.splitlines() if line.strip())
-    )
+    text = to_text(source) if is_html else "\r\n".join(line.strip() for line in source.splitlines() if line.strip())
     return text[:_PREVIEW_LENGTH]
 
 

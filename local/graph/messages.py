@@ -155,9 +155,7 @@ def _check_unchanged(request: Request, message: Message) -> None:
 
 
 def _wrong_type(name: str) -> GraphError:
-    return GraphError(
-        400, "UnableToDeserializePostBody", f"The value of the property '{name}' has a wrong type."
-    )
+    return GraphError(400, "UnableToDeserializePostBody", f"The value of the property '{name}' has a wrong type.")
 
 
 def _set_read(message: Message, value: Any) -> None:  # noqa: ANN401 - whatever the client sent
@@ -193,8 +191,6 @@ _SETTERS: dict[str, Callable[[Message, Any], None]] = {
     "categories": _set_categories,
     "flag": _set_flag,
     "importance": _set_word("importance", "importance", frozenset({"low", "normal", "high"})),
-    "inferenceClassification": _set_word(
-        "inference", "inferenceClassification", frozenset({"focused", "other"})
-    ),
+    "inferenceClassification": _set_word("inference", "inferenceClassification", frozenset({"focused", "other"})),
     "subject": _set_word("subject", "subject", None),
 }

@@ -30,9 +30,7 @@ _DECODE_BLOCK = 1 << 20
 _WINDOW = 1 << 22
 _MAX_DEPTH = 30
 _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
-_NOT_BASE64 = bytes(
-    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-)
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
 _IN_MEMORY = 1 << 20
 
@@ -312,9 +310,7 @@ class _Reader:
         while (position := self._find(delimiter, position, end)) >= 0:
             line_end = self.data.find(b"\n", position, end)
             line_end = end if line_end < 0 else line_end + 1
-            rest = bytes(
-                self.data[position + len(delimiter) : min(line_end, position + len(delimiter) + 200)]
-            )
+            rest = bytes(self.data[position + len(delimiter) : min(line_end, position + len(delimiter) + 200)])
             at_line_start = position == start or bytes(self.data[position - 1 : position]) == b"\n"
             if not at_line_start or rest.strip() not in {b"", b"--"}:
                 position += len(delimiter)
@@ -376,9 +372,7 @@ def _addresses(headers: Headers, name: str) -> tuple[Address, ...]:
     values = [_unfold(str(value)) for value in headers.get_all(name, [])]
     # Not strict: a comma in an unquoted name must not hide every recipient, Exchange is as lenient.
     pairs = getaddresses(values, strict=False)
-    return tuple(
-        Address(name=_decode_words(shown) or address, address=address) for shown, address in pairs if address
-    )
+    return tuple(Address(name=_decode_words(shown) or address, address=address) for shown, address in pairs if address)
 
 
 def _date(value: str) -> datetime | None:

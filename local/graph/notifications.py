@@ -73,9 +73,7 @@ class _Batch:
 class _Target:
     """One webhook URL: what waits for it, and its workers."""
 
-    waiting: dict[Kind, deque[Json]] = field(
-        default_factory=lambda: {"notification": deque(), "lifecycle": deque()}
-    )
+    waiting: dict[Kind, deque[Json]] = field(default_factory=lambda: {"notification": deque(), "lifecycle": deque()})
     work: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
 
@@ -85,7 +83,8 @@ class Notifier:
     def __init__(self, *, retry_base: float, feed: ChangeFeed, traffic: TrafficLog) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=10_000)
         self.counters: Counter[str] = Counter()
-        self.session = aiohttp.ClientSession(trust_env=False)
+        # A connection for each delivery: one that the webhook closes while idle would look like a refusal.
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), trust_env=False)
         self._retry_base = retry_base
         self._feed = feed
         self._traffic = traffic
@@ -123,39 +122,39 @@ class Notifier:
 
     def send(self, url: str, item: Json, kind: Kind) -> None:
         """Queue one item for `url`."""
-        faults = self.faults
         if kind == "lifecycle":
             self._put(url, kind, item)
-            return
-        if faults.drop_next > 0:
-            self.faults = replace(faults, drop_next=faults.drop_next - 1)
+        elif self._is_dropped():
             self.counters["dropped"] += 1
             self._feed.bump()
-            return
-        if self._random.random() < faults.drop_probability:
-            self.counters["dropped"] += 1
-            self._feed.bump()
-            return
-        copies = 1
-        if self._random.random() < faults.double_probability:
-            self.counters["doubled"] += 1
-            copies = 2
-        for _ in range(copies):
-            delay = self._random.uniform(*faults.delay)
-            if delay > 0:
-                self.counters["delayed"] += 1
-                self._start(self._put_later(delay, url, kind, item))
-            else:
-                self._put(url, kind, item)
+        else:
+            doubled = self._random.random() < self.faults.double_probability
+            self.counters["doubled"] += doubled
+            for _ in range(1 + doubled):
+                self._put_after_delay(url, item)
+
+    def _is_dropped(self) -> bool:
+        if self.faults.drop_next > 0:
+            self.faults = replace(self.faults, drop_next=self.faults.drop_next - 1)
+            return True
+        return self._random.random() < self.faults.drop_probability
+
+    def _put_after_delay(self, url: str, item: Json) -> None:
+        delay = self._random.uniform(*self.faults.delay)
+        if delay > 0:
+            self.counters["delayed"] += 1
+            self._start(self._put_later(delay, url, item))
+        else:
+            self._put(url, "notification", item)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _put_later(self, delay: float, url: str, kind: Kind, item: Json) -> None:
+    async def _put_later(self, delay: float, url: str, item: Json) -> None:
         await self._pause(delay)
-        self._put(url, kind, item)
+        self._put(url, "notification", item)
 
     def _put(self, url: str, kind: Kind, item: Json) -> None:
         target = self._targets.get(url)
@@ -220,9 +219,7 @@ class Notifier:
             return
         await self._pause(gaps * self._retry_base)
         await self._online.wait()
-        await self._deliver(
-            _Batch(batch.url, batch.kind, batch.items, batch.attempt + 1, batch.waited_gaps + gaps)
-        )
+        await self._deliver(_Batch(batch.url, batch.kind, batch.items, batch.attempt + 1, batch.waited_gaps + gaps))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

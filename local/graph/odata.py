@@ -15,9 +15,7 @@ from urllib.parse import parse_qsl
 from local.graph import clock
 from local.graph.errors import GraphError, bad_query, unknown_property
 
-type Getter = Callable[
-    [Any], Any
-]  # from an item of the caller's choice to a value of the property's own type
+type Getter = Callable[[Any], Any]  # from an item of the caller's choice to a value of the property's own type
 type Predicate = Callable[[Any], bool]
 
 MAX_TOP = 1_000
@@ -105,9 +103,7 @@ def check_efficient(order: Iterable[tuple[str, Getter, bool]], criteria: Filter 
     """
     names = tuple(path.split("/")[0].lower() for path, _, _ in order)
     if names and criteria is not None and criteria.properties[: len(names)] != names:
-        raise GraphError(
-            400, "InefficientFilter", "The restriction or sort order is too complex for this operation."
-        )
+        raise GraphError(400, "InefficientFilter", "The restriction or sort order is too complex for this operation.")
 
 
 def sort[T](items: Iterable[T], order: Sequence[tuple[str, Getter, bool]]) -> list[T]:
@@ -281,9 +277,7 @@ class _FilterParser:
         return lambda item: _comparable(getter(item)) in wanted
 
     def _quantifier(self, collection: str, quantifier: str) -> Predicate:
-        found = {name.lower(): entry for name, entry in self.schema.collections.items()}.get(
-            collection.lower()
-        )
+        found = {name.lower(): entry for name, entry in self.schema.collections.items()}.get(collection.lower())
         if found is None:
             raise unknown_property(collection, self.schema.type_name)
         self.mentioned.append(collection.lower())
@@ -331,9 +325,7 @@ class _FilterParser:
                 raise bad_query(f"Syntax error: a literal is expected instead of '{text}'.")
 
     def _peek(self) -> tuple[str, str]:
-        return (
-            self.tokens[self.position] if self.position < len(self.tokens) else ("end", "the end of the text")
-        )
+        return self.tokens[self.position] if self.position < len(self.tokens) else ("end", "the end of the text")
 
     def _next(self) -> tuple[str, str]:
         token = self._peek()

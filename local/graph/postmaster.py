@@ -31,9 +31,7 @@ class Postmaster:
             path.parent.mkdir(exist_ok=True)
         return path
 
-    async def deliver(
-        self, raw: bytes | Content, recipients: list[str], *, at: Path | None = None
-    ) -> list[Message]:
+    async def deliver(self, raw: bytes | Content, recipients: list[str], *, at: Path | None = None) -> list[Message]:
         """One mail to its envelope recipients: once into each mailbox that they lead to.
 
         `raw` is the mail, or the file that holds it already (`at` is then its path without the suffix).
@@ -43,7 +41,4 @@ class Postmaster:
             mime, mail = store_and_parse(raw, at=at)
         else:
             mime, mail = await asyncio.to_thread(store_and_parse, raw, at=at)
-        return [
-            self._store.deliver(mailbox, mail, mime)
-            for mailbox in self._store.recipient_mailboxes(recipients)
-        ]
+        return [self._store.deliver(mailbox, mail, mime) for mailbox in self._store.recipient_mailboxes(recipients)]

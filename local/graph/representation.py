@@ -37,9 +37,7 @@ def message_view(request: Request) -> View:
     """Return the view of a request for messages; 400 where it names what a message does not have."""
     select = None
     if request.query.get("$select"):
-        select = tuple(
-            _spelled(name, _SELECTABLE, "message") for name in parse_names(request.query["$select"])
-        )
+        select = tuple(_spelled(name, _SELECTABLE, "message") for name in parse_names(request.query["$select"]))
     expand = parse_expand(request.query.get("$expand", ""))
     for name in expand:
         if name not in {"attachments", "singleValueExtendedProperties"}:
@@ -89,9 +87,7 @@ def attachment_select(request: Request) -> tuple[str, ...] | None:
     return _attachment_select(request.query.get("$select"))
 
 
-def attachment_json(
-    message: Message, attachment: Attachment, view: View, select: tuple[str, ...] | None
-) -> Json:
+def attachment_json(message: Message, attachment: Attachment, view: View, select: tuple[str, ...] | None) -> Json:
     """One attachment. Without a select it carries its `contentBytes`, as Graph's listing does."""
     parsed = attachment.parsed
     result: Json = {"@odata.type": f"#microsoft.graph.{parsed.kind}Attachment"}
@@ -197,9 +193,7 @@ def _body(message: Message, view: View) -> Json:
 
 
 def _conversation(message: Message) -> bytes:
-    return hashlib.sha256(
-        (message.mail.thread or message.internet_message_id).encode("utf-8", "replace")
-    ).digest()
+    return hashlib.sha256((message.mail.thread or message.internet_message_id).encode("utf-8", "replace")).digest()
 
 
 def _sent(message: Message) -> str:
@@ -211,9 +205,7 @@ def _parent_folder_id(message: Message) -> str | None:
 
 
 def _web_link(message: Message, view: View) -> str:
-    return (
-        f"https://outlook.office365.com/owa/?ItemID={view.id_of(message)}&exvsurl=1&viewmodel=ReadMessageItem"
-    )
+    return f"https://outlook.office365.com/owa/?ItemID={view.id_of(message)}&exvsurl=1&viewmodel=ReadMessageItem"
 
 
 # In the order in which Graph writes them.
@@ -293,9 +285,7 @@ MESSAGE_SCHEMA = Schema(
 def _internet_headers(message: Message) -> list[Json]:
     # "Without To", as the facts have it; the blind-copy header would not survive the transport either.
     hidden = {"to", "cc", "bcc"}
-    return [
-        {"name": name, "value": value} for name, value in message.mail.headers if name.lower() not in hidden
-    ]
+    return [{"name": name, "value": value} for name, value in message.mail.headers if name.lower() not in hidden]
 
 
 _BASE_ATTACHMENT = {
@@ -312,9 +302,7 @@ def _attachment_select(text: str | None) -> tuple[str, ...] | None:
     names = []
     for name in parse_names(text):
         if name.lower().startswith(_FILE_CAST):
-            names.append(
-                _spelled(name[len(_FILE_CAST) :], _BASE_ATTACHMENT | _FILE_ATTACHMENT, "fileAttachment")
-            )
+            names.append(_spelled(name[len(_FILE_CAST) :], _BASE_ATTACHMENT | _FILE_ATTACHMENT, "fileAttachment"))
         else:
             names.append(_spelled(name, _BASE_ATTACHMENT, "attachment"))
     return tuple(names)

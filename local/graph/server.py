@@ -19,12 +19,8 @@ from local.graph.odata import parse_query
 from local.graph.routes import split_path
 
 _VERSION = "/v1.0"
-_JSON_TYPE = (
-    "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
-)
-_DIAGNOSTIC = (
-    '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"0","ScaleUnit":"000","RoleInstance":"SIM"}}'
-)
+_JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+_DIAGNOSTIC = '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"0","ScaleUnit":"000","RoleInstance":"SIM"}}'
 # Small contents are sent in one piece; larger ones are read in a thread, block by block, and sent chunked, as
 # Graph does with $value.
 _ONE_PIECE = 256 * 1024
@@ -148,9 +144,7 @@ async def _stream(
     return answer
 
 
-async def _half(
-    http: web.BaseRequest, status: int, headers: Mapping[str, str], body: bytes
-) -> web.StreamResponse:
+async def _half(http: web.BaseRequest, status: int, headers: Mapping[str, str], body: bytes) -> web.StreamResponse:
     """Announce the whole body, send half of it, hang up."""
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_length = len(body)

@@ -148,9 +148,7 @@ class Store:
         self.messages: dict[str, Message] = {}
         self.listeners: list[Callable[[Change], None]] = []
         self._feed = feed
-        self._by_key = {m.address.casefold(): m for m in self.mailboxes} | {
-            str(m.guid): m for m in self.mailboxes
-        }
+        self._by_key = {m.address.casefold(): m for m in self.mailboxes} | {str(m.guid): m for m in self.mailboxes}
 
     def mailbox(self, key: str) -> Mailbox:
         """By address or user id, without regard to case; 404 for another user."""
@@ -161,9 +159,7 @@ class Store:
 
     def recipient_mailboxes(self, recipients: list[str]) -> list[Mailbox]:
         """Where a mail goes: each mailbox once; unknown recipients to the first mailbox, the catch-all."""
-        found = [
-            self._by_key.get(address.strip("<> ").casefold(), self.mailboxes[0]) for address in recipients
-        ]
+        found = [self._by_key.get(address.strip("<> ").casefold(), self.mailboxes[0]) for address in recipients]
         return list(dict.fromkeys(found)) or [self.mailboxes[0]]
 
     def deliver(self, mailbox: Mailbox, mail: ParsedMail, mime: Content) -> Message:
@@ -180,9 +176,7 @@ class Store:
             internet_message_id=mail.message_id or f"<{mime.sha256[:32]}@simulator.invalid>",
             received=received,
             modified=received,
-            attachments=[
-                Attachment(key=ids.new_attachment_key(), parsed=parsed) for parsed in mail.attachments
-            ],
+            attachments=[Attachment(key=ids.new_attachment_key(), parsed=parsed) for parsed in mail.attachments],
             subject=mail.subject,
             importance=mail.importance,
         )
@@ -239,9 +233,7 @@ class Store:
     def delete_folder(self, mailbox: Mailbox, folder: Folder) -> None:
         """With everything below it; its messages go to Deleted Items. 403 for a folder every mailbox has."""
         if folder.well_known is not None:
-            raise GraphError(
-                403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be deleted."
-            )
+            raise GraphError(403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be deleted.")
         for child in mailbox.children(folder):
             self.delete_folder(mailbox, child)
         for message in list(folder.messages.values()):
@@ -258,8 +250,7 @@ class Store:
             raise GraphError(
                 409,
                 "ErrorFolderExists",
-                "A folder with the specified name already exists., Could not create folder with name "
-                f"{display_name}.",
+                f"A folder with the specified name already exists., Could not create folder with name {display_name}.",
             )
 
     @staticmethod

@@ -134,9 +134,7 @@ class SubscriptionRoutes:
             folder=folder,
             change_types=_change_types(body["changeType"]),
             notification_url=_url(body, "notificationUrl"),
-            lifecycle_url=_url(body, "lifecycleNotificationUrl")
-            if body.get("lifecycleNotificationUrl")
-            else None,
+            lifecycle_url=_url(body, "lifecycleNotificationUrl") if body.get("lifecycleNotificationUrl") else None,
             client_state=_client_state(body),
             expires=_expiration(body, with_data=body.get("includeResourceData") is True),
             immutable_ids=request.immutable_ids,
@@ -158,9 +156,7 @@ class SubscriptionRoutes:
         body = request.json_object()
         _check_members(body)
         if "lifecycleNotificationUrl" in body:
-            raise invalid_request(
-                "lifecycleNotificationUrl can't be changed; delete and create the subscription."
-            )
+            raise invalid_request("lifecycleNotificationUrl can't be changed; delete and create the subscription.")
         expires = _expiration(body, with_data=False) if "expirationDateTime" in body else subscription.expires
         url = _url(body, "notificationUrl") if "notificationUrl" in body else subscription.notification_url
         if url != subscription.notification_url:
@@ -219,10 +215,7 @@ class SubscriptionRoutes:
         while True:
             await asyncio.sleep(min(30.0, self._config.subscription_token_lifetime / 20))
             for subscription in self.alive():
-                if (
-                    not subscription.asked_to_reauthorize
-                    and clock.now() >= subscription.authorized_until - margin
-                ):
+                if not subscription.asked_to_reauthorize and clock.now() >= subscription.authorized_until - margin:
                     subscription.asked_to_reauthorize = True
                     self.emit(subscription, "reauthorizationRequired")
 
@@ -255,14 +248,10 @@ class SubscriptionRoutes:
     def _resolve(self, resource: object) -> tuple[Mailbox, Folder | None]:
         """`users/{id}/messages` or `users/{id}/mailFolders('inbox')/messages`."""
         if not isinstance(resource, str) or not _RESOURCE.match(resource):
-            raise invalid_request(
-                f"The resource '{resource}' is not supported; the simulator has messages only."
-            )
+            raise invalid_request(f"The resource '{resource}' is not supported; the simulator has messages only.")
         segments = split_path(resource)
         mailbox = self._store.mailbox(segments[1])
-        return mailbox, mailbox.folder(segments[3]) if len(segments) > len(
-            ("users", "id", "messages")
-        ) else None
+        return mailbox, mailbox.folder(segments[3]) if len(segments) > len(("users", "id", "messages")) else None
 
     def _check_allowed(self, wanted: Subscription) -> None:
         mine = [s for s in self.alive() if s.mailbox is wanted.mailbox]
@@ -281,8 +270,7 @@ class SubscriptionRoutes:
     async def _handshake(self, url: str) -> None:
         """Demand that the URL echoes a token, decoded, as plain text within 10 seconds."""
         token = (
-            "Validation: Testing client application reachability for subscription Request-Id: "
-            f"{uuid.uuid4()} <&+%20>"
+            f"Validation: Testing client application reachability for subscription Request-Id: {uuid.uuid4()} <&+%20>"
         )
         target = f"{url}{'&' if urlsplit(url).query else '?'}validationToken={quote(token, safe='')}"
         try:
@@ -320,9 +308,7 @@ class SubscriptionRoutes:
         client_state: str | None = None,
     ) -> Response:
         context = {"@odata.context": f"{request.base_url}/$metadata#subscriptions/$entity"}
-        return Response(
-            status=status, json=context | self._json(subscription) | {"clientState": client_state}
-        )
+        return Response(status=status, json=context | self._json(subscription) | {"clientState": client_state})
 
     def _json(self, subscription: Subscription) -> Json:
         return {

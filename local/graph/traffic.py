@@ -52,7 +52,8 @@ class TrafficLog:
 
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            # ASCII only: a mail may hold characters that some readers take for the end of a line.
+            self._file.write(json.dumps(line) + "\n")
             self._file.flush()
 
 

@@ -166,9 +166,7 @@ def test_a_mail_sent_by_smtp_is_in_graph_as_exchange_shows_it(mailbox: Mailbox) 
     assert message["subject"] == "Grüße und mehr 😀"
     assert message["from"] == message["sender"]
     assert message["from"]["emailAddress"] == {"name": "Jörg Müller", "address": "joerg@supplier.example"}
-    assert [r["emailAddress"] for r in message["toRecipients"]] == [
-        {"name": "Müller, Eva", "address": mailbox.address}
-    ]
+    assert [r["emailAddress"] for r in message["toRecipients"]] == [{"name": "Müller, Eva", "address": mailbox.address}]
     assert [r["emailAddress"]["address"] for r in message["ccRecipients"]] == [
         "UPLOAD.ABC@DMS.EXAMPLE",
         "other@else.example",
@@ -495,9 +493,7 @@ def test_a_mailbox_is_found_by_address_in_any_case_or_by_id(mailbox: Mailbox) ->
     assert unknown["error"]["code"] == "ErrorInvalidUser"
 
 
-@pytest.mark.parametrize(
-    ("path", "status"), [("/users/x/calendar", 400), ("/me/messages", 400), ("/$batch", 405)]
-)
+@pytest.mark.parametrize(("path", "status"), [("/users/x/calendar", 400), ("/me/messages", 400), ("/$batch", 405)])
 def test_paths_that_are_not_there(mailbox: Mailbox, path: str, status: int) -> None:
     answer(mailbox.session.get(mailbox.simulator.graph_base_url + path), status)
 
