@@ -1,0 +1,1 @@
+"""A stand-in for `func start` around Microsoft's own Python worker: see README.md for what is real in it."""

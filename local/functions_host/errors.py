@@ -1,0 +1,5 @@
+"""What the host can't start with."""
+
+
+class StartError(Exception):
+    """The app or its settings can't be run. The message says what is wrong and what to do about it."""
