@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from rich.markup import escape
+
 from local.demo import run_demo
 from local.parts import GraphEndpoint, PartMissingError
 from local.postgres import PostgresError
@@ -30,7 +32,7 @@ def main() -> int:
         console.print("Stopped.")
         return 0
     except (ChildFailedError, PartMissingError, PostgresError, StackError) as error:
-        console.print(f"[red]✗[/] {error}", markup=True)
+        console.print(f"[red]✗[/] {escape(str(error))}")
         return 1
     return result
 
@@ -75,9 +77,7 @@ def _tell_where_things_are(stack: Stack) -> None:
 def _graph(options: argparse.Namespace) -> GraphEndpoint | None:
     if options.graph_base_url is None:
         return None
-    return GraphEndpoint(
-        graph_base_url=options.graph_base_url, authority_host=options.authority_host, ca_file=None
-    )
+    return GraphEndpoint(graph_base_url=options.graph_base_url, authority_host=options.authority_host, ca_file=None)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -90,9 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
     up.set_defaults(command=_up)
-    up.add_argument(
-        "--data", type=Path, default=Path(".local"), help="where it keeps everything (%(default)s)"
-    )
+    up.add_argument("--data", type=Path, default=Path(".local"), help="where it keeps everything (%(default)s)")
     up.add_argument(
         "--host",
         choices=("stand-in", "func"),

@@ -4,10 +4,12 @@ import hashlib
 import shutil
 import smtplib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,16 +29,23 @@ class _Journey:
     """One mail on its way. Times are those of the monotonic clock."""
 
     mail: DemoMail
-    sent_at: float
+    sent_at: float | None = None
     ended_at: float | None = None
     state: MessageState | None = None
 
-    def ended(self, state: MessageState) -> bool:
-        """Take note of where the mail is now; whether that is one of its possible ends."""
+    def take_note(self, state: MessageState | None) -> bool:
+        """Remember where the mail is now; whether that is one of its possible ends."""
         self.state = state
-        if self.ended_at is None and state.folder in (*_DELETED, QUARANTINE):
+        if self.ended_at is None and state is not None and state.folder in (*_DELETED, QUARANTINE):
             self.ended_at = time.monotonic()
         return self.ended_at is not None
+
+    @property
+    def milliseconds(self) -> float | None:
+        """From the moment in which the SMTP server had taken it until its end."""
+        if self.sent_at is None or self.ended_at is None:
+            return None
+        return 1000 * max(0.0, self.ended_at - self.sent_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,42 +69,47 @@ def run_demo(data: Path) -> int:
         console.print("Running the mails through it")
         with step("Making the mails"):
             mails = demo_mails({tenant.name: tenant.token for tenant in tenants})
-        prompt = [mail for mail in mails if mail.notification == "delivered"]
-        lost = [mail for mail in mails if mail.notification == "lost"]
-        with step(f"Sending {len(prompt)} mails over SMTP"):
-            journeys = [_send(stack, mail) for mail in prompt]
-        with step("Waiting until each has reached its end"):
-            _wait_for_ends(stack, journeys)
-        with step("Sending one more, and losing its notification"):
+        prompt = [_Journey(mail=mail) for mail in mails if mail.notification == "delivered"]
+        lost = [_Journey(mail=mail) for mail in mails if mail.notification == "lost"]
+        with step(f"Sending {len(prompt)} mails over SMTP, until each has ended") as tell:
+            # Beside the watching, so that it is seen when a mail ends while the next one is still being sent.
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                sending = pool.submit(_send, stack, prompt)
+                _watch(stack, prompt, tell)
+            sending.result()
+        with step("Sending one more, whose notification gets lost") as tell:
             stack.admin.set_notification_faults(drop_next=len(lost))
-            journeys += [_send(stack, mail) for mail in lost]
+            _send(stack, lost)
             stack.admin.wait_for(
                 lambda: stack.admin.notification_counters().get("dropped", 0) >= len(lost),
-                what="the notification to be lost",
+                what="the notification to get lost",
             )
-        with step("Firing the timer, whose sweep finds it"):
+        with step("Firing the timer, whose sweep finds it") as tell:
             stack.maintain()
-            _wait_for_ends(stack, journeys)
+            _watch(stack, lost, tell)
+        journeys = prompt + lost
         with step("Reading everything back and comparing hashes"), evidence(stack) as found:
             verdicts = [_judge(journey, found) for journey in journeys]
     return _report(verdicts)
 
 
-def _send(stack: Stack, mail: DemoMail) -> _Journey:
+def _send(stack: Stack, journeys: Sequence[_Journey]) -> None:
     assert stack.simulator is not None  # noqa: S101 - the demo's stack has one
     with smtplib.SMTP(stack.simulator.smtp_host, stack.simulator.smtp_port, timeout=60) as connection:
-        connection.sendmail(mail.sender, mail.recipients, mail.mime, mail_options=["BODY=8BITMIME"])
-    return _Journey(mail=mail, sent_at=time.monotonic())
+        for journey in journeys:
+            mail = journey.mail
+            connection.sendmail(mail.sender, mail.recipients, mail.mime, mail_options=["BODY=8BITMIME"])
+            journey.sent_at = time.monotonic()
 
 
-def _wait_for_ends(stack: Stack, journeys: Sequence[_Journey]) -> None:
+def _watch(stack: Stack, journeys: Sequence[_Journey], tell: Callable[[str], None]) -> None:
     """Return when all mails have ended, or patience has: the verdicts tell which have not."""
-    by_id = {journey.mail.message_id: journey for journey in journeys}
 
     def all_ended() -> bool:
         found = {state.internet_message_id: state for state in stack.admin.messages()}
-        ended = [journey.ended(found[key]) for key, journey in by_id.items()]  # each of them takes note
-        return all(ended)
+        ended = sum(journey.take_note(found.get(journey.mail.message_id)) for journey in journeys)
+        tell(f"{ended} of {len(journeys)}")
+        return ended == len(journeys)
 
     try:
         stack.admin.wait_for(all_ended, timeout=_PATIENCE)
@@ -170,22 +184,22 @@ def _not_stored(
 
 
 def _report(verdicts: Sequence[_Verdict]) -> int:
-    table = Table(title="\nWhere every mail ended", title_justify="left", title_style="bold")
-    for heading in ("", "Mail", "Trigger", "Tenant", "Documents"):
-        table.add_column(heading)
-    table.add_column("Ended")
+    console.print("\n[bold]Where every mail ended[/]")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "Mail", "Trigger", "Tenant", "Documents", "Ended"):
+        table.add_column(heading, overflow="fold")
     table.add_column("ms", justify="right")
     for verdict in verdicts:
-        journey = verdict.journey
         documents = [document.name for copy in verdict.copies for document in copy.documents]
+        milliseconds = verdict.journey.milliseconds
         table.add_row(
             "[red]✗[/]" if verdict.problems else "[green]✓[/]",
-            escape(journey.mail.title),
+            escape(verdict.journey.mail.title),
             verdict.claim.trigger if verdict.claim else "",
             escape(", ".join(copy.tenant for copy in verdict.copies)),
             escape("\n".join(documents)),
             escape(_end(verdict)),
-            f"{1000 * (journey.ended_at - journey.sent_at):,.0f}" if journey.ended_at else "",
+            f"{milliseconds:,.0f}" if milliseconds is not None else "",
         )
     console.print(table)
     blobs = sum(1 + len(copy.documents) for verdict in verdicts for copy in verdict.copies)

@@ -163,11 +163,9 @@ def demo_mails(tokens: Mapping[str, str]) -> tuple[DemoMail, ...]:
             files=(umlauts,),
             expected=Stored(tenant=first, documents=(umlauts,)),
         ),
+        _mail("25 MB scan", to=(to_second,), files=(scan,), expected=Stored(tenant=second, documents=(scan,))),
         _mail(
-            "25 MB scan", to=(to_second,), files=(scan,), expected=Stored(tenant=second, documents=(scan,))
-        ),
-        _mail(
-            "Nothing attached, notification lost",
+            "Lost notification, no file",
             to=(to_first,),
             notification="lost",
             expected=Stored(tenant=first, documents=()),

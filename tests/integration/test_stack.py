@@ -50,9 +50,7 @@ def test_nothing_is_left_running(number: signal.Signals, tmp_path: Path) -> None
     assert code == (-signal.SIGKILL if number is signal.SIGKILL else 0)
 
 
-def test_core_tools_that_are_not_there_are_missed_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_core_tools_that_are_not_there_are_missed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     done = subprocess.run(  # noqa: S603 - our own program
         [*UP, tmp_path / "data", "--host", "func"],
@@ -69,8 +67,7 @@ def test_core_tools_that_are_not_there_are_missed_at_once(
 def test_the_app_is_nobody_special_in_the_database(stack: Stack) -> None:
     with psycopg.connect(stack.postgres.app_url) as connection:
         role = connection.execute(
-            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles "
-            "WHERE rolname = current_user"
+            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
         assert role == (False, False, False, False)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -84,9 +81,7 @@ def test_postgres_comes_back_at_the_same_address_after_a_crash(stack: Stack) -> 
         psycopg.connect(stack.postgres.owner_url)
     stack.postgres.start()
     with psycopg.connect(stack.postgres.owner_url) as connection:
-        found = connection.execute(
-            "SELECT ingest_token FROM dms_tenant WHERE name = %s", [tenant.name]
-        ).fetchone()
+        found = connection.execute("SELECT ingest_token FROM dms_tenant WHERE name = %s", [tenant.name]).fetchone()
     assert found == (tenant.token,)
 
 

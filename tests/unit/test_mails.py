@@ -40,8 +40,7 @@ def test_what_is_attached_is_what_is_expected_to_be_stored(mails: dict[str, Demo
     for mail in mails.values():
         if isinstance(mail.expected, Stored) and mail.title != "Attached mail":
             attached = [
-                (part.get_filename(), part.get_payload(decode=True))
-                for part in parsed(mail).iter_attachments()
+                (part.get_filename(), part.get_payload(decode=True)) for part in parsed(mail).iter_attachments()
             ]
             expected = [(file.name, file.content) for file in mail.expected.documents]
             assert [item for item in attached if item[0] != "logo.png"] == expected
