@@ -37,6 +37,10 @@ declare
         select format_type(atttypid, atttypmod) from pg_attribute
         where attrelid = 'dms_tenant'::regclass and attname = 'id'
     );
+    tenants text := (
+        select format('%I.%I', nspname, relname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where pg_class.oid = 'dms_tenant'::regclass
+    );
 begin
     execute format($ddl$
         create table ingest.message (
@@ -100,7 +104,7 @@ begin
                 from unnest(tokens) with ordinality as candidate (token, place)
                 join %2$s as tenant on lower(replace(tenant.ingest_token::text, '-', '')) = candidate.token
             $body$;
-    $ddl$, tenant_id_type, 'dms_tenant'::regclass);
+    $ddl$, tenant_id_type, tenants);
 end
 $$;
 
