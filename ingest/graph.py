@@ -35,6 +35,7 @@ READ_SECONDS = 30.0  # between two bytes, not for a whole answer
 TOTAL_SECONDS = 90.0  # of one call with its retries: far below the queue's lease and the claim's
 MAX_ATTEMPTS = 6
 MAX_BACKOFF_SECONDS = 20.0
+STREAM_SECONDS = 480.0  # of one download, however slowly it drips: below the queue's lease of ten minutes
 STREAM_BLOCK = 256 * 1024  # bytes handed on at once; nothing larger is held
 POOL_SIZE = 32  # connections kept alive: more than the invocations one instance runs at a time
 
@@ -234,8 +235,9 @@ class GraphClient:
         """A successful response. The gate stays entered until the caller is done with the content."""
         retries = _Retries(operation, self._sleep)
         while True:
+            auth = _BearerAuth(self._tokens.token())  # before the gate: a new token takes its time
             with nullcontext() if mailbox is None else self._gate(mailbox):
-                trouble = self._send(operation, method, path, params, body, streamed=streamed)
+                trouble = self._send(operation, method, path, params, body, auth, streamed=streamed)
                 if isinstance(trouble, requests.Response):
                     with trouble:
                         yield trouble
@@ -251,13 +253,13 @@ class GraphClient:
         path: str,
         params: Mapping[str, str] | None,
         body: Json | None,
+        auth: _BearerAuth,
         *,
         streamed: bool,
     ) -> requests.Response | _Trouble:
         headers = {"Prefer": IMMUTABLE_IDS, "Accept": "*/*" if streamed else "application/json"}
         if streamed:
             headers["Accept-Encoding"] = "identity"  # so that Content-Length is the length of the content
-        auth = _BearerAuth(self._tokens.token())
         try:
             with span(f"graph.{operation}"):
                 response = self._session.request(
@@ -374,10 +376,13 @@ class _Retries:
 
 def _blocks(operation: str, response: requests.Response) -> Iterator[bytes]:
     received = 0
+    deadline = time.monotonic() + STREAM_SECONDS
     try:
         with span(f"graph.{operation}.content"):
             for block in response.iter_content(STREAM_BLOCK):
                 received += len(block)
+                if time.monotonic() > deadline:
+                    raise ContentInterrupted(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None

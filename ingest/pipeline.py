@@ -98,7 +98,10 @@ class Pipeline:
             return self._ingest(claim, message)
         except Rejected as rejected:
             return self._quarantine(claim, rejected.reason, categories)
-        except NotFound:
+        except NotFound as missing:
+            if self._still_there(claim.ref):
+                # Acknowledged as gone, it would lie in the inbox for ever.
+                raise Defect(f"part of a message that is there is missing ({missing})") from None
             return self._gone(claim)
 
     def _ingest(self, claim: Claim, message: Message) -> Stored:
@@ -110,6 +113,12 @@ class Pipeline:
                 documents += filing.process_email_message(message, tenant)
         self._clean_up(claim)
         return Stored(documents=documents)
+
+    def _still_there(self, ref: MessageRef) -> bool:
+        try:
+            return self._mail.in_inbox(self._mail.fetch(ref))
+        except NotFound:
+            return False
 
     def _route(self, message: Message) -> tuple[Tenant, ...]:
         tokens = routing.candidate_tokens(message, self._rules.address_pattern, self._rules.address_domains)
