@@ -82,7 +82,7 @@ class Admin:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._session = requests.Session()
         # The environment's proxies and CA bundle are not for a server on this machine.
         self._session.trust_env = False
@@ -290,7 +290,7 @@ class Admin:
         self._call("DELETE", "/requests")
 
     def _call(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - requests' options in, JSON out
-        answer = self._session.request(method, self._url + path, timeout=120, **options)
+        answer = self._session.request(method, self.url + path, timeout=120, **options)
         body = answer.json()
         if answer.status_code >= 400:  # noqa: PLR2004 - HTTP's classes of errors
             raise AdminError(f"{method} {path}: {body.get('error')}")

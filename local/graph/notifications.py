@@ -129,7 +129,8 @@ class Notifier:
             self._feed.bump()
         else:
             doubled = self._random.random() < self.faults.double_probability
-            self.counters["doubled"] += doubled
+            if doubled:
+                self.counters["doubled"] += 1
             for _ in range(1 + doubled):
                 self._put_after_delay(url, item)
 
