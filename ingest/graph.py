@@ -202,7 +202,8 @@ class GraphClient:
         `operation` names the call in logs and traces. Raises NotFound (404), GraphRefused (other 4xx),
         GraphThrottled, GraphUnavailable.
         """
-        with self._open(operation, method, path, mailbox=mailbox, params=params, body=body) as response:
+        wanted = _Request(operation=operation, method=method, path=path, mailbox=mailbox, params=params, body=body)
+        with self._open(wanted) as response:
             if not response.content:
                 return Answer(status=response.status_code, body={})
             try:
@@ -217,27 +218,18 @@ class GraphClient:
 
         Raises what `request` raises on opening, and ContentInterrupted while reading: then all of it is void.
         """
-        with self._open(operation, "GET", path, mailbox=mailbox, streamed=True) as response:
+        wanted = _Request(operation=operation, method="GET", path=path, mailbox=mailbox, streamed=True)
+        with self._open(wanted) as response:
             yield _blocks(operation, response)
 
     @contextmanager
-    def _open(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        *,
-        mailbox: str | None,
-        params: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        streamed: bool = False,
-    ) -> Iterator[requests.Response]:
+    def _open(self, wanted: _Request) -> Iterator[requests.Response]:
         """A successful response. The gate stays entered until the caller is done with the content."""
-        retries = _Retries(operation, self._sleep)
+        retries = _Retries(wanted.operation, self._sleep)
         while True:
             auth = _BearerAuth(self._tokens.token())  # before the gate: a new token takes its time
-            with nullcontext() if mailbox is None else self._gate(mailbox):
-                trouble = self._send(operation, method, path, params, body, auth, streamed=streamed)
+            with nullcontext() if wanted.mailbox is None else self._gate(wanted.mailbox):
+                trouble = self._send(wanted, auth)
                 if isinstance(trouble, requests.Response):
                     with trouble:
                         yield trouble
@@ -246,31 +238,21 @@ class GraphClient:
                 self._tokens.forget()
             retries.wait_or_raise(trouble)
 
-    def _send(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: Json | None,
-        auth: _BearerAuth,
-        *,
-        streamed: bool,
-    ) -> requests.Response | _Trouble:
-        headers = {"Prefer": IMMUTABLE_IDS, "Accept": "*/*" if streamed else "application/json"}
-        if streamed:
+    def _send(self, wanted: _Request, auth: _BearerAuth) -> requests.Response | _Trouble:
+        headers = {"Prefer": IMMUTABLE_IDS, "Accept": "*/*" if wanted.streamed else "application/json"}
+        if wanted.streamed:
             headers["Accept-Encoding"] = "identity"  # so that Content-Length is the length of the content
         try:
-            with span(f"graph.{operation}"):
+            with span(f"graph.{wanted.operation}"):
                 response = self._session.request(
-                    method,
-                    path if path.startswith("https://") else f"{self._base_url}{path}",
-                    params=params,
-                    json=body,
+                    wanted.method,
+                    self._url(wanted),
+                    params=wanted.params,
+                    json=wanted.body,
                     headers=headers,
                     auth=auth,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    stream=streamed,
+                    stream=wanted.streamed,
                     allow_redirects=False,
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
@@ -278,7 +260,27 @@ class GraphClient:
         if response.ok:
             return response
         with response:
-            return _judge(operation, response)
+            return _judge(wanted.operation, response)
+
+    def _url(self, wanted: _Request) -> str:
+        if not wanted.path.startswith("https://"):
+            return f"{self._base_url}{wanted.path}"
+        if urlsplit(wanted.path).netloc != urlsplit(self._base_url).netloc:
+            raise GraphUnavailable(f"{wanted.operation}: nextLink leads to another host, which gets no token")
+        return wanted.path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Request:
+    """What is to be asked. `operation` is its name in logs and traces; a `mailbox` has a gate."""
+
+    operation: str
+    method: str
+    path: str
+    mailbox: str | None
+    params: Mapping[str, str] | None = None
+    body: Json | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
