@@ -10,7 +10,6 @@ from types import FrameType
 
 from rich.markup import escape
 
-from local.demo import run_demo
 from local.parts import GraphEndpoint, PartMissingError
 from local.postgres import PostgresError
 from local.processes import ChildFailedError
@@ -56,6 +55,8 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from local.demo import run_demo  # noqa: PLC0415 - what makes PDFs is slow to import, and only wanted here
+
     return run_demo(options.data)
 
 

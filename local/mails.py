@@ -21,8 +21,7 @@ from local.samples import (
     scan_pdf,
     xrechnung_xml,
 )
-
-DOMAIN = "dms.cloud"
+from local.tenants import DOMAIN, upload_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,11 +170,6 @@ def demo_mails(tokens: Mapping[str, str]) -> tuple[DemoMail, ...]:
             expected=Stored(tenant=first, documents=()),
         ),
     )
-
-
-def upload_address(token: str) -> str:
-    """Give the address to which a tenant's suppliers send."""
-    return f"upload.{token}@{DOMAIN}"
 
 
 def _pdf(name: str, content: bytes) -> File:

@@ -13,7 +13,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,28 +23,18 @@ import requests
 
 from local import azurite
 from local.graph.admin import Admin
-from local.mails import upload_address
 from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator, find_core_tools
 from local.ports import free_port
 from local.postgres import Postgres
+from local.tenants import DOMAIN, LocalTenant, upload_address
 
 CONTAINER = "documents"
-DEFAULT_MAILBOX = "upload@dms.cloud"
+DEFAULT_MAILBOX = f"upload@{DOMAIN}"
 type Step = Callable[[str], AbstractContextManager[object]]
 
 
 class StackError(RuntimeError):
     """The stack can't be started; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalTenant:
-    """A tenant that was made here. `id` is the text of whatever type `dms_tenant.id` has."""
-
-    id: str
-    name: str
-    token: str
-    address: str
 
 
 class Stack:
@@ -188,17 +178,19 @@ class Stack:
         self.stop()
 
     def _start_parts(self, started: ExitStack) -> None:
+        with self._step("Azurite's packages"):
+            azurite.install()
+        started.callback(self.azurite.stop)
+        services = (self.azurite.blob, self.azurite.queue)
+        for service in services:
+            service.launch()  # takes its time; it is waited for below
         with self._step("Postgres"):
             started.callback(self.postgres.stop)
             self.postgres.start()
         with self._step("Database schema"):
             self.postgres.migrate()
         with self._step("Azurite"):
-            azurite.install()
-            started.callback(self.azurite.stop)
-            for service in (self.azurite.blob, self.azurite.queue):
-                service.launch()
-            for service in (self.azurite.blob, self.azurite.queue):
+            for service in services:
                 service.wait_until_ready()
         if self.simulator is not None:
             with self._step("Graph simulator"):

@@ -1,0 +1,20 @@
+"""The demo's tenants, and the addresses to which their suppliers send."""
+
+from dataclasses import dataclass
+
+DOMAIN = "dms.cloud"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalTenant:
+    """A tenant that was made here. `id` is the text of whatever type `dms_tenant.id` has."""
+
+    id: str
+    name: str
+    token: str
+    address: str
+
+
+def upload_address(token: str) -> str:
+    """Give the address that belongs to an ingest token."""
+    return f"upload.{token}@{DOMAIN}"
