@@ -1,15 +1,17 @@
-"""`python -m local up` and `python -m local demo`: the whole system on this machine."""
+"""The whole system on this machine: `python -m local up`, `python -m local documents`, `python -m local demo`."""
 
 import argparse
 import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 from rich.markup import escape
 
+from local.documents import show_documents
 from local.parts import GraphEndpoint, PartMissingError
 from local.postgres import PostgresError
 from local.processes import ChildFailedError
@@ -42,16 +44,36 @@ def _up(options: argparse.Namespace) -> int:
         hosts=options.hosts,
         graph=_graph(options),
         kind=options.host,
-        show_host_log=True,
         step=step,
     )
     with stack:
         for name in _TENANTS:
             stack.add_tenant(name)
         _tell_where_things_are(stack)
+        try:
+            ended = _follow(stack)
+        except KeyboardInterrupt:
+            console.print("\nStopping; a host ends what it is at.")
+            raise
+    raise StackError(f"{ended} ended by itself; its log is in {stack.data}.")
+
+
+def _follow(stack: Stack) -> str:
+    """Show what the hosts log, until a part of the stack ends by itself; its name."""
+    with ExitStack() as files:
+        logs = [files.enter_context(host.log.open(errors="replace")) for host in stack.hosts]
+        for log in logs:
+            log.seek(0, os.SEEK_END)
         while (ended := stack.ended()) is None:
-            time.sleep(0.5)
-    raise StackError(f"{ended} ended by itself; {stack.data} has its log.")
+            for log in logs:
+                sys.stdout.write(log.read())
+            sys.stdout.flush()
+            time.sleep(0.2)
+    return ended
+
+
+def _documents(options: argparse.Namespace) -> int:
+    return show_documents(options.data)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -65,13 +87,14 @@ def _tell_where_things_are(stack: Stack) -> None:
     if stack.simulator is not None:
         console.print(
             f"Send mails with any mail program over SMTP to {stack.simulator.smtp_host}, "
-            f"port {stack.simulator.smtp_port} (no encryption, no password):"
+            f"port {stack.simulator.smtp_port} (no encryption, no password), to:"
         )
     else:
         console.print(f"Mails are expected in {', '.join(stack.identity.mailboxes)}, addressed to:")
     for tenant in stack.tenants:
         console.print(f"  {tenant.name:<20} [bold]{tenant.address}[/]")
     console.print(f"All addresses, URLs and passwords are in {stack.data / 'stack.json'}.")
+    console.print("What has been stored: .venv/bin/python -m local documents")
     console.print("The app's log follows. Ctrl-C stops everything.\n")
 
 
@@ -87,7 +110,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | demo")
+    commands = parser.add_subparsers(required=True, metavar="up | documents | demo")
 
     up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
     up.set_defaults(command=_up)
@@ -106,6 +129,10 @@ def _parser() -> argparse.ArgumentParser:
         "https://graph.microsoft.com/v1.0; AZURE_INGEST_… in the environment say who the app is there",
     )
     up.add_argument("--authority-host", metavar="URL", default="https://login.microsoftonline.com")
+
+    documents = commands.add_parser("documents", help="list what the running stack has stored")
+    documents.set_defaults(command=_documents)
+    documents.add_argument("--data", type=Path, default=Path(".local"), help="of that stack (%(default)s)")
 
     demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
     demo.set_defaults(command=_demo)

@@ -89,14 +89,14 @@ class FunctionsHost:
         environment: Mapping[str, str],
         kind: HostKind = "stand-in",
         arguments: Sequence[str] = (),
-        log: Path | None,
+        log: Path,
     ) -> None:
         self.port = port
         self.name = f"the functions host on port {port}"
         self._kind = kind
         self._arguments = arguments
         self._environment = environment
-        self._log = log
+        self.log = log
         self._child: Child | None = None
 
     @property
@@ -130,7 +130,7 @@ class FunctionsHost:
                 str(self.port),
             ]
             recognise = json_object
-        child = Child(self.name, [*command, *self._arguments], env=self._environment, cwd=ROOT, log=self._log)
+        child = Child(self.name, [*command, *self._arguments], env=self._environment, cwd=ROOT, log=self.log)
         self._child = child
         child.wait_until_ready(recognise, timeout=_READY_SECONDS)
 

@@ -56,7 +56,6 @@ class Stack:
         kind: HostKind = "stand-in",
         host_arguments: Sequence[str] = (),
         simulator_arguments: Sequence[str] = (),
-        show_host_log: bool = False,
         step: Step = lambda _: nullcontext(),
     ) -> None:
         """Lay the stack out; nothing is started yet.
@@ -79,7 +78,6 @@ class Stack:
         self._kind = kind
         self._host_count = hosts
         self._host_arguments = host_arguments
-        self._show_host_log = show_host_log
         self._step = step
         self._client_state = secrets.token_urlsafe(32)
         self._running = ExitStack()
@@ -132,7 +130,7 @@ class Stack:
             | dict(settings or {}),
             kind=self._kind,
             arguments=[*self._host_arguments, *arguments],
-            log=None if self._show_host_log else self.data / f"host-{len(self.hosts) + 1}.log",
+            log=self.data / f"host-{len(self.hosts) + 1}.log",
         )
         self.hosts.append(host)
         return host
