@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+import sys
 import uuid
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from local.graph.simulator import run
 def main() -> None:
     """Read the command line and run."""
     config = _config(_parser().parse_args())
-    asyncio.run(_run(config))
+    try:
+        asyncio.run(_run(config))
+    except (OSError, ValueError) as error:
+        # A port that is taken, a directory that can't be written, a certificate that is none.
+        sys.exit(f"python -m local.graph: {error}")
 
 
 async def _run(config: Config) -> None:

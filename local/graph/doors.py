@@ -27,11 +27,6 @@ class Door:
         """To be called once, before `open`."""
         await self._runner.setup()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether connections are accepted."""
-        return self._site is not None
-
     async def open(self) -> None:
         """Accept connections."""
         if self._site is None:

@@ -19,6 +19,7 @@ from local.graph.odata import parse_query
 from local.graph.routes import split_path
 
 _VERSION = "/v1.0"
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON_TYPE = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 _DIAGNOSTIC = '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"0","ScaleUnit":"000","RoleInstance":"SIM"}}'
 # Small contents are sent in one piece; larger ones are read in a thread, block by block, and sent chunked, as
@@ -118,7 +119,7 @@ async def _send(
         body = response.content.read()
     elif response.json is not None:
         headers["Content-Type"] = _JSON_TYPE
-        body = json.dumps(response.json, ensure_ascii=False).encode("utf-8", "replace")
+        body = _ENCODE(response.json).encode("utf-8", "replace")
     else:
         body = b""
     if breakage == "truncate":
