@@ -146,14 +146,15 @@ async def _stream(
 
 
 async def _half(http: web.BaseRequest, status: int, headers: Mapping[str, str], body: bytes) -> web.StreamResponse:
-    """Announce the whole body, send half of it, hang up."""
+    """Announce the whole body, send half of it, hang up; without a body, just hang up."""
+    if not body:
+        return _broken(http)
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_length = len(body)
     await answer.prepare(http)
-    if body:
-        await answer.write(body[: len(body) // 2])
-        # Give the half a chance to leave before the connection is cut.
-        await asyncio.sleep(0)
+    await answer.write(body[: len(body) // 2])
+    # Give the half a chance to leave before the connection is cut.
+    await asyncio.sleep(0)
     return _broken(http)
 
 

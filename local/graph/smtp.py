@@ -1,7 +1,6 @@
 """The door for mail programs: SMTP in, messages in the inbox."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiosmtpd.smtp import SMTP
 
@@ -46,10 +45,15 @@ class SmtpServer(SMTP):
         at = self._postmaster.new_path()
         writer = ContentWriter(at.with_name(at.name + ".eml"))
         length = 0
-        async for block in _mail_data(self._reader):
-            length += len(block)
-            if length <= _LARGEST:
-                writer.write(block)
+        try:
+            async for block in mail_data(self._reader.read):
+                length += len(block)
+                if length <= _LARGEST:
+                    writer.write(block)
+        except BaseException:
+            # The client is gone (the library then cancels this command) and with it half a mail.
+            writer.close().path.unlink()
+            raise
         content = writer.close()
         if length > _LARGEST:
             content.path.unlink()
@@ -60,7 +64,7 @@ class SmtpServer(SMTP):
         self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library has few types
 
 
-async def _mail_data(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def mail_data(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[bytes]:
     """Yield what follows DATA, without the final dot and without the dots that transparency doubled.
 
     RFC 5321, section 4.5.2. Raises ConnectionError where the client hangs up before the end.
@@ -68,7 +72,7 @@ async def _mail_data(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     # A virtual line break before the first line, so that a dot there is like any other; never yielded.
     held, first = b"\r\n", True
     while True:
-        block = await reader.read(_BLOCK)
+        block = await read(_BLOCK)
         if not block:
             raise ConnectionResetError("the client hung up within its mail")
         held += block

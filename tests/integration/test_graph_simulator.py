@@ -211,6 +211,19 @@ def test_whatever_comes_by_smtp_is_a_mail_and_its_bytes_are_kept(mailbox: Mailbo
     assert value.content == expected
 
 
+def test_a_mail_that_breaks_off_is_no_mail(mailbox: Mailbox) -> None:
+    with smtplib.SMTP(mailbox.simulator.smtp_host, mailbox.simulator.smtp_port) as smtp:
+        smtp.ehlo()
+        smtp.mail("a@b.example")
+        smtp.rcpt(mailbox.address)
+        smtp.putcmd("data")
+        smtp.getreply()
+        smtp.send(b"Subject: half of")
+        smtp.close()
+    whole = mailbox.deliver(simple_mail())
+    assert ids(mailbox.get("/messages")) == [whole.id]
+
+
 # Messages
 
 
