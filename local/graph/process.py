@@ -10,6 +10,7 @@ from local.graph.admin import Admin
 from local.processes import Child, json_object
 
 _PATIENCE = 20.0
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,8 @@ def running_simulator(
         client_secret,
         *options,
     ]
-    with Child("Graph simulator", command, log=log or data.parent / "graph-simulator.log") as child:
+    log = log or data.parent / "graph-simulator.log"
+    with Child("Graph simulator", command, cwd=_ROOT, log=log) as child:
         addresses = child.wait_until_ready(json_object, timeout=_PATIENCE)
         with contextlib.closing(Admin(addresses["admin_url"])) as admin:
             yield Simulator(
