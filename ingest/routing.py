@@ -31,7 +31,8 @@ def candidate_tokens(
     for address in (*message.to, *message.cc):
         if domains and address.rpartition("@")[2].lower() not in domains:
             continue
-        if match := pattern.search(address):
+        match = pattern.search(address)
+        if match and match["token"]:
             tokens[normal_token(match["token"])] = None
     return tuple(tokens)
 

@@ -95,12 +95,7 @@ class _Reader:
         )
         if not secret and not certificate:
             self._wrong("AZURE_INGEST_CLIENT_SECRET", "is missing (or set AZURE_INGEST_CLIENT_CERTIFICATE)")
-        connection, storage_url = (
-            self._optional("INGEST_STORAGE"),
-            self._optional("INGEST_STORAGE__blobServiceUri"),
-        )
-        if not connection and not storage_url:
-            self._wrong("INGEST_STORAGE", "is missing (or set INGEST_STORAGE__blobServiceUri)")
+        connection, storage_url = self._storage()
         settings = Settings(
             client_id=self._required("AZURE_INGEST_CLIENT_ID"),
             client_secret=secret,
@@ -134,6 +129,17 @@ class _Reader:
             self._wrong("INGEST_DATABASE_URL", "must look like postgresql://user:password@host:5432/database")
         return url
 
+    def _storage(self) -> tuple[str | None, str | None]:
+        connection = self._optional("INGEST_STORAGE")
+        storage_url = self._optional("INGEST_STORAGE__blobServiceUri")
+        if not connection and not storage_url:
+            self._wrong("INGEST_STORAGE", "is missing (or set INGEST_STORAGE__blobServiceUri)")
+        if connection and not _is_connection_string(connection):
+            self._wrong("INGEST_STORAGE", "must be a storage account's connection string: AccountName=…;AccountKey=…")
+        if storage_url and not _is_url(storage_url, "https"):
+            self._wrong("INGEST_STORAGE__blobServiceUri", "must be an https:// URL without a query")
+        return connection, storage_url
+
     def _wrong(self, name: str, problem: str) -> None:
         self._problems.append(f"{name} {problem}")
 
@@ -149,9 +155,14 @@ class _Reader:
     def _list(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in (self._optional(name) or "").split(",") if item.strip())
 
+    def _required_list(self, name: str) -> tuple[str, ...]:
+        items = self._list(name)
+        if not items:
+            self._wrong(name, "is missing")
+        return items
+
     def _mailboxes(self) -> tuple[str, ...]:
-        self._required("AZURE_INGEST_MAILBOX")
-        mailboxes = tuple(dict.fromkeys(item.lower() for item in self._list("AZURE_INGEST_MAILBOX")))
+        mailboxes = tuple(dict.fromkeys(item.lower() for item in self._required_list("AZURE_INGEST_MAILBOX")))
         for mailbox in mailboxes:
             if not _MAILBOX.match(mailbox):
                 self._wrong("AZURE_INGEST_MAILBOX", f"names {mailbox!r}, which is not a mail address")
@@ -159,8 +170,7 @@ class _Reader:
 
     def _url(self, name: str, default: str) -> str:
         url = (self._optional(name) or default).rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.netloc or parts.query or parts.fragment:
+        if not _is_url(url, "https"):
             self._wrong(name, "must be an https:// URL without a query")
         return url
 
@@ -170,15 +180,13 @@ class _Reader:
         if url is None:
             self._wrong("INGEST_NOTIFICATION_URL", "is missing (the public base URL of this app)")
             return ""
-        parts = urlsplit(url)
         # Graph itself insists on https; http is what a local host speaks.
-        if parts.scheme not in {"https", "http"} or not parts.netloc or parts.query or parts.fragment:
+        if not _is_url(url, "https", "http"):
             self._wrong("INGEST_NOTIFICATION_URL", "must be a URL such as https://app.example.net, without a query")
         return url.rstrip("/")
 
     def _client_states(self) -> tuple[str, ...]:
-        self._required("INGEST_CLIENT_STATE")
-        states = self._list("INGEST_CLIENT_STATE")
+        states = self._required_list("INGEST_CLIENT_STATE")
         if any(len(state) > MAX_CLIENT_STATE for state in states):
             self._wrong("INGEST_CLIENT_STATE", f"holds a secret of more than {MAX_CLIENT_STATE} characters")
         return states
@@ -222,3 +230,22 @@ class _Reader:
             self._wrong(name, f"must be a number, at least {at_least:g}")
             return default
         return number
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    """Whether it is an absolute URL of one of these schemes, with nothing behind its path."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
+
+
+def _is_connection_string(text: str) -> bool:
+    """Whether the storage SDK could find an account in it."""
+    pairs = [pair.partition("=") for pair in text.rstrip(";").split(";")]
+    names = {name.lower() for name, _, _ in pairs}
+    return all(equals for _, equals, _ in pairs) and bool(
+        names & {"accountname", "blobendpoint", "usedevelopmentstorage"}
+    )

@@ -1,0 +1,162 @@
+"""Whom a mail is for: tokens among all To and then all Cc addresses, and nothing else."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import Reason, Rejected
+from ingest.model import Tenant, TokenMatch
+from ingest.routing import candidate_tokens, choose_tenants, normal_token
+from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
+from tests.fakes.values import OTHER_TOKEN, TOKEN, message
+
+PATTERN = re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE)
+DOMAINS = frozenset({"dms.example"})
+FIRST, SECOND = Tenant(id=1), Tenant(id=2)
+
+
+def address(token: str, domain: str = "dms.example") -> str:
+    return f"upload.{token}@{domain}"
+
+
+def tokens(*to: str, cc: tuple[str, ...] = (), pattern: re.Pattern[str] = PATTERN) -> tuple[str, ...]:
+    return candidate_tokens(message(to=to, cc=cc), pattern)
+
+
+def match(position: int, tenant: Tenant, *, active: bool = True) -> TokenMatch:
+    return TokenMatch(position=position, tenant=tenant, active=active)
+
+
+def reason_of(candidates: tuple[str, ...], *matches: TokenMatch) -> Reason:
+    with pytest.raises(Rejected) as rejected:
+        choose_tenants(candidates, matches, RouteMode.FIRST)
+    return rejected.value.reason
+
+
+def test_all_of_to_come_before_all_of_cc_in_their_order() -> None:
+    found = tokens(address("token-to-1"), address("token-to-2"), cc=(address("token-cc-1"), address("token-cc-2")))
+    assert found == ("tokento1", "tokento2", "tokencc1", "tokencc2")
+
+
+def test_a_token_only_in_cc_is_found() -> None:
+    assert tokens("info@dms.example", cc=(address(TOKEN),)) == (TOKEN,)
+
+
+def test_a_token_named_twice_counts_once_where_it_was_named_first() -> None:
+    assert tokens(address(TOKEN), address(OTHER_TOKEN), address(TOKEN.upper())) == (TOKEN, OTHER_TOKEN)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"upload.{TOKEN}@dms.example",
+        f"upload+{TOKEN}@dms.example",
+        f"UPLOAD.{TOKEN.upper()}@DMS.EXAMPLE",
+        f"upload.{TOKEN}+invoices@dms.example",
+        f"upload+{TOKEN}+2026@dms.example",
+        f"upload.{TOKEN[:8]}-{TOKEN[8:12]}-{TOKEN[12:16]}-{TOKEN[16:20]}-{TOKEN[20:]}@dms.example",
+    ],
+)
+def test_every_way_to_write_an_address_gives_the_same_token(written: str) -> None:
+    assert tokens(written) == (TOKEN,)
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        "",
+        "@",
+        "upload@dms.example",
+        "upload.@dms.example",
+        "upload.short@dms.example",
+        f"upload.{'a' * 65}@dms.example",
+        f"xupload.{TOKEN}@dms.example",
+        f"upload-{TOKEN}@dms.example",
+        f"upload.{TOKEN}",
+        f"upload.{TOKEN[:16]}/{TOKEN[16:]}@dms.example",
+        f"upload.{TOKEN[:16]}\0{TOKEN[16:]}@dms.example",
+        f"upload.-{TOKEN}@dms.example",
+    ],
+)
+def test_what_is_no_upload_address_has_no_token(stranger: str) -> None:
+    assert tokens(stranger) == ()
+
+
+def test_display_names_and_subject_never_route() -> None:
+    # The model holds addresses only; whatever a stranger writes elsewhere is not even looked at.
+    mail = message(to=("info@dms.example",), subject=address(TOKEN))
+    assert candidate_tokens(mail, PATTERN) == ()
+
+
+def test_only_configured_domains_count_whatever_their_case() -> None:
+    mail = message(to=(address(TOKEN, "elsewhere.example"), address(OTHER_TOKEN, "DMS.Example")))
+    assert candidate_tokens(mail, PATTERN, DOMAINS) == (OTHER_TOKEN,)
+
+
+def test_a_domain_that_only_ends_like_ours_does_not_count() -> None:
+    mail = message(to=(address(TOKEN, "evil-dms.example"), address(TOKEN, "dms.example.evil")))
+    assert candidate_tokens(mail, PATTERN, DOMAINS) == ()
+
+
+def test_a_pattern_of_the_operators_own_may_leave_the_token_out() -> None:
+    own = re.compile(r"^in(?:\.(?P<token>[^@]*))?@")
+    assert tokens("in@dms.example", "in.@dms.example", "in.abc@dms.example", pattern=own) == ("abc",)
+
+
+def test_an_unknown_token_does_not_stop_the_search() -> None:
+    assert choose_tenants(("unknown", "known"), [match(2, SECOND)], RouteMode.FIRST) == (SECOND,)
+
+
+def test_a_switched_off_tenant_does_not_stop_the_search() -> None:
+    found = [match(1, FIRST, active=False), match(2, SECOND)]
+    assert choose_tenants(("a", "b"), found, RouteMode.FIRST) == (SECOND,)
+
+
+def test_the_tenant_named_first_gets_the_mail_in_whatever_order_the_database_answers() -> None:
+    found = [match(2, SECOND), match(1, FIRST)]
+    assert choose_tenants(("a", "b"), found, RouteMode.FIRST) == (FIRST,)
+
+
+def test_all_tenants_named_get_it_where_so_configured_each_once() -> None:
+    found = [match(3, FIRST), match(2, SECOND), match(1, FIRST)]
+    assert choose_tenants(("a", "b", "c"), found, RouteMode.ALL) == (FIRST, SECOND)
+
+
+def test_why_a_mail_can_not_be_routed() -> None:
+    assert reason_of(()) is Reason.NO_TOKEN
+    assert reason_of(("unknown",)) is Reason.UNKNOWN_TOKEN
+    assert reason_of(("known", "unknown"), match(1, FIRST, active=False)) is Reason.TENANT_INACTIVE
+
+
+written_tokens = st.from_regex(r"[a-z0-9][a-z0-9_-]{6,62}[a-z0-9]", fullmatch=True)
+
+
+@given(written_tokens, st.sampled_from(".+"), st.booleans())
+def test_every_token_that_the_pattern_allows_is_found(token: str, separator: str, upper: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
+    written = f"upload{separator}{token}@dms.example"
+    assert tokens(written.upper() if upper else written) == (normal_token(token),)
+
+
+@given(st.lists(st.text(max_size=80)), st.lists(st.text(max_size=80)))
+def test_strangers_addresses_break_nothing_and_give_normal_tokens_only(to: list[str], cc: list[str]) -> None:
+    found = tokens(*to, cc=tuple(cc))
+    assert len(set(found)) == len(found)
+    assert all(token == normal_token(token) for token in found)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 5), st.booleans()), max_size=9),
+    st.sampled_from(RouteMode),
+)
+def test_whoever_is_chosen_was_named_and_is_active(drawn: list[tuple[int, int, bool]], mode: RouteMode) -> None:
+    matches = [match(position, Tenant(id=tenant), active=active) for position, tenant, active in drawn]
+    wanted = {one.tenant for one in matches if one.active}
+    if not wanted:
+        with pytest.raises(Rejected):
+            choose_tenants(("any",), matches, mode)
+        return
+    chosen = choose_tenants(("any",), matches, mode)
+    assert set(chosen) <= wanted
+    assert len(chosen) == (len(wanted) if mode is RouteMode.ALL else 1)

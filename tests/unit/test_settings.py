@@ -1,0 +1,141 @@
+"""Every setting, and everything wrong with them in one message that holds no secret."""
+
+import pytest
+
+from ingest.errors import SettingsError
+from ingest.settings import DeleteMode, RouteMode, Settings, SweepScope, database_url
+from tests.fakes.values import CLIENT_STATE, ENVIRONMENT, MAILBOX, OLD_CLIENT_STATE, OTHER_MAILBOX
+
+SECRETS = ("leaked", CLIENT_STATE, OLD_CLIENT_STATE, "bGVha2Vk")
+
+
+def settings(**changed: str) -> Settings:
+    return Settings.from_env({**ENVIRONMENT, **changed})
+
+
+def problems(**changed: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as wrong:
+        settings(**changed)
+    assert not any(secret in str(wrong.value) for secret in SECRETS)
+    return wrong.value.problems
+
+
+def test_defaults() -> None:
+    read = settings()
+    assert read.mailboxes == (MAILBOX,)
+    assert read.authority_host == "https://login.microsoftonline.com"
+    assert read.graph_base_url == "https://graph.microsoft.com/v1.0"
+    assert read.container == "documents"
+    assert read.quarantine_folder == "Quarantine"
+    assert read.address_domains == frozenset()
+    assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.DELETE, SweepScope.UNREAD, RouteMode.FIRST)
+    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (10_000, 600, 300)
+    assert read.address_pattern.search("UPLOAD+0123456789ab@x.example")
+
+
+def test_what_is_set_is_taken() -> None:
+    read = settings(
+        AZURE_AUTHORITY_HOST="https://login.microsoftonline.us/",
+        GRAPH_BASE_URL="https://graph.microsoft.us/v1.0/",
+        INGEST_CONTAINER="mails",
+        INGEST_QUARANTINE_FOLDER="Nicht zugestellt",
+        INGEST_ADDRESS_DOMAINS="DMS.example, @other.example",
+        INGEST_ADDRESS_PATTERN=r"^in-(?P<token>\w+)@",
+        INGEST_DELETE_MODE="Permanent",
+        INGEST_SWEEP_SCOPE="all",
+        INGEST_ROUTE="all",
+        INGEST_SWEEP_LIMIT="50",
+        INGEST_LEASE_SECONDS="30.5",
+        INGEST_RETRY_SECONDS="0.5",
+    )
+    assert read.authority_host == "https://login.microsoftonline.us"
+    assert read.graph_base_url == "https://graph.microsoft.us/v1.0"
+    assert (read.container, read.quarantine_folder) == ("mails", "Nicht zugestellt")
+    assert read.address_domains == {"dms.example", "other.example"}
+    assert read.address_pattern.search("IN-abc@x")
+    assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.PERMANENT, SweepScope.ALL, RouteMode.ALL)
+    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (50, 30.5, 0.5)
+
+
+def test_mailboxes_and_client_states_are_lists_in_their_order() -> None:
+    read = settings(AZURE_INGEST_MAILBOX=f" {MAILBOX.upper()}, {OTHER_MAILBOX},{MAILBOX}, ")
+    assert read.mailboxes == (MAILBOX, OTHER_MAILBOX)
+    assert read.client_states == (CLIENT_STATE, OLD_CLIENT_STATE)
+
+
+def test_a_certificate_stands_in_for_the_secret_and_an_account_url_for_the_connection_string() -> None:
+    read = settings(
+        AZURE_INGEST_CLIENT_SECRET="",
+        AZURE_INGEST_CLIENT_CERTIFICATE="/secrets/app.pem",
+        INGEST_STORAGE="",
+        INGEST_STORAGE__blobServiceUri="https://dms.blob.core.windows.net",
+    )
+    assert (read.client_secret, read.client_certificate) == (None, "/secrets/app.pem")
+    assert (read.storage_connection, read.storage_url) == (None, "https://dms.blob.core.windows.net")
+
+
+def test_the_notification_url_is_the_functions_own_on_azure() -> None:
+    read = settings(INGEST_NOTIFICATION_URL="", WEBSITE_HOSTNAME="app.azurewebsites.net")
+    assert read.notification_url == "https://app.azurewebsites.net"
+
+
+def test_azurite_is_a_storage_account() -> None:
+    assert settings(INGEST_STORAGE="UseDevelopmentStorage=true").storage_connection == "UseDevelopmentStorage=true"
+
+
+def test_everything_missing_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as wrong:
+        Settings.from_env({})
+    named = [problem.split()[0] for problem in wrong.value.problems]
+    assert sorted(named) == [
+        "AZURE_INGEST_CLIENT_ID",
+        "AZURE_INGEST_CLIENT_SECRET",
+        "AZURE_INGEST_MAILBOX",
+        "AZURE_INGEST_TENANT_ID",
+        "INGEST_CLIENT_STATE",
+        "INGEST_DATABASE_URL",
+        "INGEST_NOTIFICATION_URL",
+        "INGEST_STORAGE",
+    ]
+    assert all(name in str(wrong.value) for name in named)
+
+
+WRONG = {
+    "AZURE_INGEST_MAILBOX": ["not-an-address", "two words@x", "a@b/c", ",", "a@b,c"],
+    "AZURE_AUTHORITY_HOST": ["http://login.example", "login.example", "https://", "https://[", "https://x/?y=1"],
+    "GRAPH_BASE_URL": ["http://graph.example/v1.0", "ftp://graph.example", "https://[::1/v1.0", "https://x:port/"],
+    "INGEST_NOTIFICATION_URL": ["app.example", "https://app.example/?code=1", "https://[", "file:///etc/passwd"],
+    "INGEST_CLIENT_STATE": [",", "x" * 129, f"good,{'x' * 129}"],
+    "INGEST_DATABASE_URL": ["mysql://db/dms", "host=db dbname=dms"],
+    "INGEST_STORAGE": ["leaked-nonsense", "DefaultEndpointsProtocol=https;leaked", "AccountKey=leaked;"],
+    "INGEST_STORAGE__blobServiceUri": ["dms.blob.example", "http://dms.blob.example"],
+    "INGEST_CONTAINER": ["Documents", "a", "-documents", "docu--ments", "x" * 64, "docs/a"],
+    "INGEST_ADDRESS_PATTERN": ["(", r"^upload\.(\w+)@"],
+    "INGEST_DELETE_MODE": ["archive"],
+    "INGEST_SWEEP_SCOPE": ["none"],
+    "INGEST_ROUTE": ["last"],
+    "INGEST_SWEEP_LIMIT": ["0", "-1", "many", "nan", "inf"],
+    "INGEST_LEASE_SECONDS": ["0", "soon", "nan"],
+    "INGEST_RETRY_SECONDS": ["0", "-3"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_malformed_setting_is_named(name: str, value: str) -> None:
+    assert [problem.split()[0] for problem in problems(**{name: value})] == [name]
+
+
+def test_everything_malformed_is_named_at_once() -> None:
+    found = problems(**{name: values[0] for name, values in WRONG.items()})
+    assert {problem.split()[0] for problem in found} == set(WRONG)
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    shown = repr(settings())
+    assert not any(secret in shown for secret in SECRETS)
+
+
+def test_the_database_alone_needs_nothing_else() -> None:
+    assert database_url({"INGEST_DATABASE_URL": "postgres://db/dms"}) == "postgres://db/dms"
+    with pytest.raises(SettingsError, match="INGEST_DATABASE_URL is missing"):
+        database_url({})
