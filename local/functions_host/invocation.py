@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from local.functions_host import worker
+from local.functions_host.console import brief
 from local.functions_host.functions import RETURN, Function, QueueOutput
 from local.functions_host.protos import TypedData
+from local.functions_host.rest import StorageDownError, StorageError
 from local.functions_host.storage import Queue, encode
 
 _log = logging.getLogger("host")
@@ -54,7 +56,10 @@ class Invoker:
         began = time.perf_counter()
         try:
             outcome = await self._run(function, invocation_id, value, metadata)
-        except Exception:  # noqa: BLE001 - whatever went wrong, above all an output that can't be written
+        except (StorageError, StorageDownError) as error:
+            _log.error("An output of %s could not be written (Id=%s): %s", name, invocation_id, brief(error))
+            outcome = Outcome(succeeded=False)
+        except Exception:  # noqa: BLE001 - a run ends as failed whatever went wrong, and the host goes on
             _log.exception("Exception while executing function: %s (Id=%s)", name, invocation_id)
             outcome = Outcome(succeeded=False)
         _log.log(

@@ -7,7 +7,6 @@ others in its thread pool.
 
 import os
 import sys
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ async def invoke(
                 function_id=function_id,
                 input_data=[ParameterBinding(name=parameter, data=value)],
                 trigger_metadata=metadata,
-                trace_context=SimpleNamespace(trace_parent=_trace_parent(), trace_state="", attributes={}),
+                trace_context=SimpleNamespace(trace_parent=_trace_parent(invocation_id), trace_state="", attributes={}),
                 retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
             )
         )
@@ -86,6 +85,7 @@ def _request(**content: Any) -> SimpleNamespace:  # noqa: ANN401 - one message o
     )
 
 
-def _trace_parent() -> str:
-    # https://www.w3.org/TR/trace-context/#traceparent-header
-    return f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00"
+def _trace_parent(invocation_id: str) -> str:
+    # https://www.w3.org/TR/trace-context/#traceparent-header: 32 and 16 hex digits, which a UUID has enough of
+    digits = invocation_id.replace("-", "")
+    return f"00-{digits}-{digits[:16]}-00"
