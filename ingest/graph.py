@@ -47,6 +47,10 @@ _THROTTLED = 429
 # 408 and 423 (locked) pass by themselves; 509 is Graph's bandwidth limit.
 _TRANSIENT = frozenset({408, 423, 429, 500, 502, 503, 504, 509})
 
+# What a second DELETE by immutable id answers: the first has put the item where nobody may delete it, and where
+# its id still finds it. Seen in the field, not documented.
+CANNOT_DELETE = "ErrorCannotDeleteObject"
+
 type Json = dict[str, Any]
 
 
@@ -301,7 +305,7 @@ def _judge(operation: str, response: requests.Response) -> _Trouble:
         return _Trouble(cause=cause, fresh_token=True)
     if status == _NOT_FOUND:
         raise NotFound(f"{operation}: Graph answered {cause}")
-    if status == _FORBIDDEN:
+    if status == _FORBIDDEN and code != CANNOT_DELETE:
         # Configuration (a missing permission or scope), not this mail's fault: it waits until that is mended.
         raise GraphUnavailable(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
     if status in _TRANSIENT:

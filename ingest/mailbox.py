@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ingest import log
 from ingest.errors import GraphRefused, NotFound, Reason, Rejected
-from ingest.graph import GraphClient, Json
+from ingest.graph import CANNOT_DELETE, GraphClient, Json
 from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
@@ -141,6 +141,20 @@ class Mailboxes:
                 self._graph.request("delete_message", "DELETE", _message_path(ref), mailbox=ref.mailbox)
         except NotFound:
             log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
+        except GraphRefused as refused:
+            if refused.code != CANNOT_DELETE or self._is_in_inbox(ref):
+                raise
+            log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
+
+    def _is_in_inbox(self, ref: MessageRef) -> bool:
+        params = {"$select": "id,parentFolderId"}
+        try:
+            body = self._graph.request(
+                "locate_message", "GET", _message_path(ref), mailbox=ref.mailbox, params=params
+            ).body
+        except NotFound:
+            return False
+        return body.get("parentFolderId") == self._folder(ref.mailbox, "inbox", self._get_inbox)
 
     def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
         """Put the reason on the message and move it to the Quarantine folder. Raises NotFound, Later.
