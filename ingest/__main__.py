@@ -23,7 +23,7 @@ def migrate() -> None:
     """Bring the database in INGEST_DATABASE_URL (its owner's) to this version's schema. Safe to repeat."""
     from ingest.migrations import migrate as apply  # noqa: PLC0415 - only this command needs it
 
-    applied = apply(database_url(os.environ))
+    applied = apply(database_url(os.environ), tell=typer.echo)
     for name in applied:
         typer.echo(f"applied {name}")
     if not applied:

@@ -1,31 +1,238 @@
-"""Brings a database to this version's schema: the SQL files of `migrations/`, by yoyo.
+"""Brings a database to this version's schema: the SQL files of `migrations/`, run by Alembic.
 
-https://ollycope.com/software/yoyo/latest/
+Safe beside a live DMS: no statement waits longer than LOCK_TIMEOUT for a lock, as everybody who comes later would
+wait behind it. What does not get its lock in that time is tried again, and every migration can be.
+
+https://alembic.sqlalchemy.org/
+https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import yoyo
+import psycopg
+import sqlalchemy
+from alembic import command, op
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ingest import preflight
+from ingest.errors import IngestError
 
 FOLDER = Path(__file__).parent.parent / "migrations"
+SCHEMA = "ingest"
+VERSION_TABLE = "schema_version"
+LOCK_TIMEOUT = "2s"
+PATIENCE_SECONDS = 300.0  # for locks, over all tries
+_LOCK = 6_108_312_907_014  # the advisory lock of whoever migrates; any number that nobody else uses
+_CONNECT_SECONDS = 10
+_NEXT_STATEMENT = "-- next statement\n"  # in files that run outside of a transaction
+
+type Tell = Callable[[str], None]
 
 
-def migrate(database_url: str) -> list[str]:
-    """Apply what is not applied yet, each file in a transaction of its own; safe to run twice and in parallel.
+class MigrationError(IngestError):
+    """The database can't be migrated; the text says why and what to do."""
 
-    `database_url`: libpq URL of the owner. Returns the names of what was applied.
+
+def migrate(database_url: str, *, to: str = "head", tell: Tell = lambda _: None) -> list[str]:
+    """Apply what is not applied yet, up to and including the migration `to`. Safe to repeat and in parallel.
+
+    `database_url`: libpq URL of the owner. `tell` gets what the database has to say on the way, line by line.
+    Returns the names of what was applied. Raises MigrationError; what was applied before stays applied.
     """
-    scheme, _, rest = database_url.partition("://")
-    if scheme not in {"postgresql", "postgres"}:
-        raise ValueError("the database URL must start with postgresql://")
-    backend = yoyo.get_backend(f"postgresql+psycopg://{rest}")
+    with _session(database_url, tell) as connection:
+        before = _applied(connection)
+        if to != "head":
+            _must_exist(to)
+        if problems := preflight.problems(_driver(connection), applied=before):
+            raise MigrationError(
+                "The database can't be migrated:" + "".join(f"\n  - {problem}" for problem in problems)
+            )
+        _patiently(connection, lambda config: command.upgrade(config, to), tell)
+        return [name for name in _applied(connection) if name not in before]
+
+
+def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:
+    """Take back what was applied after the migration `to`, last first; None: all of it.
+
+    Returns the names of what was taken back. Raises MigrationError.
+    """
+    with _session(database_url, tell) as connection:
+        before = _applied(connection)
+        if to is not None and to not in before:
+            _must_exist(to)
+            raise MigrationError(f"{to} is not applied to this database.")
+        _patiently(connection, lambda config: command.downgrade(config, to or "base"), tell)
+        after = _applied(connection)
+        if not after:
+            connection.execute(sqlalchemy.text(f"drop table if exists {SCHEMA}.{VERSION_TABLE}"))
+            connection.execute(sqlalchemy.text(f"drop schema if exists {SCHEMA}"))
+            connection.commit()
+        return [name for name in reversed(before) if name not in after]
+
+
+def names() -> list[str]:
+    """All migrations of this version, first to last."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+def sql_files(stub: str, *, transactional: bool = True) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The up and down of a migration: the SQL files beside its Python file, each run as a whole.
+
+    Not `transactional`: statement by statement, without a transaction around them, for what commits by itself or
+    can't run in one (`create index concurrently`). Such statements must be repeatable.
+    """
+
+    def run(direction: str) -> None:
+        text = Path(stub).with_suffix(f".{direction}.sql").read_text(encoding="utf-8")
+        if transactional:
+            _execute(text)
+            return
+        with op.get_context().autocommit_block():
+            for statement in text.split(_NEXT_STATEMENT):
+                _execute(statement)
+
+    return lambda: run("up"), lambda: run("down")
+
+
+def _execute(text: str) -> None:
+    """Past SQLAlchemy's parameters, so that `%` and `:` are what they are in Postgres."""
+    _driver(op.get_bind()).execute(text.encode())
+
+
+def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise TypeError("migrations run on psycopg")
+    return driver
+
+
+@contextmanager
+def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
+    """A connection that holds the lock of whoever migrates, in a database that has our schema."""
+
+    def connect() -> psycopg.Connection:
+        options = conninfo_to_dict(database_url).get("options") or ""
+        connection = psycopg.connect(
+            make_conninfo(
+                database_url,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="mail-ingest migrate",
+                options=f"{options} -c lock_timeout={LOCK_TIMEOUT}".strip(),
+            )
+        )
+        connection.add_notice_handler(lambda notice: _tell_notice(notice, tell))
+        return connection
+
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool)
     try:
-        with backend.lock():
-            pending = backend.to_apply(yoyo.read_migrations(str(FOLDER)))
-            names = [migration.id for migration in pending]
-            backend.apply_migrations(pending)
+        with engine.connect() as connection:
+            _lock(connection, tell)
+            yield connection
+    except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
+        raise MigrationError(_explained(error)) from None
     finally:
-        backend.connection.close()
-    return names
+        engine.dispose()
+
+
+def _lock(connection: sqlalchemy.Connection, tell: Tell) -> None:
+    """Wait for whoever migrates already.
+
+    By asking again and again: whoever waits inside Postgres holds a snapshot, and building an index concurrently
+    waits for all older snapshots to go, so that the two would wait for each other.
+    """
+    told = False
+    while not connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+        connection.commit()
+        if not told:
+            tell("another process is migrating this database: waiting for it")
+            told = True
+        time.sleep(0.2)
+    connection.commit()
+
+
+def _patiently(connection: sqlalchemy.Connection, step: Callable[[Config], None], tell: Tell) -> None:
+    """Run `step`, again where others held a lock for too long."""
+    config = _config()
+    config.attributes["connection"] = connection
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    connection.execute(sqlalchemy.text(f"create schema if not exists {SCHEMA}"))
+    connection.commit()
+    while True:
+        try:
+            step(config)
+        except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
+            connection.rollback()
+            if not isinstance(_cause(error), (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)):
+                raise
+            if time.monotonic() > deadline:
+                raise MigrationError(
+                    f"Other sessions held a lock for more than {PATIENCE_SECONDS:.0f} s: look for the oldest "
+                    "xact_start in pg_stat_activity. What was applied so far stays; run migrate again."
+                ) from None
+            tell("waiting for a lock that another session holds")
+            # Out of step with whatever comes back regularly, and leaving the queue to those who waited behind us.
+            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
+        else:
+            connection.commit()
+            return
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    return config
+
+
+def _applied(connection: sqlalchemy.Connection) -> list[str]:
+    context = MigrationContext.configure(
+        connection, opts={"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
+    )
+    current = context.get_current_revision()
+    connection.rollback()
+    known = names()
+    if current is None:
+        return []
+    if current not in known:
+        raise MigrationError(
+            f"The database is at {current}, which this version does not know: it was migrated by a newer one."
+        )
+    return known[: known.index(current) + 1]
+
+
+def _must_exist(name: str) -> None:
+    if name not in names():
+        raise MigrationError(f"There is no migration {name}. There are: {', '.join(names())}.")
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig else error
+
+
+def _explained(error: Exception) -> str:
+    """What Postgres says, in a line or two; its words hold names of tables and roles, and no data."""
+    cause = _cause(error)
+    if not isinstance(cause, psycopg.Error):
+        return f"The database can't be migrated: {type(cause).__name__}"
+    if cause.sqlstate is None:
+        return f"The database can't be reached: {type(cause).__name__}. Is the URL right, and the server up?"
+    parts = [cause.diag.message_primary or type(cause).__name__]
+    if isinstance(cause, psycopg.errors.DependentObjectsStillExist) and cause.diag.message_detail:
+        parts.append(cause.diag.message_detail.replace("\n", "; "))
+    if cause.diag.message_hint and "CASCADE" not in cause.diag.message_hint:
+        parts.append(cause.diag.message_hint)
+    return ". ".join(part.rstrip(".") for part in parts) + "."
+
+
+def _tell_notice(notice: psycopg.errors.Diagnostic, tell: Tell) -> None:
+    # Our files speak at the level info; notices ("… does not exist, skipping") are Postgres talking to itself.
+    if notice.message_primary and notice.severity_nonlocalized in {"INFO", "WARNING"}:
+        tell(notice.message_primary)

@@ -1,7 +1,4 @@
--- depends: 0002.mail-accounts
 -- What this app keeps: claims (no tenant data) and, per tenant, messages with their parts and documents.
-
-create schema ingest;
 
 create table ingest.claim (
     id bigint generated always as identity primary key,
@@ -18,6 +15,7 @@ create table ingest.claim (
     defects integer not null default 0,
     deferrals integer not null default 0,          -- times put off; the distance to the next try grows with it
     last_error text,
+    assigned_by text,                              -- the operator who chose the tenant in place of the address
     received_at timestamptz,
     first_seen_at timestamptz not null default now(),
     enqueued_at timestamptz,                       -- by the sweep
@@ -30,23 +28,26 @@ create table ingest.claim (
 create index claim_unfinished on ingest.claim (mailbox, next_try_at)
     where state in ('waiting', 'processing', 'stored');
 
--- dms_tenant.id is bigint or uuid; references to it take its type.
+-- dms_tenant.id is an integer, bigint or uuid; references to it take its type.
 do $$
 declare
     tenant_id_type text := (
         select format_type(atttypid, atttypmod) from pg_attribute
         where attrelid = 'dms_tenant'::regclass and attname = 'id'
     );
+    -- With its schema: inside a function of a fixed search_path the bare name would not be found.
     tenants text := (
         select format('%I.%I', nspname, relname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
         where pg_class.oid = 'dms_tenant'::regclass
     );
 begin
+    -- Foreign keys within a tenant's data carry the tenant: Postgres checks them past row-level security, so that
+    -- a part could otherwise be hung onto another tenant's message.
     execute format($ddl$
         create table ingest.message (
             id bigint generated always as identity primary key,
             claim_id bigint not null references ingest.claim (id),
-            tenant_id %1$s not null references dms_tenant (id),
+            tenant_id %1$s not null references %2$s (id),
             internet_message_id text,
             subject text not null,
             sender text not null,
@@ -57,13 +58,14 @@ begin
             blob_name text not null,
             size bigint not null,
             sha256 text not null,
-            unique (claim_id, tenant_id)
+            unique (claim_id, tenant_id),
+            unique (id, tenant_id)
         );
 
         create table ingest.part (
             id bigint generated always as identity primary key,
-            message_id bigint not null references ingest.message (id),
-            tenant_id %1$s not null references dms_tenant (id),
+            message_id bigint not null,
+            tenant_id %1$s not null references %2$s (id),
             position integer not null,
             disposition text not null,
             reason text,
@@ -72,46 +74,70 @@ begin
             size bigint,
             sha256 text,
             blob_name text,
-            unique (message_id, position)
+            unique (message_id, position),
+            unique (id, tenant_id),
+            foreign key (message_id, tenant_id) references ingest.message (id, tenant_id)
         );
 
         create table ingest.document (
             id uuid primary key default gen_random_uuid(),
-            tenant_id %1$s not null references dms_tenant (id),
-            message_id bigint not null references ingest.message (id),
-            part_id bigint not null unique references ingest.part (id),
+            tenant_id %1$s not null references %2$s (id),
+            message_id bigint not null,
+            part_id bigint not null unique,
             name text not null,
             content_type text,
             size bigint not null,
             sha256 text not null,
             container text not null,
             blob_name text not null,
-            created_at timestamptz not null default now()
+            created_at timestamptz not null default now(),
+            foreign key (message_id, tenant_id) references ingest.message (id, tenant_id),
+            foreign key (part_id, tenant_id) references ingest.part (id, tenant_id)
         );
 
         create function ingest.current_tenant() returns %1$s
             language sql stable
             return nullif(current_setting('ingest.tenant_id', true), '')::%1$s;
-
-        -- The only way for the app to a tenant: who asks must know a token. Constant work for each of them.
-        create function ingest.resolve_tokens(tokens text[])
-            returns table (place integer, tenant_id %1$s, active boolean)
-            language sql stable security definer
-            set search_path = pg_catalog, pg_temp
-            as $body$
-                select candidate.place::integer, tenant.id,
-                    coalesce((to_jsonb(tenant) ->> 'is_active')::boolean, true)
-                from unnest(tokens) with ordinality as candidate (token, place)
-                join %2$s as tenant on lower(replace(tenant.ingest_token::text, '-', '')) = candidate.token
-            $body$;
     $ddl$, tenant_id_type, tenants);
 end
 $$;
 
 create index message_tenant on ingest.message (tenant_id, received_at);
+create index part_tenant on ingest.part (tenant_id);
 create index document_tenant on ingest.document (tenant_id, created_at);
+create index document_message on ingest.document (message_id);
 
--- A tenant sees only its own, whatever a query forgets; forced, so that it binds the owner too.
+-- Whoever listens hears of a document once it is committed: its id, and nothing else of it.
+create function ingest.announce_document() returns trigger
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pg_notify('ingest_document', new.id::text);
+    return null;
+end
+$$;
+create trigger document_announced after insert on ingest.document
+    for each row execute function ingest.announce_document();
+
+-- Roles belong to the server, not to this database: they may be there already, and they stay.
+do $$
+begin
+    create role ingest_app nologin;
+exception
+    when duplicate_object then null;
+end
+$$;
+do $$
+begin
+    create role ingest_reader nologin;
+exception
+    when duplicate_object then null;
+end
+$$;
+
+-- A tenant sees only its own, whatever a query forgets; forced, so that it binds the owner too. The DMS, as
+-- ingest_reader, reads every tenant's rows: it keeps its tenants apart itself, as in its own tables.
 alter table ingest.message enable row level security;
 alter table ingest.message force row level security;
 alter table ingest.part enable row level security;
@@ -121,16 +147,13 @@ alter table ingest.document force row level security;
 create policy tenant on ingest.message using (tenant_id = ingest.current_tenant());
 create policy tenant on ingest.part using (tenant_id = ingest.current_tenant());
 create policy tenant on ingest.document using (tenant_id = ingest.current_tenant());
+create policy reader on ingest.message for select to ingest_reader using (true);
+create policy reader on ingest.part for select to ingest_reader using (true);
+create policy reader on ingest.document for select to ingest_reader using (true);
 
-do $$
-begin
-    create role ingest_app nologin;
-exception
-    when duplicate_object then null;  -- roles belong to the server, not to this database
-end
-$$;
-revoke all on function ingest.resolve_tokens(text[]) from public;
-grant usage on schema ingest to ingest_app;
+revoke all on all functions in schema ingest from public;
+grant usage on schema ingest to ingest_app, ingest_reader;
 grant select, insert, update on ingest.claim to ingest_app;
 grant select, insert on ingest.message, ingest.part, ingest.document to ingest_app;
-grant execute on function ingest.resolve_tokens(text[]), ingest.current_tenant() to ingest_app;
+grant execute on function ingest.current_tenant() to ingest_app, ingest_reader;
+grant select on ingest.message, ingest.part, ingest.document to ingest_reader;

@@ -1,0 +1,17 @@
+"""How Alembic runs these migrations: on the connection of `ingest.migrations`, each in its own transaction.
+
+https://alembic.sqlalchemy.org/en/latest/cookbook.html#connection-sharing
+"""
+
+from alembic import context
+
+from ingest.migrations import SCHEMA, VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    transaction_per_migration=True,
+    version_table=VERSION_TABLE,
+    version_table_schema=SCHEMA,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,1 @@
+-- The tokens go with their column, one step further back.

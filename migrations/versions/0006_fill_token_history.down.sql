@@ -1,0 +1,1 @@
+-- The history goes with its table, one step further back.

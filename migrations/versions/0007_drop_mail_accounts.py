@@ -1,0 +1,6 @@
+"""Drop dms_emailconfig: the central mailbox has taken over from the tenants' own mail accounts."""
+
+from ingest.migrations import sql_files
+
+revision, down_revision = "0007_drop_mail_accounts", "0006_fill_token_history"
+upgrade, downgrade = sql_files(__file__)
