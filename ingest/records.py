@@ -8,10 +8,13 @@ Driver errors leave this module translated: DatabaseUnavailable for whatever is 
 
 from __future__ import annotations
 
+import selectors
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import dict_row
@@ -37,6 +40,8 @@ POOL_SECONDS = 15.0
 MAX_DISTANCE_SECONDS = 3600.0  # between two tries of one message, however often it was put off
 _MS = 20_000  # for a statement, and for a transaction that says nothing
 _CONNECT_SECONDS = 5
+_SILENT_SECONDS = 30.0  # after which a pooled connection is tried before it is used
+_last_used: WeakKeyDictionary[psycopg.Connection[dict[str, Any]], float] = WeakKeyDictionary()
 
 _current_tenant: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
 
@@ -180,9 +185,11 @@ class Records:
             max_size=POOL_SIZE,
             timeout=POOL_SECONDS,
             open=False,
-            check=ConnectionPool.check_connection,
+            check=_check_if_suspect,
             reconnect_timeout=POOL_SECONDS,
             kwargs={
+                # A statement alone is a transaction alone: no round trips for BEGIN and COMMIT.
+                "autocommit": True,
                 "row_factory": dict_row,
                 "connect_timeout": _CONNECT_SECONDS,
                 "application_name": "mail-ingest",
@@ -288,7 +295,8 @@ class Records:
         tenant = _current_tenant.get()
         if tenant is None:
             raise RuntimeError("documents are saved inside tenant_context(tenant) only")
-        with self._transaction("save") as connection:
+        # In a pipeline, statements whose results nobody waits for share a round trip.
+        with self._connection("save") as connection, connection.pipeline(), connection.transaction():
             connection.execute(SET_TENANT, {"tenant": str(tenant.id)})
             row = connection.execute(
                 INSERT_MESSAGE,
@@ -349,19 +357,19 @@ class Records:
             raise LeaseLost(f"the message was taken over before '{name}'")
 
     def _one(self, name: str, statement: LiteralString, **parameters: object) -> dict[str, Any] | None:
-        with self._transaction(name) as connection:
+        with self._connection(name) as connection:
             return connection.execute(statement, parameters).fetchone()
 
     def _all(self, name: str, statement: LiteralString, **parameters: object) -> list[dict[str, Any]]:
-        with self._transaction(name) as connection:
+        with self._connection(name) as connection:
             return connection.execute(statement, parameters).fetchall()
 
     def _none(self, name: str, statement: LiteralString, **parameters: object) -> None:
-        with self._transaction(name) as connection:
+        with self._connection(name) as connection:
             connection.execute(statement, parameters)
 
     @contextmanager
-    def _transaction(self, name: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    def _connection(self, name: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
         try:
             self._pool.open()
             with span(f"sql.{name}"), self._pool.connection() as connection:
@@ -373,6 +381,21 @@ class Records:
         except psycopg.Error as error:
             # Lost connections, but also missing rights or tables: a deployment that is not complete yet.
             raise DatabaseUnavailable(f"sql {name}: {type(error).__name__} {error.sqlstate or ''}".rstrip()) from None
+
+
+def _check_if_suspect(connection: psycopg.Connection[dict[str, Any]]) -> None:
+    """Ask Postgres whether the connection still works, but only where that is in doubt.
+
+    A pooled connection has nothing to read unless the server has closed it or is about to, and whatever stands
+    in between forgets connections that were silent for minutes.
+    """
+    now = time.monotonic()
+    silent_since, _last_used[connection] = _last_used.get(connection, now), now
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        readable = selector.select(timeout=0)
+    if readable or now - silent_since > _SILENT_SECONDS:
+        ConnectionPool.check_connection(connection)
 
 
 def _key(ref: MessageRef) -> dict[str, str]:
