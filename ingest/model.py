@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeGuard
 from uuid import UUID
 
 from ingest.errors import MalformedRef, Reason
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
 MAX_ID_LENGTH = 1024
+_ID = re.compile(rf"[!-~]{{1,{MAX_ID_LENGTH}}}")
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether it can be an id that Graph gave: visible ASCII, so that a queue, Postgres and a URL take it too."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 class Trigger(StrEnum):
@@ -51,10 +59,10 @@ class MessageRef:
         if not isinstance(value, dict):
             raise MalformedRef("the queue message is not a JSON object")
         mailbox, message_id = value.get("mailbox"), value.get("messageId")
-        if not isinstance(mailbox, str) or not mailbox:
+        if not isinstance(mailbox, str) or not mailbox or not mailbox.isprintable():
             raise MalformedRef("the queue message has no 'mailbox'")
-        if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_ID_LENGTH:
-            raise MalformedRef(f"the queue message has no 'messageId' of 1 to {MAX_ID_LENGTH} characters")
+        if not is_id(message_id):
+            raise MalformedRef(f"the queue message has no 'messageId' of 1 to {MAX_ID_LENGTH} ASCII characters")
         try:
             trigger = Trigger(value.get("trigger", Trigger.WEBHOOK))
         except ValueError:

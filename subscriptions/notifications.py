@@ -18,10 +18,11 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.errors import IngestError
-from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger
+from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; Graph's own posts stay far below
 MAX_VALIDATION_TOKEN = 4096  # characters
+MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that searching it costs little whatever it holds
 _RESOURCE = re.compile(
     r"users(?:/|\(')(?P<user>[^/']+)(?:'\))?/(?:mailfolders.*?/)?messages(?:/|\(')(?P<id>.+?)(?:'\))?", re.IGNORECASE
 )
@@ -172,12 +173,14 @@ def _known_state(state: object, secrets: Sequence[str]) -> bool:
 
 def _message_ref(value: dict[str, Any], expected: Expected) -> MessageRef | None:
     resource = value.get("resource")
-    named = _RESOURCE.fullmatch(resource) if isinstance(resource, str) else None
+    named = None
+    if isinstance(resource, str) and len(resource) <= MAX_RESOURCE:
+        named = _RESOURCE.fullmatch(resource)
     data = value.get("resourceData")
     message_id = data.get("id") if isinstance(data, dict) else None
     if message_id is None and named is not None:
         message_id = named["id"]
-    if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_ID_LENGTH:
+    if not is_id(message_id):
         raise NotANotification("the item names no message")
     mailbox = expected.mailbox(named["user"] if named else None)
     return MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.WEBHOOK) if mailbox else None
@@ -185,7 +188,7 @@ def _message_ref(value: dict[str, Any], expected: Expected) -> MessageRef | None
 
 def _subscription_event(value: dict[str, Any], expected: Expected) -> SubscriptionEvent | None:
     subscription_id = value.get("subscriptionId")
-    if not isinstance(subscription_id, str) or not 0 < len(subscription_id) <= MAX_ID_LENGTH:
+    if not is_id(subscription_id):
         raise NotANotification("the item names no subscription")
     event = _event(value.get("lifecycleEvent"))
     mailbox = expected.mailbox(None)

@@ -1,0 +1,114 @@
+"""Who may import what, and what a cold start does not."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+APP = [ROOT / "function_app.py", *sorted(ROOT.glob("ingest/*.py")), *sorted(ROOT.glob("subscriptions/*.py"))]
+
+# What each module may see of the app besides `model` and `errors`.
+VALUES = {"ingest.model", "ingest.errors"}
+TOLD = VALUES | {"ingest.log", "ingest.trace"}
+ALLOWED = {
+    "ingest.errors": {"ingest.model"},  # for the type checker only
+    "ingest.model": {"ingest.errors"},
+    "ingest.trace": set(),
+    "ingest.log": {"ingest.errors"},
+    "ingest.settings": VALUES,
+    "ingest.routing": VALUES | {"ingest.settings"},
+    "ingest.parts": VALUES,
+    "ingest.ports": VALUES,
+    "ingest.graph": TOLD,
+    "ingest.blobs": TOLD,
+    "ingest.records": TOLD,
+    "ingest.gate": TOLD,
+    "ingest.mailbox": TOLD | {"ingest.graph", "ingest.settings"},
+    "ingest.filing": TOLD | {"ingest.ports", "ingest.parts"},
+    "ingest.pipeline": TOLD | {"ingest.ports", "ingest.filing", "ingest.routing", "ingest.settings"},
+    "ingest.sweep": TOLD | {"ingest.ports"},
+    "subscriptions.notifications": VALUES,
+    "subscriptions.plan": set(),
+    "subscriptions.renew": TOLD | {"subscriptions.plan"},
+    "subscriptions.api": TOLD | {"ingest.graph", "subscriptions.plan"},
+}
+# The one module that may import an SDK.
+OWNERS = {
+    "azure.functions": {"function_app"},
+    "msal": {"ingest.graph"},
+    "requests": {"ingest.graph"},
+    "urllib3": {"ingest.graph"},
+    "azure.storage": {"ingest.blobs"},
+    "azure.identity": {"ingest.blobs"},
+    "psycopg": {"ingest.records", "ingest.gate", "ingest.migrations", "ingest.preflight"},
+    "psycopg_pool": {"ingest.records"},
+    "alembic": {"ingest.migrations"},
+    "sqlalchemy": {"ingest.migrations"},
+    "typer": {"ingest.__main__"},
+}
+HEAVY = tuple(OWNERS.keys() - {"azure.functions"})
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): ast.parse(path.read_text()) for path in APP}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Dotted names of whatever a module imports anywhere in it, type-checking blocks included."""
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else str(node.module)
+
+
+def is_of(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_a_module_sees_of_the_app_only_what_it_is_built_on(module: str) -> None:
+    seen = {name for name in imports(module) if is_of(name, "ingest") or is_of(name, "subscriptions")}
+    assert seen - {"ingest", "subscriptions"} <= ALLOWED[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_sdk_has_one_importer(module: str) -> None:
+    for name in imports(module):
+        for package, owners in OWNERS.items():
+            assert not is_of(name, package) or module in owners, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", ["ingest.errors", "ingest.model", "ingest.trace", "ingest.log"])
+def test_the_ground_is_the_standard_library(module: str) -> None:
+    outside = [name for name in imports(module) if name.partition(".")[0] not in sys.stdlib_module_names]
+    assert all(is_of(name, "ingest") for name in outside)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_of(name, "ingest")])
+def test_ingest_knows_nothing_of_subscriptions(module: str) -> None:
+    assert not [name for name in imports(module) if is_of(name, "subscriptions")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_of_the_app_needs_what_is_never_deployed(module: str) -> None:
+    assert not [name for name in imports(module) if any(is_of(name, other) for other in ("local", "tests", "bench"))]
+
+
+def test_a_cold_start_loads_no_sdk() -> None:
+    # A webhook handshake has ten seconds, starting the instance included.
+    script = "import sys, function_app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    loaded = done.stdout.split()
+    assert "function_app" in loaded
+    assert [name for name in loaded if name in HEAVY] == []
