@@ -16,9 +16,8 @@ from local.parts import GraphEndpoint, PartMissingError
 from local.postgres import PostgresError
 from local.processes import ChildFailedError
 from local.stack import Stack, StackError
+from local.tenants import DEMO_TENANTS
 from local.terminal import console, step
-
-_TENANTS = ("Tischlerei Südhang", "Nordlicht GmbH")
 
 
 def main() -> int:
@@ -47,7 +46,7 @@ def _up(options: argparse.Namespace) -> int:
         step=step,
     )
     with stack:
-        for name in _TENANTS:
+        for name in DEMO_TENANTS:
             stack.add_tenant(name)
         _tell_where_things_are(stack)
         try:

@@ -16,7 +16,9 @@ from rich.table import Table
 from local.evidence import ClaimRow, Evidence, StoredMessage, evidence
 from local.graph.admin import MessageState
 from local.mails import DemoMail, Quarantined, Stored, demo_mails
+from local.samples import scan_pdf
 from local.stack import Stack
+from local.tenants import DEMO_TENANTS, LocalTenant
 from local.terminal import console, step
 
 QUARANTINE = "Quarantine"
@@ -25,7 +27,7 @@ _PATIENCE = 120.0  # seconds until a mail that is still in the inbox counts as s
 
 
 @dataclass(kw_only=True)
-class _Journey:
+class Journey:
     """One mail on its way. Times are those of the monotonic clock."""
 
     mail: DemoMail
@@ -49,10 +51,10 @@ class _Journey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Verdict:
+class Verdict:
     """What was found out about one mail; `problems` is empty where it is where it belongs."""
 
-    journey: _Journey
+    journey: Journey
     claim: ClaimRow | None
     copies: Sequence[StoredMessage]
     problems: Sequence[str] = field(default=())
@@ -62,38 +64,48 @@ def run_demo(data: Path) -> int:
     """Run the demo in the directory `data`, which is emptied first; the exit code, 0 if all went right."""
     shutil.rmtree(data, ignore_errors=True)
     console.print("Starting the local stack")
-    with Stack(data, step=step) as stack:
-        tenants = [stack.add_tenant(name) for name in ("Tischlerei Südhang", "Nordlicht GmbH")]
-        for tenant in tenants:
-            console.print(f"    {tenant.name:<20} {tenant.address}")
-        console.print("Running the mails through it")
-        with step("Making the mails"):
-            mails = demo_mails({tenant.name: tenant.token for tenant in tenants})
-        prompt = [_Journey(mail=mail) for mail in mails if mail.notification == "delivered"]
-        lost = [_Journey(mail=mail) for mail in mails if mail.notification == "lost"]
-        with step(f"Sending {len(prompt)} mails over SMTP, until each has ended") as tell:
-            # Beside the watching, so that it is seen when a mail ends while the next one is still being sent.
-            with ThreadPoolExecutor(max_workers=1) as pool:
-                sending = pool.submit(_send, stack, prompt)
-                _watch(stack, prompt, tell)
-            sending.result()
-        with step("Sending one more, whose notification gets lost") as tell:
-            stack.admin.set_notification_faults(drop_next=len(lost))
-            _send(stack, lost)
-            stack.admin.wait_for(
-                lambda: stack.admin.notification_counters().get("dropped", 0) >= len(lost),
-                what="the notification to get lost",
-            )
-        with step("Firing the timer, whose sweep finds it") as tell:
-            stack.maintain()
-            _watch(stack, lost, tell)
-        journeys = prompt + lost
-        with step("Reading everything back and comparing hashes"), evidence(stack) as found:
-            verdicts = [_judge(journey, found) for journey in journeys]
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        beside.submit(scan_pdf)  # takes a while, and is kept for when the mails are made
+        with Stack(data, step=step) as stack:
+            tenants = [stack.add_tenant(name) for name in DEMO_TENANTS]
+            for tenant in tenants:
+                console.print(f"    {tenant.name:<20} {tenant.address}")
+            console.print("Running the mails through it")
+            verdicts = run_mails(stack, tenants)
     return _report(verdicts)
 
 
-def _send(stack: Stack, journeys: Sequence[_Journey]) -> None:
+def run_mails(stack: Stack, tenants: Sequence[LocalTenant]) -> list[Verdict]:
+    """Send every demo mail through a running stack, for two of its tenants, and judge where each has ended."""
+    with step("Making the mails"):
+        mails = demo_mails({tenant.name: tenant.token for tenant in tenants})
+    prompt = [Journey(mail=mail) for mail in mails if mail.notification == "delivered"]
+    lost = [Journey(mail=mail) for mail in mails if mail.notification == "lost"]
+    with step(f"Sending {len(prompt)} mails over SMTP, until each has ended") as tell:
+        # Sent from beside, so that it is seen when a mail ends while the next one is still being sent.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            sending = beside.submit(_send, stack, prompt)
+            _watch(stack, prompt, tell)
+        sending.result()
+    with step("Sending one more, whose notification gets lost"):
+        stack.admin.set_notification_faults(drop_next=len(lost))
+        before = _lost_notifications(stack)
+        _send(stack, lost)
+        stack.admin.wait_for(
+            lambda: _lost_notifications(stack) - before >= len(lost), what="the notification to get lost"
+        )
+    with step("Firing the timer, whose sweep finds it") as tell:
+        stack.maintain()
+        _watch(stack, lost, tell)
+    with step("Reading everything back and comparing hashes"), evidence(stack) as found:
+        return [_judge(journey, found) for journey in prompt + lost]
+
+
+def _lost_notifications(stack: Stack) -> int:
+    return stack.admin.notification_counters().get("dropped", 0)
+
+
+def _send(stack: Stack, journeys: Sequence[Journey]) -> None:
     assert stack.simulator is not None  # noqa: S101 - the demo's stack has one
     with smtplib.SMTP(stack.simulator.smtp_host, stack.simulator.smtp_port, timeout=60) as connection:
         for journey in journeys:
@@ -102,7 +114,7 @@ def _send(stack: Stack, journeys: Sequence[_Journey]) -> None:
             journey.sent_at = time.monotonic()
 
 
-def _watch(stack: Stack, journeys: Sequence[_Journey], tell: Callable[[str], None]) -> None:
+def _watch(stack: Stack, journeys: Sequence[Journey], tell: Callable[[str], None]) -> None:
     """Return when all mails have ended, or patience has: the verdicts tell which have not."""
 
     def all_ended() -> bool:
@@ -117,12 +129,12 @@ def _watch(stack: Stack, journeys: Sequence[_Journey], tell: Callable[[str], Non
         console.print(f"    [red]not all of them within {_PATIENCE:.0f} s[/]")
 
 
-def _judge(journey: _Journey, found: Evidence) -> _Verdict:
+def _judge(journey: Journey, found: Evidence) -> Verdict:
     if journey.state is None:
-        return _Verdict(journey=journey, claim=None, copies=(), problems=["it never reached the mailbox"])
+        return Verdict(journey=journey, claim=None, copies=(), problems=["it never reached the mailbox"])
     copies = found.stored(journey.state.id)
     claim = found.claim(journey.state.id)
-    return _Verdict(
+    return Verdict(
         journey=journey,
         claim=claim,
         copies=copies,
@@ -183,7 +195,7 @@ def _not_stored(
         yield "a recorded hash is not the blob's"
 
 
-def _report(verdicts: Sequence[_Verdict]) -> int:
+def _report(verdicts: Sequence[Verdict]) -> int:
     console.print("\n[bold]Where every mail ended[/]")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "Mail", "Trigger", "Tenant", "Documents", "Ended"):
@@ -216,7 +228,7 @@ def _report(verdicts: Sequence[_Verdict]) -> int:
     return 1
 
 
-def _end(verdict: _Verdict) -> str:
+def _end(verdict: Verdict) -> str:
     if verdict.journey.state is None:
         return ""
     folder = verdict.journey.state.folder

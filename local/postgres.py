@@ -144,6 +144,7 @@ class Postgres:
             for path in (self._data, password):
                 shutil.chown(path, user)
         options = ["--username", _SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale"]
+        options.append("--no-sync")  # of the empty cluster only: were it lost, it would be made again
         done = subprocess.run(  # noqa: S603 - our own program and arguments
             [*_unprivileged(), _program("initdb"), "-D", self._data, "--pwfile", password, *options],
             capture_output=True,

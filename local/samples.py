@@ -3,6 +3,7 @@
 The same bytes on every run (with the same versions of fpdf2 and Pillow), so that hashes can be compared.
 """
 
+import functools
 import io
 import random
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ def logo_png() -> bytes:
     return _encoded(logo, "PNG")
 
 
+@functools.cache
 def scan_pdf() -> bytes:
     """Make pages as a scanner delivers them, grain included, so that they are as big as scans are: 25 MB."""
     width, height, pages = 2480, 3508, 4  # A4 at 300 dpi

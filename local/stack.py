@@ -61,10 +61,10 @@ class Stack:
         """Lay the stack out; nothing is started yet.
 
         `data`: the directory for databases, blobs and logs; what it holds from an earlier run is used on.
-        `settings` go to the app on top of the stack's own. `graph`: another Graph endpoint in the place of
-        the simulator; who the app is there is then read from the environment (AZURE_INGEST_…).
-        `host_arguments`, `simulator_arguments`: more options for these programs. `step`: a context manager
-        that is entered with the name of what is being started, and left when that runs.
+        `hosts`: 0 where the caller adds them. `settings` go to the app on top of the stack's own. `graph`: another
+        Graph endpoint in the place of the simulator; who the app is there is then read from the environment
+        (AZURE_INGEST_…). `host_arguments`, `simulator_arguments`: more options for these programs. `step`: a
+        context manager that is entered with the name of what is being started, and left when that runs.
         """
         self.data = data.absolute()
         self.identity = _identity(os.environ if graph else {}, mailboxes)
@@ -155,7 +155,8 @@ class Stack:
         if row is None:
             raise StackError(f"dms_tenant has no row for {name}")
         tenant = LocalTenant(id=row[0], name=name, token=row[1], address=upload_address(row[1]))
-        self.tenants.append(tenant)
+        if tenant not in self.tenants:
+            self.tenants.append(tenant)
         self._write_description()
         return tenant
 
@@ -200,8 +201,9 @@ class Stack:
         for _ in range(self._host_count):
             with self._step("Functions host"):
                 self.add_host().start()
-        with self._step("Subscription"):
-            self._subscribe()
+        if self.hosts:
+            with self._step("Subscription"):
+                self._subscribe()
 
     def _stop_hosts(self) -> None:
         for host in reversed(self.hosts):
@@ -243,7 +245,7 @@ class Stack:
     def _write_description(self) -> None:
         """Tell our other programs where everything is; nobody else, as it holds passwords."""
         description = {
-            "functions_url": self.url,
+            "functions_url": self.url if self.hosts else None,
             "graph_base_url": self.graph.graph_base_url,
             "authority_host": self.graph.authority_host,
             "ca_file": str(self.graph.ca_file) if self.graph.ca_file else None,

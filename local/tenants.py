@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 DOMAIN = "dms.cloud"
+DEMO_TENANTS = ("Tischlerei Südhang", "Nordlicht GmbH")
 
 
 @dataclass(frozen=True, kw_only=True)
