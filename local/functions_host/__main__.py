@@ -27,9 +27,6 @@ def main() -> int:
     except StartError as error:
         print(f"The app can't be started: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"The host can't listen on port {options.port}: {error}", file=sys.stderr)
-        return 1
     if not drained:
         print(f"Runs that did not end within {host.DRAIN} were abandoned", file=sys.stderr)
     sys.stderr.flush()

@@ -72,7 +72,7 @@ class Host:
     async def start(self, port: int) -> str:
         """Serve HTTP and start every listener; the base URL.
 
-        Raises StartError for a binding that can't be run, OSError when the port is taken.
+        Raises StartError for a binding that can't be run, and when the port is taken.
         """
         session = await self._cleanup.enter_async_context(open_session())
         storage = QueueStorage(session, self.observers)

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from local.functions_host.errors import StartError
 from local.functions_host.functions import Function, HttpTrigger, QueueTrigger, TimerTrigger
 from local.functions_host.invocation import Invoker
 from local.functions_host.protos import RpcHttp, TypedData
@@ -74,10 +75,12 @@ class HttpServer:
         )
 
     async def start(self, port: int) -> int:
-        """Listen on loopback; the port, which is a free one where 0 was asked for. Raises OSError."""
+        """Listen on loopback; the port, which is a free one where 0 was asked for. Raises StartError."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024).start()
+        except OSError as error:
+            raise StartError(f"it can't listen on port {port}: {error.strerror}") from error
         bound: int = self._runner.addresses[0][1]
         return bound
 

@@ -24,7 +24,7 @@ from local.azurite import Azurite
 from local.processes import Child, ChildFailedError, json_object
 
 SAMPLES = Path(__file__).parent / "functions_host_apps"
-PATIENCE = 30.0
+PATIENCE = 60.0
 NEVER = "0 0 0 29 2 *"
 EVERY_SECOND = "* * * * * *"
 
@@ -287,6 +287,15 @@ class TestQueues:
         eventually(lambda: app.count() == 0, what="an empty queue")
         assert len(app.seen()) == 1
 
+    def test_a_run_that_exceeds_the_function_timeout_has_failed(self, app: App) -> None:
+        app.start(
+            AzureFunctionsJobHost__functionTimeout="00:00:01",
+            AzureFunctionsJobHost__extensions__queues__maxDequeueCount="1",
+        )
+        app.put(order(1, "wait"))
+        assert eventually(lambda: app.messages("-poison"), what="poison") == [order(1, "wait")]
+        assert "Timeout value of 0:00:01 exceeded by function 'Functions.work'" in app.log.read_text()
+
     def test_observers_hear_of_every_operation_before_and_after_it(self, app: App) -> None:
         app.start("--plugin", "observing:install", AzureFunctionsJobHost__extensions__queues__maxDequeueCount="1")
         app.put(order(1), order(2, "fail"))
@@ -385,12 +394,16 @@ def on_blob(blob: func.InputStream) -> None: ...
         (app.folder / "function_app.py").write_text(source)
         self.refuses(app, complaint)
 
+    def test_a_port_that_is_taken_is_told_and_ends_it(self, app: App, serving: Host) -> None:
+        port = serving.url.rpartition(":")[2]
+        self.refuses(app, f"can't listen on port {port}", "--port", port)
+
     def test_a_folder_without_functions_is_told_and_ends_it(self, app: App) -> None:
         (app.folder / "function_app.py").unlink()
         self.refuses(app, "holds no function_app.py")
 
-    def refuses(self, app: App, complaint: str, **settings: str) -> None:
-        host = app.launch(**settings)
+    def refuses(self, app: App, complaint: str, *arguments: str, **settings: str) -> None:
+        host = app.launch(*arguments, **settings)
         with pytest.raises(ChildFailedError, match="exit code 1") as failure:
             host.wait_until_ready(json_object, timeout=PATIENCE)
         assert complaint in str(failure.value)
