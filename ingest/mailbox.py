@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
@@ -42,6 +43,14 @@ _UNREADABLE_CODES = frozenset(
 )
 _CID = re.compile(rb"""cid:([^\s"'<>\\)&]{1,250})""", re.IGNORECASE)
 _CID_OVERLAP = 300  # bytes: longer than any match, so that none is lost between two blocks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboxCount:
+    """Messages in an inbox."""
+
+    total: int
+    unread: int
 
 
 class Mailboxes:
@@ -179,6 +188,17 @@ class Mailboxes:
             if found == folder:
                 raise
             self._move(ref, found)
+
+    def find_quarantine(self, mailbox: str) -> str | None:
+        """The id of the Quarantine folder; None where there is none yet."""
+        return self._find_folder(mailbox)
+
+    def count_inbox(self, mailbox: str) -> InboxCount:
+        """How many messages the inbox holds."""
+        path = f"/users/{quote(mailbox, safe='@')}/mailFolders/inbox"
+        params = {"$select": "id,totalItemCount,unreadItemCount"}
+        answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params=params).body
+        return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
         """The inbox's messages in pages, oldest first; ends when a page brings nothing new.

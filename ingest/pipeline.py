@@ -7,6 +7,7 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from threading import Lock
@@ -53,9 +54,10 @@ class Pipeline:
         self._rules = rules
         self._unreturned = _Unreturned(records)
 
-    def ingest_message(self, ref: MessageRef) -> Outcome:
+    def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, whatever was done for it before.
 
+        `assigned`: an operator has chosen this tenant, wherever the message lies and whatever its address is.
         Raises Later (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries
         again too). In both cases the message is in the inbox and its claim is given back.
         """
@@ -67,7 +69,7 @@ class Pipeline:
         if claim.taken_over:
             log.warning("claim.taken_over", **_fields(claim))
         try:
-            outcome = self._work(claim)
+            outcome = self._work(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **_fields(claim), cause=log.describe(lost))
             raise
@@ -83,7 +85,7 @@ class Pipeline:
         log.info("message.done", **_fields(claim), outcome=type(outcome).__name__)
         return outcome
 
-    def _work(self, claim: Claim) -> Outcome:
+    def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
             self._clean_up(claim)
             return CleanedUp()
@@ -93,9 +95,10 @@ class Pipeline:
         try:
             message = self._mail.fetch(claim.ref)
             categories = message.categories
-            if not self._mail.in_inbox(message):
+            if assigned is None and not self._mail.in_inbox(message):
                 return self._gone(claim)
-            return self._ingest(claim, message)
+            tenants = self._route(message) if assigned is None else (assigned,)
+            return self._ingest(claim, message, tenants)
         except Rejected as rejected:
             return self._quarantine(claim, rejected.reason, categories)
         except NotFound as missing:
@@ -104,8 +107,7 @@ class Pipeline:
                 raise Defect(f"part of a message that is there is missing ({missing})") from None
             return self._gone(claim)
 
-    def _ingest(self, claim: Claim, message: Message) -> Stored:
-        tenants = self._route(message)
+    def _ingest(self, claim: Claim, message: Message, tenants: Sequence[Tenant]) -> Stored:
         filing = Filing(claim, copies=len(tenants), mail=self._mail, blobs=self._blobs, records=self._records)
         documents = 0
         for tenant in tenants:

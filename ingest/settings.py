@@ -77,6 +77,19 @@ def database_url(environ: Mapping[str, str]) -> str:
     return url
 
 
+def owner_database_url(environ: Mapping[str, str]) -> str:
+    """The database as its owner sees it: INGEST_OWNER_DATABASE_URL, or else INGEST_DATABASE_URL.
+
+    For the operator's command line only: the running app has no business with it. Raises SettingsError.
+    """
+    if not environ.get("INGEST_OWNER_DATABASE_URL", "").strip():
+        return database_url(environ)
+    reader = _Reader(environ)
+    url = reader.database_url("INGEST_OWNER_DATABASE_URL")
+    reader.raise_problems()
+    return url
+
+
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
@@ -123,10 +136,10 @@ class _Reader:
         self.raise_problems()
         return settings
 
-    def database_url(self) -> str:
-        url = self._required("INGEST_DATABASE_URL")
+    def database_url(self, name: str = "INGEST_DATABASE_URL") -> str:
+        url = self._required(name)
         if url and not url.startswith(("postgresql://", "postgres://")):
-            self._wrong("INGEST_DATABASE_URL", "must look like postgresql://user:password@host:5432/database")
+            self._wrong(name, "must look like postgresql://user:password@host:5432/database")
         return url
 
     def _storage(self) -> tuple[str | None, str | None]:

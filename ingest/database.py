@@ -1,0 +1,53 @@
+"""A connection for an operator's command: short-lived, and its errors told in one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from ingest.errors import IngestError
+
+type Connection = psycopg.Connection[dict[str, Any]]
+
+_CONNECT_SECONDS = 10
+_STATEMENT_MS = 60_000
+
+
+class OperatorError(IngestError):
+    """What an operator asked for can't be done; the text says why and what to do."""
+
+
+@contextmanager
+def connect(database_url: str) -> Iterator[Connection]:
+    """A connection whose transaction commits with the block. Raises OperatorError for whatever Postgres refuses."""
+    try:
+        with psycopg.connect(
+            database_url,
+            row_factory=dict_row,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="mail-ingest operator",
+            options=f"-c statement_timeout={_STATEMENT_MS}",
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise OperatorError(_explained(error)) from None
+
+
+def _explained(error: psycopg.Error) -> str:
+    said = (error.diag.message_primary or type(error).__name__).rstrip(".")
+    match error:
+        case psycopg.errors.InsufficientPrivilege():
+            return (
+                f"The role in the database URL is too weak for this ({said}): "
+                "set INGEST_OWNER_DATABASE_URL to the URL of the database's owner."
+            )
+        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() | psycopg.errors.UndefinedFunction():
+            return f"The database is not migrated ({said}): run python -m ingest migrate."
+        case psycopg.OperationalError() if error.sqlstate is None:
+            return "The database can't be reached: is the URL right, and the server up?"
+        case _:
+            return f"The database refused: {said}."
