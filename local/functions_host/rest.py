@@ -1,7 +1,8 @@
 """Signed requests to Azure Storage's REST API, the few that a host needs.
 
-Not the SDK: a host makes two requests for every message beside the app's own work, and the SDK's pipeline takes
-about four times the processor time of the request itself, which would drown what is measured through this host.
+Not the SDK: a host makes two requests for every message beside the app's own work, and through the SDK each took
+more than twice the processor time (measured against Azurite: 1.8 and 0.8 ms for a message that is put), which
+would be counted against the app by whoever measures through this host.
 
 https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 """
