@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import msal
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest import log
@@ -40,6 +40,7 @@ STREAM_BLOCK = 256 * 1024  # bytes handed on at once; nothing larger is held
 POOL_SIZE = 32  # connections kept alive: more than the invocations one instance runs at a time
 
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
+_REDIRECT, _CLIENT_ERROR = 300, 400
 _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -177,14 +178,19 @@ class GraphClient:
         base_url: str,
         tokens: TokenSource,
         gate: Gate | None = None,
+        transport: BaseAdapter | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`transport`: what carries requests, where it is not the network. `clock`: seconds, for time limits."""
         self._base_url = base_url
         self._tokens = tokens
         self._gate = gate or (lambda _mailbox: nullcontext())
         self._sleep = sleep
+        self._clock = clock
         self._session = requests.Session()
-        self._session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0))
+        network = HTTPAdapter(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
+        self._session.mount("https://", transport or network)
         # Proxies and CA bundle are read from the environment once instead of on each request.
         surroundings = self._session.merge_environment_settings(base_url, {}, stream=False, verify=None, cert=None)
         self._session.trust_env = False
@@ -224,12 +230,12 @@ class GraphClient:
         """
         wanted = _Request(operation=operation, method="GET", path=path, mailbox=mailbox, streamed=True)
         with self._open(wanted) as response:
-            yield _blocks(operation, response)
+            yield _blocks(operation, response, self._clock)
 
     @contextmanager
     def _open(self, wanted: _Request) -> Iterator[requests.Response]:
         """A successful response. The gate stays entered until the caller is done with the content."""
-        retries = _Retries(wanted.operation, self._sleep)
+        retries = _Retries(wanted.operation, self._sleep, self._clock)
         while True:
             auth = _BearerAuth(self._tokens.token())  # before the gate: a new token takes its time
             with nullcontext() if wanted.mailbox is None else self._gate(wanted.mailbox):
@@ -261,7 +267,7 @@ class GraphClient:
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
             return _Trouble(cause=log.describe(error))
-        if response.ok:
+        if response.status_code < _REDIRECT:
             return response
         with response:
             return _judge(wanted.operation, response)
@@ -301,6 +307,9 @@ def _judge(operation: str, response: requests.Response) -> _Trouble:
     """What an error answer means. Raises where another try would change nothing."""
     status, code = response.status_code, _error_code(response)
     cause = f"{status} {code}"
+    if status < _CLIENT_ERROR:
+        # Graph does not redirect these calls: somebody in between does, and gets no token from us.
+        raise GraphUnavailable(f"{operation}: redirected with {status}")
     if status == _UNAUTHORIZED:
         return _Trouble(cause=cause, fresh_token=True)
     if status == _NOT_FOUND:
@@ -333,7 +342,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None)
     except ValueError:
         try:
             date = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter for years that no date has
             return None
         if date.tzinfo is None:
             date = date.replace(tzinfo=UTC)
@@ -344,10 +353,11 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None)
 class _Retries:
     """How often and how long one call may be tried again."""
 
-    def __init__(self, operation: str, sleep: Callable[[float], None]) -> None:
+    def __init__(self, operation: str, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
         self._operation = operation
         self._sleep = sleep
-        self._deadline = time.monotonic() + TOTAL_SECONDS
+        self._clock = clock
+        self._deadline = clock() + TOTAL_SECONDS
         self._attempt = 0
         self._had_fresh_token = False
 
@@ -363,7 +373,7 @@ class _Retries:
         if wait is None:
             # Full jitter, so that instances which failed together do not come back together.
             wait = random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**self._attempt))  # noqa: S311 - no secret
-        if self._attempt >= MAX_ATTEMPTS or time.monotonic() + wait > self._deadline:
+        if self._attempt >= MAX_ATTEMPTS or self._clock() + wait > self._deadline:
             kind = GraphThrottled if trouble.throttled else GraphUnavailable
             raise kind(
                 f"{self._operation}: {trouble.cause} after {self._attempt} attempts",
@@ -380,14 +390,14 @@ class _Retries:
         self._sleep(wait)
 
 
-def _blocks(operation: str, response: requests.Response) -> Iterator[bytes]:
+def _blocks(operation: str, response: requests.Response, clock: Callable[[], float]) -> Iterator[bytes]:
     received = 0
-    deadline = time.monotonic() + STREAM_SECONDS
+    deadline = clock() + STREAM_SECONDS
     try:
         with span(f"graph.{operation}.content"):
             for block in response.iter_content(STREAM_BLOCK):
                 received += len(block)
-                if time.monotonic() > deadline:
+                if clock() > deadline:
                     raise ContentInterrupted(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
