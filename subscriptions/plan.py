@@ -88,7 +88,7 @@ def steps(now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_now: b
     A new one is made before wrong ones go, so that no mail falls between them. Subscriptions on other resources
     are somebody else's.
     """
-    ours = [one for one in listed if _same_resource(one.resource, want.resource)]
+    ours = [one for one in listed if _is_ours(one, want)]
     good = sorted((one for one in ours if _fits(one, want) and one.expires_at > now), key=lambda one: one.expires_at)
     keep = good[-1] if good else None
     todo: list[Step] = []
@@ -108,8 +108,9 @@ def _fits(one: Listed, want: Wanted) -> bool:
     )
 
 
-def _same_resource(listed: str, wanted_resource: str) -> bool:
-    return _plain(listed) == _plain(wanted_resource)
+def _is_ours(one: Listed, want: Wanted) -> bool:
+    """By resource; or by URL, as Graph may name the user in the resource by an id that we never see elsewhere."""
+    return _plain(one.resource) == _plain(want.resource) or one.notification_url == want.notification_url
 
 
 def _plain(resource: str) -> str:
