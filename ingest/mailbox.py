@@ -5,6 +5,8 @@ https://learn.microsoft.com/graph/api/resources/message
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +32,10 @@ _ATTACHMENT_FIELDS = "id,name,contentType,size,isInline,microsoft.graph.fileAtta
 _MESSAGE_FIELDS = (
     "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,parentFolderId,categories"
 )
+# Bytes. A message that a listing showed to be no larger is fetched with the content of its attachments: one request
+# instead of one for each. See docs/decisions/requests-per-mail.md.
+SMALL_MESSAGE = 1024 * 1024
+_SIZE = "Long 0x0E08"  # PR_MESSAGE_SIZE; a message has no property of its own for it
 # What Exchange says of an item whose stored content is damaged: no retry will mend it.
 _UNREADABLE_CODES = frozenset(
     {
@@ -88,12 +94,17 @@ class Mailboxes:
                 self._sleep(wait)
 
     def _get_message(self, ref: MessageRef) -> Json:
+        small = ref.size is not None and ref.size <= SMALL_MESSAGE
         body = self._graph.request(
             "get_message",
             "GET",
             _message_path(ref),
             mailbox=ref.mailbox,
-            params={"$select": _MESSAGE_FIELDS, "$expand": f"attachments($select={_ATTACHMENT_FIELDS})"},
+            params={
+                "$select": _MESSAGE_FIELDS,
+                # Unless $select leaves it out, contentBytes comes along.
+                "$expand": "attachments" if small else f"attachments($select={_ATTACHMENT_FIELDS})",
+            },
         ).body
         attachments = list(body.get("attachments") or ())
         link = body.get("attachments@odata.nextLink")
@@ -116,6 +127,9 @@ class Mailboxes:
     @contextmanager
     def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
         """An attachment's bytes. Raises as `original`."""
+        if attachment.content is not None:
+            yield iter((attachment.content,))
+            return
         path = f"{_message_path(ref)}/attachments/{quote(attachment.id, safe='')}/$value"
         with _readable(), self._graph.stream("get_attachment", path, mailbox=ref.mailbox) as blocks:
             yield blocks
@@ -240,6 +254,7 @@ class Mailboxes:
                 "$filter": f"receivedDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}{unread}",
                 "$orderby": "receivedDateTime",
                 "$select": "id,receivedDateTime",
+                "$expand": f"singleValueExtendedProperties($filter=id eq '{_SIZE}')",
                 "$top": str(PAGE_SIZE),
             },
         ).body
@@ -349,12 +364,30 @@ def _attachment(item: Mapping[str, Any]) -> Attachment:
         size=int(item.get("size") or 0),
         is_inline=bool(item.get("isInline")),
         content_id=(item.get("contentId") or "").strip("<>") or None,
+        content=_content(item.get("contentBytes")),
     )
 
 
+def _content(base64_text: object) -> bytes | None:
+    """None where there is none, or none that can be read: then it is streamed from its own address."""
+    if not isinstance(base64_text, str):
+        return None
+    try:
+        return base64.b64decode(base64_text, validate=True)
+    except binascii.Error:
+        return None
+
+
 def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
+    properties = item.get("singleValueExtendedProperties") or ()
+    size = next((text for entry in properties if str(text := entry.get("value")).isdecimal()), None)
     return LeftOver(
-        ref=MessageRef(mailbox=mailbox, message_id=str(item["id"]), trigger=Trigger.SWEEP),
+        ref=MessageRef(
+            mailbox=mailbox,
+            message_id=str(item["id"]),
+            trigger=Trigger.SWEEP,
+            size=int(size) if size is not None else None,
+        ),
         received_at=_time(item["receivedDateTime"]),
     )
 

@@ -35,19 +35,25 @@ class Trigger(StrEnum):
 class MessageRef:
     """Where a message is: what travels through the queue `ingest-messages`.
 
-    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox.
+    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `size` is
+    about what the whole message has in bytes, where a listing has told it; a notification doesn't.
     """
 
     mailbox: str
     message_id: str
     trigger: Trigger = Trigger.WEBHOOK
+    size: int | None = None
 
     def to_json(self) -> str:
         """The queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
-        return json.dumps(
-            {"mailbox": self.mailbox, "messageId": self.message_id, "trigger": self.trigger},
-            separators=(",", ":"),
-        )
+        value: dict[str, str | int] = {
+            "mailbox": self.mailbox,
+            "messageId": self.message_id,
+            "trigger": self.trigger,
+        }
+        if self.size is not None:
+            value["size"] = self.size
+        return json.dumps(value, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> MessageRef:
@@ -67,7 +73,10 @@ class MessageRef:
             trigger = Trigger(value.get("trigger", Trigger.WEBHOOK))
         except ValueError:
             raise MalformedRef(f"'trigger' is none of {', '.join(Trigger)}") from None
-        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger)
+        size = value.get("size")
+        if size is not None and (type(size) is not int or size < 0):
+            raise MalformedRef("'size' is no number of bytes")
+        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger, size=size)
 
     @property
     def key(self) -> str:
@@ -94,7 +103,10 @@ class AttachmentKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attachment:
-    """An attachment as Graph lists it. `size` is Graph's figure and never the byte count."""
+    """An attachment as Graph lists it. `size` is Graph's figure and never the byte count.
+
+    `content` is there where a small message brought it along; otherwise it is streamed when it is needed.
+    """
 
     id: str
     kind: AttachmentKind
@@ -103,6 +115,7 @@ class Attachment:
     size: int
     is_inline: bool
     content_id: str | None = None
+    content: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
