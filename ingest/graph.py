@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -213,7 +213,8 @@ class GraphClient:
         GraphThrottled, GraphUnavailable.
         """
         wanted = _Request(operation=operation, method=method, path=path, mailbox=mailbox, params=params, body=body)
-        with self._open(wanted) as response:
+        with self._open(wanted) as (response, done):
+            done()
             if not response.content:
                 return Answer(status=response.status_code, body={})
             try:
@@ -229,20 +230,25 @@ class GraphClient:
         Raises what `request` raises on opening, and ContentInterrupted while reading: then all of it is void.
         """
         wanted = _Request(operation=operation, method="GET", path=path, mailbox=mailbox, streamed=True)
-        with self._open(wanted) as response:
-            yield _blocks(operation, response, self._clock)
+        with self._open(wanted) as (response, done):
+            yield _blocks(operation, response, done, self._clock)
 
     @contextmanager
-    def _open(self, wanted: _Request) -> Iterator[requests.Response]:
-        """A successful response. The gate stays entered until the caller is done with the content."""
+    def _open(self, wanted: _Request) -> Iterator[tuple[requests.Response, Callable[[], None]]]:
+        """A successful response, and what to call once its content is read: then the gate is left.
+
+        Not with the end of the block, in which the content may still be on its way to Blob.
+        """
         retries = _Retries(wanted.operation, self._sleep, self._clock)
         while True:
             auth = _BearerAuth(self._tokens.token())  # before the gate: a new token takes its time
-            with nullcontext() if wanted.mailbox is None else self._gate(wanted.mailbox):
+            with ExitStack() as place:
+                if wanted.mailbox is not None:
+                    place.enter_context(self._gate(wanted.mailbox))
                 trouble = self._send(wanted, auth)
                 if isinstance(trouble, requests.Response):
                     with trouble:
-                        yield trouble
+                        yield trouble, place.close
                     return
             if trouble.fresh_token:
                 self._tokens.forget()
@@ -390,7 +396,9 @@ class _Retries:
         self._sleep(wait)
 
 
-def _blocks(operation: str, response: requests.Response, clock: Callable[[], float]) -> Iterator[bytes]:
+def _blocks(
+    operation: str, response: requests.Response, done: Callable[[], None], clock: Callable[[], float]
+) -> Iterator[bytes]:
     received = 0
     deadline = clock() + STREAM_SECONDS
     try:
@@ -402,6 +410,7 @@ def _blocks(operation: str, response: requests.Response, clock: Callable[[], flo
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None
+    done()
     expected = response.headers.get("Content-Length")
     if expected is not None and expected.isdigit() and int(expected) != received:
         raise ContentInterrupted(f"{operation}: {received} of {expected} bytes")
