@@ -114,7 +114,7 @@ class Postgres:
         done = subprocess.run(
             [sys.executable, "-m", "ingest", "migrate"],
             cwd=Path(__file__).parent.parent,
-            env={**os.environ, "INGEST_DATABASE_URL": self.owner_url},
+            env={**os.environ, "INGEST_DATABASE_URL": self.owner_url, "INGEST_OWNER_DATABASE_URL": self.owner_url},
             capture_output=True,
             text=True,
             check=False,

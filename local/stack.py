@@ -223,6 +223,7 @@ class Stack:
         environment = os.environ | {
             "AZURE_INGEST_CLIENT_ID": self.identity.client_id,
             "AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret,
+            "AZURE_INGEST_CLIENT_CERTIFICATE": given.get("AZURE_INGEST_CLIENT_CERTIFICATE", ""),
             "AZURE_INGEST_TENANT_ID": self.identity.tenant_id,
             "AZURE_INGEST_MAILBOX": ",".join(self.identity.mailboxes),
             "AZURE_AUTHORITY_HOST": self.graph.authority_host,
@@ -240,6 +241,7 @@ class Stack:
         if self.graph.ca_file is not None:
             # It may be set already, as behind a company's proxy; for this process the simulator's CA counts.
             environment["REQUESTS_CA_BUNDLE"] = str(self.graph.ca_file)
+        environment.pop("INGEST_OWNER_DATABASE_URL", None)  # is for the command line, and may be of another database
         return environment | self._settings
 
     def _write_description(self) -> None:
