@@ -90,6 +90,22 @@ def owner_database_url(environ: Mapping[str, str]) -> str:
     return url
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddressSettings:
+    """How upload addresses look, for commands that need nothing else. `domains` in the order of the setting."""
+
+    pattern: re.Pattern[str]
+    domains: tuple[str, ...]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> AddressSettings:
+        """Where INGEST_ADDRESS_DOMAINS is not set, the mailboxes' domains. Raises SettingsError."""
+        reader = _Reader(environ)
+        addresses = reader.addresses()
+        reader.raise_problems()
+        return addresses
+
+
 class _Reader:
     """Reads settings one by one and collects what is wrong with them."""
 
@@ -135,6 +151,14 @@ class _Reader:
         )
         self.raise_problems()
         return settings
+
+    def addresses(self) -> AddressSettings:
+        domains = self._list("INGEST_ADDRESS_DOMAINS") or self._list("AZURE_INGEST_MAILBOX")
+        if not domains:
+            self._wrong("INGEST_ADDRESS_DOMAINS", "is missing (the domain of the upload addresses)")
+        return AddressSettings(
+            pattern=self._pattern(), domains=tuple(domain.lower().rpartition("@")[2] for domain in domains)
+        )
 
     def database_url(self, name: str = "INGEST_DATABASE_URL") -> str:
         url = self._required(name)

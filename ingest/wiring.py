@@ -16,7 +16,7 @@ from ingest.settings import Settings
 
 if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
     from ingest.blobs import BlobStore
-    from ingest.graph import GraphClient
+    from ingest.graph import ClientCredentials, GraphClient
     from ingest.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
     from ingest.records import Records
@@ -55,11 +55,25 @@ def _app() -> App:
     return build(settings())
 
 
+def credentials(settings: Settings) -> ClientCredentials:
+    """The app's own identity."""
+    from ingest.graph import ClientCredentials
+
+    return ClientCredentials(
+        client_id=settings.client_id,
+        tenant_id=settings.tenant_id,
+        authority_host=settings.authority_host,
+        graph_base_url=settings.graph_base_url,
+        secret=settings.client_secret,
+        certificate=settings.client_certificate,
+    )
+
+
 def build(settings: Settings) -> App:
     """An app for these settings."""
     from ingest.blobs import BlobStore
     from ingest.gate import MailboxGate
-    from ingest.graph import ClientCredentials, GraphClient
+    from ingest.graph import GraphClient
     from ingest.mailbox import Mailboxes
     from ingest.pipeline import Pipeline, Rules
     from ingest.records import Records
@@ -67,14 +81,7 @@ def build(settings: Settings) -> App:
 
     graph = GraphClient(
         base_url=settings.graph_base_url,
-        tokens=ClientCredentials(
-            client_id=settings.client_id,
-            tenant_id=settings.tenant_id,
-            authority_host=settings.authority_host,
-            graph_base_url=settings.graph_base_url,
-            secret=settings.client_secret,
-            certificate=settings.client_certificate,
-        ),
+        tokens=credentials(settings),
         gate=MailboxGate(settings.database_url),
     )
     mailboxes = Mailboxes(

@@ -153,6 +153,7 @@ create policy reader on ingest.document for select to ingest_reader using (true)
 
 revoke all on all functions in schema ingest from public;
 grant usage on schema ingest to ingest_app, ingest_reader;
+grant select on ingest.schema_version to ingest_app;  -- so that `doctor` can tell what is missing
 grant select, insert, update on ingest.claim to ingest_app;
 grant select, insert on ingest.message, ingest.part, ingest.document to ingest_app;
 grant execute on function ingest.current_tenant() to ingest_app, ingest_reader;

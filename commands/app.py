@@ -1,0 +1,63 @@
+"""`python -m ingest …`: the commands put together, and what every one of them does with an error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from commands import doctor, messages, migrate, quarantine, subscriptions, sweep, tenants
+from ingest import log
+from ingest.errors import IngestError
+
+app = typer.Typer(
+    name="python -m ingest",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # the examples in help texts keep their lines
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("migrate")(migrate.migrate)
+app.add_typer(tenants.app, name="tenants")
+app.command("sweep")(sweep.sweep)
+app.add_typer(messages.app, name="messages")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(subscriptions.app, name="subscriptions")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback()
+def main(
+    *, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the app's log on stderr.")] = False
+) -> None:
+    """Operate the mail entrance: set the database up, look after tenants, and see what came in.
+
+    Settings come from the environment, as the app's do (README.md). Commands for the database's owner (migrate,
+    tenants) use INGEST_OWNER_DATABASE_URL where it is set.
+
+    Exit codes: 0 done; 1 not done, or something is wrong: the last line says what; 2 not a command of this program.
+    """
+    if verbose:
+        logging.basicConfig(format="%(message)s", level=logging.WARNING)
+        logging.getLogger("ingest").setLevel(logging.INFO)
+    else:
+        logging.getLogger("ingest").addHandler(logging.NullHandler())
+
+
+def run() -> int:
+    """Run the command of `sys.argv`; its exit code. Errors are one line on stderr, never a stack trace."""
+    try:
+        app(prog_name="python -m ingest")
+    except IngestError as error:
+        typer.echo(f"Error: {error}", err=True)
+    except Exception as error:  # noqa: BLE001 - a person reads this
+        typer.echo(f"Error: a defect of this program: {log.frames(error)}", err=True)
+    return 1
+
+
+def exit_with_code() -> None:
+    """What `python -m ingest` does."""
+    sys.exit(run())

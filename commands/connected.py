@@ -1,0 +1,70 @@
+"""What commands need that speak to Graph: the app, built from the environment, and its mailboxes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ingest import wiring
+from ingest.database import OperatorError
+from ingest.inspection import ClaimRecord, Inspection
+from ingest.model import MessageRef, Trigger
+from ingest.settings import Settings, database_url
+from ingest.wiring import App
+
+MailboxOption = Annotated[
+    str | None, typer.Option("--mailbox", help="Only this one of the mailboxes in AZURE_INGEST_MAILBOX.")
+]
+MessageArgument = Annotated[
+    str, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
+]
+
+
+@contextmanager
+def connected() -> Iterator[App]:
+    """The app of this environment; its connections are closed behind it. Raises SettingsError."""
+    app = wiring.build(Settings.from_env(os.environ))
+    try:
+        yield app
+    finally:
+        app.records.close()
+        app.blobs.close()
+
+
+def inspection() -> Inspection:
+    """The database, with the rights of INGEST_DATABASE_URL. Raises SettingsError."""
+    return Inspection(database_url(os.environ))
+
+
+def chosen_mailboxes(settings: Settings, mailbox: str | None) -> Sequence[str]:
+    """All mailboxes, or the one named. Raises OperatorError where it is none of ours."""
+    if mailbox is None:
+        return settings.mailboxes
+    if mailbox.lower() not in settings.mailboxes:
+        raise OperatorError(f"{mailbox} is not in AZURE_INGEST_MAILBOX ({', '.join(settings.mailboxes)}).")
+    return (mailbox.lower(),)
+
+
+def claim_of(message: str) -> ClaimRecord:
+    """The one record of a message. Raises OperatorError."""
+    found = inspection().find(message)
+    if not found:
+        raise OperatorError(f"There is no record of message {message}: see messages list.")
+    if len(found) > 1:
+        raise OperatorError("Several mailboxes have a message of this id: give its number (messages list).")
+    return found[0]
+
+
+def ref_of(message: str, settings: Settings, mailbox: str | None) -> MessageRef:
+    """Where a message is, by its number or, also without a record, by its Graph id. Raises OperatorError."""
+    found = inspection().find(message)
+    if not found and not message.isdecimal():
+        mailboxes = chosen_mailboxes(settings, mailbox)
+        if len(mailboxes) == 1:
+            return MessageRef(mailbox=mailboxes[0], message_id=message, trigger=Trigger.OPERATOR)
+    claim = claim_of(message)
+    return MessageRef(mailbox=claim.mailbox, message_id=claim.message_id, trigger=Trigger.OPERATOR)

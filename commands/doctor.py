@@ -1,0 +1,54 @@
+"""`doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from commands.checks import Finding, Patient, Status, examine
+from commands.output import JsonOption
+
+_COLOURS = {
+    Status.OK: typer.colors.GREEN,
+    Status.WARNING: typer.colors.YELLOW,
+    Status.FAILED: typer.colors.RED,
+    Status.SKIPPED: typer.colors.BRIGHT_BLACK,
+}
+
+
+def doctor(
+    *,
+    other_mailbox: Annotated[
+        str | None, typer.Option(help="A mailbox that the app must not be able to read; tried once.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything that the app needs, in order, and say what to do about what is wrong.
+
+    Changes nothing, but makes the blob container where there is none. Exit code 1 where a check failed.
+
+    \b
+    Examples:
+      python -m ingest doctor
+      python -m ingest doctor --other-mailbox ceo@example.com --json
+    """
+    findings: list[Finding] = []
+    for finding in examine(Patient(environ=os.environ, other_mailbox=other_mailbox)):
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    if any(finding.status is Status.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(finding: Finding) -> None:
+    status = typer.style(f"{finding.status:<8}", fg=_COLOURS[finding.status])
+    typer.echo(f"{status}{finding.check}: {finding.said}")
+    if finding.advice is not None:
+        typer.echo(f"        {finding.advice}")

@@ -1,0 +1,45 @@
+"""`migrate`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from ingest.settings import owner_database_url
+
+
+def migrate(
+    *,
+    to: Annotated[str, typer.Option(help="Apply up to and including this migration.")] = "head",
+    back_to: Annotated[
+        str | None, typer.Option(help="Take back everything after this migration; 'nothing' takes all of it back.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before taking back.")] = False,
+) -> None:
+    """Bring the database to this version's schema, as its owner. Safe to repeat, and beside a live DMS.
+
+    \b
+    Examples:
+      python -m ingest migrate
+      python -m ingest migrate --to 0006_fill_token_history     (keeps dms_emailconfig until the switch)
+      python -m ingest migrate --back-to 0003_unique_tokens
+    """
+    from ingest import migrations  # noqa: PLC0415 - heavy, and needed by this command only
+
+    url = owner_database_url(os.environ)
+    if back_to is None:
+        applied = migrations.migrate(url, to=to, tell=typer.echo)
+        for name in applied:
+            typer.echo(f"applied {name}")
+        if not applied:
+            typer.echo("the database is up to date")
+        return
+    if not yes:
+        typer.confirm("What these migrations brought is dropped, with all data in it (blobs stay). Go on?", abort=True)
+    taken_back = migrations.roll_back(url, to=None if back_to == "nothing" else back_to, tell=typer.echo)
+    for name in taken_back:
+        typer.echo(f"took back {name}")
+    if not taken_back:
+        typer.echo("there was nothing to take back")

@@ -1,0 +1,83 @@
+"""How commands print: a table for people, JSON for scripts. Neither lets a stranger's text steer the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+type Row = Mapping[str, object]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Print at most so many.")]
+_PIPE_WIDTH = 240  # columns, where there is no terminal to ask
+
+
+def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, limit: int | None = None) -> None:
+    """Rows of the same keys. `empty` is said where there are none; a `limit` that was hit is said on stderr."""
+    if as_json:
+        typer.echo(json.dumps([_plain(row) for row in rows], ensure_ascii=False, indent=2))
+    elif not rows:
+        typer.echo(empty)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in rows[0]:
+            table.add_column(heading.replace("_", " "), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(_cell(value)) for value in row.values()))
+        console().print(table)
+    if limit is not None and len(rows) >= limit:
+        typer.echo(f"Only the first {limit} are shown: there may be more (--limit).", err=True)
+
+
+def print_record(record: Row, *, as_json: bool) -> None:
+    """One thing, a line for each of its fields."""
+    if as_json:
+        typer.echo(json.dumps(_plain(record), ensure_ascii=False, indent=2))
+        return
+    width = max(len(name) for name in record)
+    for name, value in record.items():
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or a pipe that takes long lines."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def _plain(row: Row) -> dict[str, object]:
+    return {name: _json_value(value) for name, value in row.items()}
+
+
+def _json_value(value: object) -> object:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case None | bool() | int() | float():
+            return value
+        case list() | tuple():
+            return [_json_value(item) for item in value]
+        case _:
+            return str(value)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+        case list() | tuple():
+            return ", ".join(_cell(item) for item in value)
+        case _:
+            return "".join(
+                character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value)
+            )

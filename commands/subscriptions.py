@@ -1,0 +1,112 @@
+"""`subscriptions …`: what makes Graph tell the app of new mail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from commands.connected import MailboxOption, chosen_mailboxes, connected
+from commands.output import JsonOption, Row, print_rows
+from ingest.database import OperatorError
+from ingest.wiring import App
+from subscriptions.api import Subscriptions
+from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted
+from subscriptions.renew import Renewal
+
+app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")
+
+
+@app.command("list")
+def list_subscriptions(*, as_json: JsonOption = False) -> None:
+    """All subscriptions of this app registration, and what the timer will do about each.
+
+    \b
+    Example:
+      python -m ingest subscriptions list
+    """
+    with connected() as ours:
+        listed = Subscriptions(ours.graph).list()
+        now = datetime.now(UTC)
+        plans = [step for want in _wanted(ours, None) for step in steps(now, listed, want)]
+    rows: list[Row] = [
+        {
+            "id": one.id,
+            "resource": one.resource,
+            "expires": one.expires_at,
+            "next": _next(one, plans),
+            "notification_url": one.notification_url,
+        }
+        for one in listed
+    ]
+    print_rows(rows, as_json=as_json, empty="There are no subscriptions: python -m ingest subscriptions renew")
+
+
+@app.command()
+def renew(*, mailbox: MailboxOption = None) -> None:
+    """Lead to one live subscription per mailbox now, as the timer does every five minutes.
+
+    The app has to be running: Graph shakes hands with it before it makes a subscription.
+
+    \b
+    Example:
+      python -m ingest subscriptions renew
+    """
+    with connected() as ours:
+        renewal = Renewal(Subscriptions(ours.graph))
+        for want in _wanted(ours, mailbox):
+            for step in renewal.ensure(want, renew_now=True):
+                typer.echo(f"{want.mailbox}: {_told(step)}")
+
+
+@app.command()
+def delete(
+    subscription: Annotated[str | None, typer.Argument(metavar="[ID]", help="The subscription's id.")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="All of this app registration.")] = False,
+) -> None:
+    """Delete a subscription. One that is wanted comes back with the timer's next turn.
+
+    \b
+    Examples:
+      python -m ingest subscriptions delete 7f105c7d-2dc5-4530-97cd-4e7ae6534c07
+      python -m ingest subscriptions delete --all     (after the app was stopped for good)
+    """
+    if (subscription is None) == (not everything):
+        raise OperatorError("Give one subscription's id, or --all.")
+    with connected() as ours:
+        calls = Subscriptions(ours.graph)
+        for one in [subscription] if subscription else [listed.id for listed in calls.list()]:
+            calls.delete(one)
+            typer.echo(f"deleted {one}")
+
+
+def _wanted(ours: App, mailbox: str | None) -> list[Wanted]:
+    settings = ours.settings
+    return [
+        wanted(name, settings.notification_url, settings.client_states[0])
+        for name in chosen_mailboxes(settings, mailbox)
+    ]
+
+
+def _next(one: Listed, plans: list[Create | Renew | Delete]) -> str:
+    for step in plans:
+        match step:
+            case Renew(subscription_id=one.id):
+                return "renewed"
+            case Delete(subscription_id=one.id):
+                return "deleted: wrong, or one too many"
+            case _:
+                continue
+    return "kept"
+
+
+def _told(step: Create | Renew | Delete) -> str:
+    match step:
+        case Create():
+            return f"created, until {step.expires_at:%Y-%m-%d %H:%M}Z"
+        case Renew():
+            return f"renewed {step.subscription_id}, until {step.expires_at:%Y-%m-%d %H:%M}Z"
+        case Delete():
+            return f"deleted {step.subscription_id}, which was wrong or one too many"

@@ -1,0 +1,75 @@
+"""`sweep`: what is left in the inboxes, ingested here and now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from commands.connected import MailboxOption, chosen_mailboxes, connected
+from commands.output import JsonOption, console, print_record
+from ingest import log
+from ingest.errors import IngestError, Later
+from ingest.gate import PLACES
+from ingest.model import MessageRef, Quarantined, Stored
+from ingest.wiring import App
+
+# What a message comes to, in the words of the summary; the first two are trouble.
+_OUTCOMES = ("failed", "put_off", "stored", "documents", "quarantined", "cleanedup", "busy", "gone")
+
+
+def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None:
+    """Ingest what is left in the inboxes, in this process: no queue and no running app is needed.
+
+    Takes what INGEST_SWEEP_SCOPE says (unread mails, or all). Safe beside the running app: what that works on is
+    reported as busy. Exit code 1 where something was put off or failed; it is in the inbox as before.
+
+    \b
+    Example:
+      python -m ingest sweep --mailbox upload@dms.cloud
+    """
+    with connected() as ours:
+        refs = [ref for name in chosen_mailboxes(ours.settings, mailbox) for ref in _left_over(ours, name)]
+        counts = _ingest_all(ours, refs)
+    print_record({"messages": len(refs), **{name: counts[name] for name in _OUTCOMES}}, as_json=as_json)
+    if counts["failed"] or counts["put_off"]:
+        raise typer.Exit(1)
+
+
+def _left_over(ours: App, mailbox: str) -> Iterator[MessageRef]:
+    yield from ours.records.enqueue_abandoned(mailbox)
+    for page in ours.mailboxes.left_over(mailbox):
+        for item in page:
+            yield item.ref
+
+
+def _ingest_all(ours: App, refs: list[MessageRef]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as progress, ThreadPoolExecutor(PLACES) as workers:
+        task = progress.add_task("Ingesting", total=len(refs))
+        for done in as_completed([workers.submit(_ingest, ours, ref) for ref in refs]):
+            counts.update(done.result())
+            progress.advance(task)
+    return counts
+
+
+def _ingest(ours: App, ref: MessageRef) -> dict[str, int]:
+    try:
+        outcome = ours.pipeline.ingest_message(ref)
+    except Later as later:
+        typer.echo(f"put off: {log.describe(later)}", err=True)
+        return {"put_off": 1}
+    except IngestError as error:
+        typer.echo(f"failed: {log.describe(error)}", err=True)
+        return {"failed": 1}
+    match outcome:
+        case Stored(documents=documents):
+            return {"stored": 1, "documents": documents}
+        case Quarantined(reason=reason):
+            return {"quarantined": 1, f"quarantined_{reason}": 1}
+        case _:
+            return {type(outcome).__name__.lower(): 1}

@@ -1,0 +1,159 @@
+"""`tenants …`: as the database's owner."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from ingest.addresses import UploadAddresses
+from ingest.database import OperatorError
+from ingest.settings import AddressSettings, owner_database_url
+from ingest.tenants import DEFAULT_GRACE, TenantRecord, Tenants
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Upload addresses of tenants. Needs the database's owner (INGEST_OWNER_DATABASE_URL).",
+)
+
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who does it, for the record; default: your login name.")]
+_GRACE = re.compile(r"(\d+)\s*([dhm]?)")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+@app.command("list")
+def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> None:
+    """Tenants with their addresses and whether they may receive.
+
+    \b
+    Examples:
+      python -m ingest tenants list
+      python -m ingest tenants list --json | jq '.[] | select(.state != "active")'
+    """
+    addresses = _addresses()
+    found = _tenants().first(limit=limit)
+    rows: list[Row] = [
+        {"id": tenant.id, "name": tenant.name, "state": tenant.state, "address": addresses.address(tenant.token)}
+        for tenant in found
+    ]
+    print_rows(rows, as_json=as_json, empty="There are no tenants yet.", limit=limit)
+
+
+@app.command()
+def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
+    """Everything about one tenant's address, earlier ones that still route included.
+
+    \b
+    Examples:
+      python -m ingest tenants show 42
+      python -m ingest tenants show upload.0a1b2c3d4e5f60718293a4b5c6d7e8f9@dms.cloud
+    """
+    _print(_tenants().show(_token_or_id(tenant)), as_json=as_json)
+
+
+@app.command()
+def add(name: Annotated[str, typer.Argument(help="The new tenant's name.")], *, as_json: JsonOption = False) -> None:
+    """Add a tenant where there is no DMS to do it; a tenant that the DMS adds gets its address by itself.
+
+    \b
+    Example:
+      python -m ingest tenants add "Tischlerei Südhang"
+    """
+    _print(_tenants().add(name), as_json=as_json)
+
+
+@app.command()
+def rotate(
+    tenant: TenantArgument,
+    *,
+    grace: Annotated[
+        str, typer.Option(help="How long the old address still routes: 30d, 12h, 0.")
+    ] = f"{DEFAULT_GRACE.days}d",
+    as_json: JsonOption = False,
+) -> None:
+    """Give a tenant a new address. The old one is never given to anybody again.
+
+    \b
+    Examples:
+      python -m ingest tenants rotate 42
+      python -m ingest tenants rotate 42 --grace 0       (it has leaked: mail to it goes to Quarantine at once)
+    """
+    _print(_tenants().rotate(_token_or_id(tenant), grace=_duration(grace)), as_json=as_json)
+
+
+@app.command()
+def disable(tenant: TenantArgument, *, by: ByOption = "", as_json: JsonOption = False) -> None:
+    """Send mail for a tenant to Quarantine (tenant_inactive), until it is enabled again.
+
+    \b
+    Example:
+      python -m ingest tenants disable 42
+    """
+    _print(_tenants().disable(_token_or_id(tenant), by=by or getpass.getuser()), as_json=as_json)
+
+
+@app.command()
+def enable(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
+    """Take `disable` back. Whether the tenant is active in the DMS is the DMS's own business.
+
+    \b
+    Example:
+      python -m ingest tenants enable 42
+    """
+    _print(_tenants().enable(_token_or_id(tenant)), as_json=as_json)
+
+
+@app.command()
+def address(tenant: TenantArgument) -> None:
+    """The address to which a tenant's mail is sent, and nothing else, for copying.
+
+    \b
+    Example:
+      python -m ingest tenants address 42
+    """
+    typer.echo(_addresses().address(_tenants().show(_token_or_id(tenant)).token))
+
+
+def _tenants() -> Tenants:
+    return Tenants(owner_database_url(os.environ))
+
+
+def _addresses() -> UploadAddresses:
+    return UploadAddresses(AddressSettings.from_env(os.environ))
+
+
+def _token_or_id(text: str) -> str:
+    """What the tenant is found by; of an address, its token."""
+    return (_addresses().token(text) or text) if "@" in text else text
+
+
+def _print(tenant: TenantRecord, *, as_json: bool) -> None:
+    addresses = _addresses()
+    print_record(
+        {
+            "id": tenant.id,
+            "name": tenant.name,
+            "state": tenant.state,
+            "address": addresses.address(tenant.token),
+            "disabled_at": tenant.disabled_at,
+            "disabled_by": tenant.disabled_by,
+            "earlier_addresses": [
+                f"{addresses.address(earlier.token)} until {earlier.routes_until:%Y-%m-%d %H:%M}Z"
+                for earlier in tenant.earlier
+            ],
+        },
+        as_json=as_json,
+    )
+
+
+def _duration(text: str) -> timedelta:
+    match = _GRACE.fullmatch(text.strip().lower())
+    if match is None:
+        raise OperatorError(f"{text!r} is no duration: write 30d, 12h, 45m or 0.")
+    return timedelta(**{_UNITS[match[2] or "d"]: int(match[1])})

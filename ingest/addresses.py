@@ -1,0 +1,34 @@
+"""Upload addresses as people write them. What the app does with recipients is told in `ingest.routing`."""
+
+from __future__ import annotations
+
+from ingest.database import OperatorError
+from ingest.routing import normal_token
+from ingest.settings import AddressSettings
+
+_FORMS = ("upload.{token}@{domain}", "upload+{token}@{domain}")
+
+
+class UploadAddresses:
+    """Token to address and back, by the settings."""
+
+    def __init__(self, settings: AddressSettings) -> None:
+        self._settings = settings
+
+    def address(self, token: str) -> str:
+        """The address that routes to `token`. Raises OperatorError where the pattern takes none of the usual forms."""
+        domain = self._settings.domains[0]
+        written = token.lower()
+        for form in _FORMS:
+            address = form.format(token=written, domain=domain)
+            if self.token(address) == normal_token(token):
+                return address
+        raise OperatorError(
+            f"INGEST_ADDRESS_PATTERN takes neither {' nor '.join(_FORMS)} for this token: "
+            "write the address as your pattern wants it."
+        )
+
+    def token(self, address: str) -> str | None:
+        """The token that an address names, as tokens are compared; None where it names none."""
+        match = self._settings.pattern.search(address)
+        return normal_token(match["token"]) if match else None
