@@ -157,8 +157,8 @@ class Postgres:
     def _prepare_database(self) -> None:
         superuser = self._url(_SUPERUSER, self._password_file.read_text(), "postgres")
         with psycopg.connect(superuser, autocommit=True) as connection:
-            # What an administrator of a managed Postgres has: no superuser, but roles may be made.
-            self._login(connection, OWNER, "CREATEROLE BYPASSRLS")
+            # What an administrator of a managed Postgres has: no superuser, but may make roles and databases.
+            self._login(connection, OWNER, "CREATEDB CREATEROLE BYPASSRLS")
             if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 connection.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
