@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import zip_longest
 from typing import Protocol
 
 from ingest import log, wiring
@@ -33,13 +34,13 @@ class Maintenance:
 
     def maintain(self) -> list[MessageRef]:
         """Returns what is to be enqueued. Raises nothing of a mailbox's: it is logged as an error instead."""
-        refs: list[MessageRef] = []
+        refs: list[list[MessageRef]] = []
         for want in self._mailboxes.values():
             with _told("subscription.failed", want.mailbox):
                 self._renewal.ensure(want)
             with _told("sweep.failed", want.mailbox):
-                refs += self._sweep.sweep(want.mailbox)
-        return refs
+                refs.append(self._sweep.sweep(want.mailbox))
+        return _in_turns(refs)
 
     def answer(self, event: SubscriptionEvent) -> list[MessageRef]:
         """Answer a lifecycle event. Returns what is to be enqueued; raises Later, so that the queue tries again."""
@@ -51,6 +52,11 @@ class Maintenance:
         reauthorize = event.event is LifecycleEvent.REAUTHORIZATION_REQUIRED
         self._renewal.ensure(want, renew_now=reauthorize)
         return [] if reauthorize else self._sweep.sweep(event.mailbox)
+
+
+def _in_turns(refs: Sequence[Sequence[MessageRef]]) -> list[MessageRef]:
+    """One of each mailbox, then the next of each: Outlook's four requests at a time are for each mailbox by itself."""
+    return [ref for turn in zip_longest(*refs) for ref in turn if ref is not None]
 
 
 @contextmanager
