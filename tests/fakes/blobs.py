@@ -1,0 +1,40 @@
+"""Blob Storage in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
+
+from ingest.errors import BlobConflict
+from ingest.model import StoredBlob
+from tests.fakes.journal import Journal
+
+
+class FakeBlobs:
+    """`Blobs`. A blob comes to be whole or not at all, and is never overwritten."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = journal or Journal()
+        self._contents: dict[str, bytes] = {}
+        self._metadata: dict[str, dict[str, str]] = {}
+
+    def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
+        self.journal.step("store")
+        whole = b"".join(content)
+        found = self._contents.setdefault(name, whole)
+        if found != whole:
+            raise BlobConflict(f"the blob {name} is there with other content")
+        sha256 = hashlib.sha256(whole).hexdigest()
+        escaped = {key: quote(value, safe="", errors="replace") for key, value in (metadata or {}).items()}
+        self._metadata.setdefault(name, {"sha256": sha256, **escaped})
+        return StoredBlob(name=name, size=len(whole), sha256=sha256)
+
+    def read(self, name: str) -> Iterator[bytes]:
+        yield self._contents[name]
+
+    def names(self) -> list[str]:
+        return sorted(self._contents)
+
+    def metadata(self, name: str) -> dict[str, str]:
+        return self._metadata[name]

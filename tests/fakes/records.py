@@ -1,0 +1,241 @@
+"""Postgres's memory of messages, in this process's. Time passes only when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
+from ingest.model import (
+    Claim,
+    ClaimState,
+    LeftOver,
+    Message,
+    MessageRef,
+    Part,
+    StoredBlob,
+    Tenant,
+    TokenMatch,
+    Trigger,
+)
+from tests.fakes.journal import Journal
+
+MOST = 3600.0
+_RESTARTED = {ClaimState.QUARANTINED, ClaimState.GONE}
+_UNFINISHED = {ClaimState.WAITING, ClaimState.PROCESSING, ClaimState.STORED}
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A row of ingest.claim."""
+
+    id: int
+    state: ClaimState
+    fence: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    defects: int = 0
+    deferrals: int = 0
+    copies: int = 0
+    reason: Reason | None = None
+    lease_until: float | None = None
+    next_try_at: float | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A tenant's copy of a message."""
+
+    message: Message
+    original: StoredBlob
+    parts: tuple[Part, ...]
+
+
+@dataclass(kw_only=True)
+class FakeRecords:
+    """`Records` and `Backlog`. `tenants`: those of each token, and whether they are active."""
+
+    tenants: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
+    lease_seconds: float = 600
+    retry_seconds: float = 300
+    journal: Journal = field(default_factory=Journal)
+    now: float = 0.0
+    down: bool = False
+    saved: dict[tuple[Tenant, str, str], Saved] = field(default_factory=dict)
+    rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    _tenant: Tenant | None = None
+
+    # What a test does and looks at
+
+    def row(self, ref: MessageRef) -> Row:
+        return self.rows[ref.mailbox, ref.message_id]
+
+    def crash(self, ref: MessageRef) -> None:
+        """The owner dies, and its lease runs out."""
+        self.row(ref).lease_until = self.now - 1
+
+    def steal(self, ref: MessageRef) -> None:
+        """Somebody else takes the message over, as after a lease that ran out."""
+        self.row(ref).fence += 1
+        self.row(ref).lease_until = self.now + self.lease_seconds
+
+    # Records
+
+    def claim(self, ref: MessageRef) -> Claim | None:
+        self._step("claim")
+        key = (ref.mailbox, ref.message_id)
+        row = self.rows.get(key) or self._new(key, ClaimState.PROCESSING)
+        if self._owned(row):
+            return None
+        taken_over = row.lease_until is not None
+        restarted = row.state in _RESTARTED
+        row.attempts = 1 if restarted else row.attempts + 1
+        row.crashes = 0 if restarted else row.crashes + taken_over
+        row.defects = 0 if restarted else row.defects
+        row.fence += 1
+        row.lease_until = self.now + self.lease_seconds
+        if row.state not in {ClaimState.STORED, ClaimState.DELETED}:
+            row.state = ClaimState.PROCESSING
+        return Claim(
+            id=row.id,
+            ref=ref,
+            fence=row.fence,
+            state=row.state,
+            attempts=row.attempts,
+            crashes=row.crashes,
+            defects=row.defects,
+            lease_seconds=self.lease_seconds,
+            reason=row.reason,
+            taken_over=taken_over,
+        )
+
+    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
+        self._step("renew")
+        row = self._own(claim)
+        row.lease_until = self.now + self.lease_seconds
+        row.reason = reason or row.reason
+
+    def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
+        self._step(f"end.{state}")
+        row = self._own(claim)
+        row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
+        row.deferrals, row.last_error = 0, None
+
+    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
+        self._step("put_off")
+        row = self._own(claim)
+        if row.state is ClaimState.PROCESSING:
+            row.state = ClaimState.WAITING
+        row.lease_until, row.last_error = None, error
+        row.defects += defect
+        row.next_try_at = self.now + self.retry_seconds
+
+    def note_poisoned(self, ref: MessageRef) -> None:
+        self._step("note_poisoned")
+        key = (ref.mailbox, ref.message_id)
+        row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
+        if row.state in _UNFINISHED:
+            self._defer(row)
+
+    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+        self._step("resolve_tokens")
+        return [
+            TokenMatch(position=position, tenant=self.tenants[token][0], active=self.tenants[token][1])
+            for position, token in enumerate(tokens, start=1)
+            if token in self.tenants
+        ]
+
+    @contextmanager
+    def tenant_context(self, tenant: Tenant) -> Iterator[None]:
+        if self._tenant is not None:
+            raise RuntimeError("tenant_context can't be nested")
+        self._tenant = tenant
+        try:
+            yield
+        finally:
+            self._tenant = None
+
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
+        self._step("save")
+        if self._tenant is None:
+            raise RuntimeError("outside of tenant_context")
+        key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
+        if key in self.saved:
+            return
+        row = self._own(claim)
+        self.saved[key] = Saved(message=message, original=original, parts=tuple(parts))
+        row.copies += 1
+        if row.copies >= copies:
+            row.state = ClaimState.STORED
+        row.lease_until = self.now + self.lease_seconds
+        row.reason = None
+
+    # Backlog
+
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
+        self._step("enqueue")
+        due = []
+        for item in found:
+            key = (mailbox, item.ref.message_id)
+            row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
+            if not self._owned(row) and (row.next_try_at is None or row.next_try_at <= self.now):
+                self._defer(row)
+                due.append(item.ref)
+        return due
+
+    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+        self._step("enqueue_abandoned")
+        due = []
+        for (of, message_id), row in self.rows.items():
+            abandoned = row.lease_until is not None and row.lease_until < self.now
+            rested = row.next_try_at is None or row.next_try_at <= self.now
+            if (
+                of == mailbox
+                and row.state in _UNFINISHED
+                and row.state is not ClaimState.WAITING
+                and abandoned
+                and rested
+            ):
+                self._defer(row)
+                due.append(MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP))
+        return due
+
+    def outstanding(self, mailbox: str) -> int:
+        self._step("outstanding")
+        return sum(
+            of == mailbox
+            and row.state is ClaimState.WAITING
+            and row.attempts == 0
+            and row.next_try_at is not None
+            and row.next_try_at > self.now
+            for (of, _), row in self.rows.items()
+        )
+
+    def _step(self, name: str) -> None:
+        if self.down:
+            self._refuse(name)
+        self.journal.step(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        self.journal.steps.append(f"{name} (down)")
+        raise DatabaseUnavailable(f"sql {name}: OperationalError")
+
+    def _new(self, key: tuple[str, str], state: ClaimState) -> Row:
+        return self.rows.setdefault(key, Row(id=len(self.rows) + 1, state=state))
+
+    def _owned(self, row: Row) -> bool:
+        return row.lease_until is not None and row.lease_until >= self.now
+
+    def _own(self, claim: Claim) -> Row:
+        row = next(row for row in self.rows.values() if row.id == claim.id)
+        if row.fence != claim.fence:
+            raise LeaseLost("the message was taken over")
+        return row
+
+    def _defer(self, row: Row) -> None:
+        distance = min(self.retry_seconds * 2 ** min(row.deferrals, 20), max(MOST, self.retry_seconds))
+        row.next_try_at = self.now + distance
+        row.deferrals += 1

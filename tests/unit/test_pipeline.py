@@ -1,0 +1,474 @@
+"""The story of one message, every way it can go: nothing leaves the inbox before it is safe, nothing is lost."""
+
+import logging
+import re
+from dataclasses import dataclass, field
+
+import pytest
+
+from ingest.errors import (
+    BlobUnavailable,
+    ContentInterrupted,
+    DatabaseUnavailable,
+    Defect,
+    GraphThrottled,
+    GraphUnavailable,
+    LeaseLost,
+    NotFound,
+    Reason,
+    Rejected,
+)
+from ingest.model import Busy, CleanedUp, Disposition, Gone, MessageRef, Quarantined, Stored, Tenant
+from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline, Rules
+from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
+from tests.fakes.blobs import FakeBlobs
+from tests.fakes.journal import Journal
+from tests.fakes.mail import PDF, FakeMail, email
+from tests.fakes.records import FakeRecords, Saved
+from tests.fakes.values import OTHER_TOKEN, TOKEN
+
+FIRST, SECOND, OFF = Tenant(id=1), Tenant(id=2), Tenant(id=3)
+OFF_TOKEN = "0f" * 16
+TENANTS = {TOKEN: (FIRST, True), OTHER_TOKEN: (SECOND, True), OFF_TOKEN: (OFF, False)}
+
+
+@dataclass
+class World:
+    """A pipeline with everything around it."""
+
+    route: RouteMode = RouteMode.FIRST
+    journal: Journal = field(default_factory=Journal)
+
+    def __post_init__(self) -> None:
+        self.mail = FakeMail(self.journal)
+        self.blobs = FakeBlobs(self.journal)
+        self.records = FakeRecords(tenants=TENANTS, journal=self.journal)
+        self.pipeline = self.restarted()
+
+    def restarted(self) -> Pipeline:
+        """A new process's pipeline over the same world."""
+        rules = Rules(address_pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE), route=self.route)
+        self.pipeline = Pipeline(mail=self.mail, blobs=self.blobs, records=self.records, rules=rules)
+        return self.pipeline
+
+    def saved(self, ref: MessageRef, tenant: Tenant = FIRST) -> Saved:
+        return self.records.saved[tenant, ref.mailbox, ref.message_id]
+
+    def quarantined(self, ref: MessageRef, reason: Reason) -> None:
+        assert self.pipeline.ingest_message(ref) == Quarantined(reason=reason)
+        assert self.mail.folder(ref) == "Quarantine"
+        assert self.mail.categories(ref) == (reason,)
+        assert (self.records.row(ref).state, self.records.row(ref).reason) == ("quarantined", reason)
+        assert self.records.saved == {}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def address(token: str) -> str:
+    return f"upload.{token}@dms.example"
+
+
+# Stored
+
+
+def test_a_mail_is_stored_and_then_deleted(world: World) -> None:
+    ref = world.mail.deliver(email(attachments={"invoice.pdf": PDF, "second.pdf": PDF + b"2"}))
+    mime = world.mail.mime(ref)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=2)
+    assert world.mail.folder(ref) is None
+    assert world.records.row(ref).state == "deleted"
+    saved = world.saved(ref)
+    assert b"".join(world.blobs.read(saved.original.name)) == mime
+    documents = [part for part in saved.parts if part.disposition is Disposition.DOCUMENT]
+    assert [part.name for part in documents] == ["invoice.pdf", "second.pdf"]
+    assert [b"".join(world.blobs.read(part.blob.name)) for part in documents if part.blob] == [PDF, PDF + b"2"]
+
+
+def test_nothing_is_deleted_before_it_is_saved(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(email()))
+    steps = world.journal.steps
+    last_store = max(index for index, step in enumerate(steps) if step == "store")
+    assert last_store < steps.index("save") < steps.index("delete") < steps.index("end.deleted")
+
+
+def test_a_mail_without_documents_is_a_document_itself(world: World) -> None:
+    ref = world.mail.deliver(email(attachments={}))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+def test_blob_names_tell_tenant_and_message_and_nothing_that_a_stranger_wrote(world: World) -> None:
+    ref = world.mail.deliver(email(attachments={"../../etc/passwd": PDF, "C:\\x\u202efdp.exe": PDF + b"2"}))
+    world.pipeline.ingest_message(ref)
+    for name in world.blobs.names():
+        assert re.fullmatch(rf"1/{ref.key}/[0-9a-z.\-/]+", name)
+    assert {part.name for part in world.saved(ref).parts} >= {"../../etc/passwd", "C:\\x\u202efdp.exe"}
+
+
+def test_an_unknown_token_does_not_stop_the_search(world: World) -> None:
+    ref = world.mail.deliver(email(to=[address("ab" * 16), address(OFF_TOKEN)], cc=[address(OTHER_TOKEN.upper())]))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert list(world.records.saved) == [(SECOND, ref.mailbox, ref.message_id)]
+
+
+def test_the_first_tenant_named_gets_the_mail(world: World) -> None:
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    world.pipeline.ingest_message(ref)
+    assert list(world.records.saved) == [(FIRST, ref.mailbox, ref.message_id)]
+
+
+def test_all_tenants_named_get_it_where_so_configured() -> None:
+    world = World(route=RouteMode.ALL)
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=2)
+    assert {tenant for tenant, _, _ in world.records.saved} == {FIRST, SECOND}
+    assert all(name.startswith(("1/", "2/")) for name in world.blobs.names())
+
+
+def test_a_copy_that_was_saved_before_a_crash_is_not_saved_again() -> None:
+    world = World(route=RouteMode.ALL)
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    world.journal.trouble["save"] = [NotImplementedError()]
+    with pytest.raises(Defect):
+        world.pipeline.ingest_message(ref)
+    world.journal.trouble["store"] = []
+    assert world.pipeline.ingest_message(ref) == Stored(documents=2)
+    assert world.records.row(ref).copies == 2
+
+
+# Once in effect
+
+
+def test_a_duplicate_stores_nothing_twice(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.pipeline.ingest_message(ref)
+    blobs = world.blobs.names()
+    assert world.pipeline.ingest_message(ref) == CleanedUp()
+    assert world.blobs.names() == blobs
+    assert world.journal.steps.count("save") == 1
+
+
+def test_whoever_comes_second_leaves_a_living_owner_alone(world: World) -> None:
+    ref = world.mail.deliver(email())
+    assert world.records.claim(ref)
+    assert world.pipeline.ingest_message(ref) == Busy()
+    assert world.mail.folder(ref) == "inbox"
+    assert "fetch" not in world.journal.steps
+
+
+def test_what_was_stored_before_a_crash_is_only_cleaned_up(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["delete"] = [GraphUnavailable("down")]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).state == "stored"
+    assert world.pipeline.ingest_message(ref) == CleanedUp()
+    assert world.mail.folder(ref) is None
+    assert world.journal.steps.count("fetch") == 1
+
+
+def test_the_work_of_a_dead_process_is_taken_over(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    ref = world.mail.deliver(email())
+    world.records.claim(ref)
+    world.records.crash(ref)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert "claim.taken_over" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["fetch", "original.read", "store", "save", "delete"])
+def test_a_slow_owner_that_was_overtaken_neither_saves_nor_deletes(world: World, step: str) -> None:
+    ref = world.mail.deliver(email())
+
+    class Overtaken(Journal):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if name == step and self.steps.count(name) == 1:
+                world.records.steal(ref)
+
+    overtaken = Overtaken()
+    world.mail.journal = world.blobs.journal = world.records.journal = overtaken
+    if step == "delete":  # asked for a moment before: the message is saved, so nothing is lost
+        with pytest.raises(LeaseLost):
+            world.pipeline.ingest_message(ref)
+        assert world.records.saved
+        return
+    with pytest.raises(LeaseLost):
+        world.pipeline.ingest_message(ref)
+    assert world.records.saved == {}
+    assert world.mail.folder(ref) == "inbox"
+    assert "put_off" not in overtaken.steps
+
+
+def test_a_lease_that_is_lost_during_a_long_upload_ends_it(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.records.lease_seconds = 0  # due for renewal with every block
+
+    class Overtaken(Journal):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if name == "original.read":
+                world.records.steal(ref)
+
+    overtaken = Overtaken()
+    world.mail.journal = world.records.journal = overtaken
+    with pytest.raises(LeaseLost):
+        world.pipeline.ingest_message(ref)
+    assert world.blobs.names() == []
+
+
+# Not ours any more
+
+
+def test_a_message_that_is_gone_is_acknowledged(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.mail.delete(ref)
+    assert world.pipeline.ingest_message(ref) == Gone()
+    assert world.records.row(ref).state == "gone"
+
+
+def test_a_part_that_is_missing_of_a_message_that_is_there_is_not_taken_for_gone(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["original"] = [NotFound("get_mime: Graph answered 404")]
+    with pytest.raises(Defect, match="missing"):
+        world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).state == "waiting"
+
+
+def test_a_message_that_somebody_moved_out_of_the_inbox_is_left_there(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.mail.move(ref, "Projects")
+    assert world.pipeline.ingest_message(ref) == Gone()
+    assert world.mail.folder(ref) == "Projects"
+    assert world.records.saved == {}
+
+
+def test_a_message_that_vanishes_while_it_is_quarantined_is_acknowledged(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.journal.trouble["quarantine"] = [NotFound("move_message: Graph answered 404")]
+    world.mail.move(ref, "inbox")
+    world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).state in {"gone", "quarantined"}
+
+
+def test_an_operator_may_assign_a_mail_to_a_tenant_wherever_it_lies(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.quarantined(ref, Reason.NO_TOKEN)
+    assert world.pipeline.ingest_message(ref, assigned=SECOND) == Stored(documents=1)
+    assert world.mail.folder(ref) is None
+    assert list(world.records.saved) == [(SECOND, ref.mailbox, ref.message_id)]
+
+
+# Quarantine
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        (["info@dms.example"], Reason.NO_TOKEN),
+        ([address("ab" * 16)], Reason.UNKNOWN_TOKEN),
+        ([address(OFF_TOKEN)], Reason.TENANT_INACTIVE),
+        ([address("ab" * 16), address(OFF_TOKEN)], Reason.TENANT_INACTIVE),
+    ],
+)
+def test_a_mail_that_can_not_be_routed_goes_to_quarantine(world: World, to: list[str], reason: Reason) -> None:
+    world.quarantined(world.mail.deliver(email(to=to)), reason)
+    assert world.blobs.names() == []
+
+
+@pytest.mark.parametrize("step", ["fetch", "original"])
+def test_a_mail_that_graph_can_not_read_goes_to_quarantine(world: World, step: str) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble[step] = [Rejected(Reason.UNREADABLE)]
+    world.quarantined(ref, Reason.UNREADABLE)
+
+
+def test_the_reason_is_recorded_before_the_move(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(email(to=["info@dms.example"])))
+    steps = world.journal.steps
+    assert steps[steps.index("quarantine") - 1] == "renew"
+    assert steps[steps.index("quarantine") + 1] == "end.quarantined"
+
+
+def test_a_quarantine_that_a_crash_interrupted_is_completed(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.journal.trouble["end.quarantined"] = [DatabaseUnavailable("down")]
+    with pytest.raises(DatabaseUnavailable):
+        world.pipeline.ingest_message(ref)
+    assert world.mail.folder(ref) == "Quarantine"
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.NO_TOKEN)
+    assert world.records.row(ref).state == "quarantined"
+
+
+def test_what_was_released_from_quarantine_is_ingested_again(world: World) -> None:
+    ref = world.mail.deliver(email(to=[address(OFF_TOKEN)]))
+    world.quarantined(ref, Reason.TENANT_INACTIVE)
+    world.records.tenants = {**TENANTS, OFF_TOKEN: (OFF, True)}
+    world.mail.move(ref, "inbox")
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert world.mail.folder(ref) is None
+    assert world.records.row(ref).reason is None
+
+
+def test_a_late_notification_of_a_quarantined_message_changes_nothing(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.quarantined(ref, Reason.NO_TOKEN)
+    world.quarantined(ref, Reason.NO_TOKEN)
+
+
+# Later
+
+
+@pytest.mark.parametrize(
+    ("step", "trouble"),
+    [
+        ("fetch", GraphUnavailable("down")),
+        ("in_inbox", GraphThrottled("throttled")),
+        ("resolve_tokens", DatabaseUnavailable("down")),
+        ("original", GraphUnavailable("down")),
+        ("store", BlobUnavailable("down")),
+        ("save", DatabaseUnavailable("down")),
+        ("delete", GraphUnavailable("down")),
+        ("end.deleted", DatabaseUnavailable("down")),
+    ],
+)
+def test_infrastructure_trouble_gives_the_claim_back_and_counts_against_nobody(
+    world: World, step: str, trouble: Exception
+) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(2 * max(DEFECT_LIMIT, CRASH_LIMIT)):
+        world.journal.trouble[step] = [trouble]
+        with pytest.raises(type(trouble)):
+            world.pipeline.ingest_message(ref)
+        row = world.records.row(ref)
+        assert row.lease_until is None
+        assert (row.crashes, row.defects) == (0, 0)
+        assert row.last_error == f"{type(trouble).__name__}: {trouble}"
+        assert world.mail.folder(ref) == ("inbox" if step != "end.deleted" else None)
+    world.pipeline.ingest_message(ref)
+    assert world.mail.folder(ref) is None
+    assert len(world.records.saved) == 1
+
+
+def test_trouble_while_quarantining_comes_back_to_it(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.journal.trouble["quarantine"] = [GraphThrottled("throttled")]
+    with pytest.raises(GraphThrottled):
+        world.pipeline.ingest_message(ref)
+    world.quarantined(ref, Reason.NO_TOKEN)
+
+
+def test_a_download_that_breaks_off_starts_over_at_once(world: World) -> None:
+    ref = world.mail.deliver(email())
+    mime = world.mail.mime(ref)
+    world.journal.trouble["original.read"] = [ContentInterrupted("short"), ContentInterrupted("short")]
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert b"".join(world.blobs.read(world.saved(ref).original.name)) == mime
+
+
+def test_a_download_that_always_breaks_off_is_for_later(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["original.read"] = [ContentInterrupted("short")] * 99
+    with pytest.raises(ContentInterrupted):
+        world.pipeline.ingest_message(ref)
+    assert world.blobs.names() == []
+    assert world.mail.folder(ref) == "inbox"
+
+
+def test_claims_that_could_not_be_given_back_are_given_back_later(world: World) -> None:
+    refs = [world.mail.deliver(email(subject=str(number))) for number in range(3)]
+    for ref in refs:
+        world.journal.trouble["fetch"] = [GraphUnavailable("down")]
+        world.journal.trouble["put_off"] = [DatabaseUnavailable("down")]
+        with pytest.raises(GraphUnavailable):
+            world.pipeline.ingest_message(ref)
+    assert world.records.row(refs[-1]).lease_until is not None
+    world.journal.trouble.clear()
+    assert world.pipeline.ingest_message(refs[0]) == Stored(documents=1)
+    rows = [world.records.row(ref) for ref in refs]
+    assert [row.lease_until for row in rows] == [None] * 3
+    assert [row.crashes for row in rows] == [0] * 3
+
+
+def test_an_outage_of_postgres_alone_brings_nobody_nearer_to_quarantine(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(2 * CRASH_LIMIT):
+        world.journal.trouble["save"] = [DatabaseUnavailable("down")]
+        world.journal.trouble["put_off"] = [None, DatabaseUnavailable("down")]
+        with pytest.raises(DatabaseUnavailable):
+            world.pipeline.ingest_message(ref)
+        world.records.down = True
+        with pytest.raises(DatabaseUnavailable):
+            world.pipeline.ingest_message(ref)
+        world.records.down = False
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+def test_a_claim_that_somebody_took_over_meanwhile_is_not_given_back(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["fetch"] = [GraphUnavailable("down")]
+    world.journal.trouble["put_off"] = [DatabaseUnavailable("down")]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    world.records.steal(ref)
+    assert world.pipeline.ingest_message(ref) == Busy()
+    assert world.records.row(ref).lease_until is not None
+
+
+# Defects and crashes
+
+
+def test_a_defect_counts_and_ends_in_quarantine(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["save"] = [RuntimeError("leaked content")] * DEFECT_LIMIT
+    for tried in range(1, DEFECT_LIMIT + 1):
+        with pytest.raises(Defect):
+            world.pipeline.ingest_message(ref)
+        assert world.records.row(ref).defects == tried
+        assert world.records.row(ref).last_error == "builtins.RuntimeError"
+        assert world.mail.folder(ref) == "inbox"
+    world.quarantined(ref, Reason.PROCESSING_FAILED)
+
+
+def test_a_mail_that_kills_its_process_again_and_again_ends_in_quarantine(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(CRASH_LIMIT):
+        world.records.claim(ref)
+        world.records.crash(ref)
+    world.quarantined(ref, Reason.CRASHED_REPEATEDLY)
+    assert "fetch" not in world.journal.steps
+
+
+def test_after_a_release_defects_and_crashes_start_from_zero(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(CRASH_LIMIT):
+        world.records.claim(ref)
+        world.records.crash(ref)
+    world.quarantined(ref, Reason.CRASHED_REPEATEDLY)
+    world.mail.move(ref, "inbox")
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+def test_a_defect_is_told_with_frames_and_without_the_texts_of_foreign_exceptions(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ref = world.mail.deliver(email(subject="leaked subject"))
+    world.journal.trouble["save"] = [ValueError("leaked content")]
+    with pytest.raises(Defect) as defect:
+        world.pipeline.ingest_message(ref)
+    assert "leaked" not in caplog.text
+    assert "leaked" not in str(defect.value)
+    assert defect.value.__suppress_context__  # or the host would print the foreign one
+    assert "message.defect" in caplog.text
+    assert "builtins.ValueError at pipeline.py:" in caplog.text
+
+
+def test_neither_tokens_nor_content_reach_the_log_of_a_stored_mail(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.pipeline.ingest_message(world.mail.deliver(email(subject="leaked subject")))
+    assert "message.done" in caplog.text
+    assert not [secret for secret in ("leaked", TOKEN, "invoice.pdf", "supplier.example") if secret in caplog.text]

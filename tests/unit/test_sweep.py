@@ -1,0 +1,111 @@
+"""What is left in the inbox comes up again: oldest first, every page, and never more than the queue should hold."""
+
+import itertools
+
+import pytest
+
+from ingest.errors import DatabaseUnavailable, GraphUnavailable
+from ingest.model import MessageRef, Trigger
+from ingest.sweep import Sweep
+from tests.fakes.journal import Journal
+from tests.fakes.mail import FakeMail, email
+from tests.fakes.records import FakeRecords
+from tests.fakes.values import MAILBOX, OTHER_MAILBOX
+
+
+class World:
+    def __init__(self, *, mails: int = 0, limit: int = 100) -> None:
+        self.journal = Journal()
+        self.mail = FakeMail(self.journal)
+        self.records = FakeRecords(journal=self.journal)
+        self.refs = [self.mail.deliver(email(subject=str(number))) for number in range(mails)]
+        self.sweep = Sweep(inbox=self.mail, backlog=self.records, limit=limit)
+
+    def swept(self) -> list[str]:
+        found = self.sweep.sweep(MAILBOX)
+        assert {ref.trigger for ref in found} <= {Trigger.SWEEP}
+        return [ref.message_id for ref in found]
+
+    def ids(self, start: int, end: int | None = None) -> list[str]:
+        return [ref.message_id for ref in self.refs[start:end]]
+
+    def take_up(self, ref: MessageRef) -> None:
+        assert self.records.claim(ref)
+
+
+def test_all_pages_oldest_first() -> None:
+    world = World(mails=5)
+    assert world.swept() == world.ids(0)
+
+
+def test_only_the_mailbox_that_was_asked_for() -> None:
+    world = World(mails=1)
+    world.mail.deliver(email(), OTHER_MAILBOX)
+    assert world.swept() == world.ids(0)
+
+
+def test_what_is_on_its_way_is_not_enqueued_again() -> None:
+    world = World(mails=3)
+    world.take_up(world.refs[1])
+    assert world.swept() == [world.refs[0].message_id, world.refs[2].message_id]
+    assert world.swept() == []
+
+
+def test_what_was_enqueued_and_lost_comes_again_each_time_later() -> None:
+    world = World(mails=1)
+    comes = []
+    for second in range(0, 20_000, 10):
+        world.records.now = second
+        if world.swept():
+            comes.append(second)
+    distances = [later - sooner for sooner, later in itertools.pairwise(comes)]
+    assert distances[:4] == [300, 600, 1200, 2400]
+    assert set(distances[4:]) == {3600}
+
+
+def test_what_died_in_the_middle_comes_again_even_if_no_listing_shows_it() -> None:
+    world = World(mails=1)
+    world.take_up(world.refs[0])
+    world.mail.move(world.refs[0], "Quarantine")
+    world.records.crash(world.refs[0])
+    assert world.swept() == world.ids(0)
+
+
+def test_the_queue_gets_no_more_than_its_limit(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(mails=5, limit=2)
+    assert world.swept() == world.ids(0, 2)
+    assert "sweep.limit_reached" in caplog.text
+    assert world.swept() == []
+    world.take_up(world.refs[0])
+    assert world.swept() == world.ids(2, 3)
+
+
+def test_a_listing_stops_where_the_queue_is_full() -> None:
+    world = World(mails=5, limit=2)
+    world.swept()
+    assert world.journal.steps.count("list_inbox") == 2
+
+
+def test_the_limit_counts_what_is_new_and_not_what_is_known() -> None:
+    world = World(mails=5, limit=4)
+    for ref in world.refs[:4]:
+        world.take_up(ref)
+    assert world.swept() == world.ids(4)
+
+
+@pytest.mark.parametrize("step", ["list_inbox", "enqueue"])
+def test_what_was_found_before_the_trouble_is_enqueued(step: str, caplog: pytest.LogCaptureFixture) -> None:
+    # It is remembered as enqueued: told to nobody, it would wait for its next turn, and longer each time.
+    world = World(mails=4)
+    world.journal.trouble[step] = [None, None, GraphUnavailable("down")]
+    assert world.swept() == world.ids(0, 2)
+    assert "sweep.interrupted" in caplog.text
+    assert world.swept() == world.ids(2)
+
+
+@pytest.mark.parametrize("step", ["enqueue_abandoned", "outstanding", "list_inbox", "enqueue"])
+def test_trouble_before_anything_was_found_is_told(step: str) -> None:
+    world = World(mails=1)
+    world.journal.trouble[step] = [DatabaseUnavailable("down")]
+    with pytest.raises(DatabaseUnavailable):
+        world.swept()
