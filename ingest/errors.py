@@ -4,6 +4,7 @@
     ├── Later            infrastructure: the mail stays where it is, the attempt counts against nobody
     ├── Rejected         this mail will not get better by itself: Quarantine, with a reason code
     ├── Defect           our own fault: counts, and ends in Quarantine after a limit
+    ├── PartRejected     one part of a mail can't be taken; it is recorded, and the mail goes on without it
     ├── NotFound         Graph has no such thing any more: normal, acknowledged
     ├── MalformedRef     a queue message that nobody can work on
     └── SettingsError    the app can't run as configured
@@ -16,6 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ingest.model import Rule  # which imports this module
 
 
 class Reason(StrEnum):
@@ -71,6 +76,14 @@ class Rejected(IngestError):
     def __init__(self, reason: Reason) -> None:
         super().__init__(f"rejected: {reason}")
         self.reason = reason
+
+
+class PartRejected(IngestError):
+    """One part can't be taken as it is: too deep, too many, too large, unreadable. The mail goes on without it."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(f"part rejected: {rule}")
+        self.rule = rule
 
 
 class Defect(IngestError):

@@ -1,89 +1,150 @@
-"""One message into one tenant's storage: the original, every document, and their records."""
+"""One message into one tenant's storage: the original, every part, and their records."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 from ingest import log
-from ingest.errors import ContentInterrupted
-from ingest.model import Claim, Disposition, Message, Part, StoredBlob, Tenant
-from ingest.parts import PlannedPart, needs_body, plan_parts
+from ingest.errors import ContentInterrupted, PartRejected
+from ingest.model import (
+    Attachment,
+    AttachmentKind,
+    BodyMode,
+    Claim,
+    Disposition,
+    Limits,
+    Message,
+    Part,
+    Rule,
+    StoredBlob,
+    Tenant,
+)
 from ingest.ports import Blobs, Mail, Records
+from ingest.sorting import Sorter
+from ingest.spool import Spool
+from ingest.unpacking.container import Member
+from ingest.unpacking.mime import find_body
 
 CONTENT_TRIES = 3  # of one download within one try of the message
+ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the documents that are no attachments; those count from 1
 MAX_METADATA_NAME = 255  # characters of a file name beside the blob; Postgres has all of it
+_NO_CONTENT = {
+    AttachmentKind.REFERENCE: (Disposition.LINK, Rule.CLOUD_ATTACHMENT),
+    AttachmentKind.UNKNOWN: (Disposition.REJECTED, Rule.UNKNOWN_ATTACHMENT_TYPE),
+}
+
+type _Open = Callable[[], AbstractContextManager[Iterator[bytes]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilingRules:
+    """How far containers are unpacked, and whether the body is stored as well."""
+
+    limits: Limits = field(default_factory=Limits)
+    body: BodyMode = BodyMode.NEVER
 
 
 class Filing:
     """The filing of a claimed message; knows its claim, so that every step proves that it still owns it."""
 
-    def __init__(self, claim: Claim, *, copies: int, mail: Mail, blobs: Blobs, records: Records) -> None:
+    def __init__(
+        self, claim: Claim, *, copies: int, rules: FilingRules, mail: Mail, blobs: Blobs, records: Records
+    ) -> None:
         self._claim = claim
         self._copies = copies
+        self._rules = rules
         self._mail = mail
         self._blobs = blobs
         self._records = records
         self._renewed_at = time.monotonic()
 
     def process_email_message(self, message: Message, tenant: Tenant) -> int:
-        """Store the original and all documents in Blob, and their rows in one transaction.
+        """Store the original and all parts in Blob, and their rows in one transaction.
 
-        Runs inside `tenant_context(tenant)`. Can be repeated: blob names follow from tenant and message, what is
-        there is not written again. Returns the number of documents. Raises NotFound, Rejected, Later, Defect.
+        Runs inside `tenant_context(tenant)`. Can be repeated: blob names follow from tenant, message and the part's
+        place in it, and what is there is not written again. Returns the number of documents. Raises NotFound,
+        Rejected, Later, Defect.
         """
         folder = f"{tenant.id}/{message.ref.key}"
-        original = self._store(
-            f"{folder}/original.eml", lambda: self._mail.original(message.ref), {"subject": message.subject}
-        )
-        shown = self._mail.cids_in_body(message.ref) if needs_body(message.attachments) else frozenset()
-        parts = [
-            self._part(message, folder, position, planned)
-            for position, planned in enumerate(plan_parts(message.attachments, shown), start=1)
-        ]
-        if not any(part.disposition is Disposition.DOCUMENT for part in parts):
+        body: list[Part] = []
+        if self._rules.body is BodyMode.ALWAYS:
+            with Spool() as spool:
+                self._fill(spool, lambda: self._mail.original(message.ref))
+                original = self._upload(f"{folder}/original.eml", spool.blocks(), {"subject": message.subject})
+                body = self._body(message, folder, spool)
+        else:
+            original = self._store_original(message, f"{folder}/original.eml")
+        parts = [*self._sorted(message, folder), *body]
+        if not any(part.disposition is Disposition.DOCUMENT and part.reason is not Rule.BODY for part in parts):
             parts.append(_original_as_document(message, original))
         self._records.save(self._claim, message, original, parts, copies=self._copies)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
-    def _part(self, message: Message, folder: str, position: int, planned: PlannedPart) -> Part:
-        blob = None
-        if planned.stored:
-            blob = self._store(
-                f"{folder}/{position:03d}",
-                lambda: self._mail.content(message.ref, planned.attachment),
-                {"name": planned.name},
+    def _sorted(self, message: Message, folder: str) -> tuple[Part, ...]:
+        """Every attachment, and what is inside of it."""
+
+        def store(path: tuple[int, ...], name: str, spool: Spool) -> StoredBlob:
+            place = ".".join(f"{number:03d}" for number in path)
+            return self._upload(f"{folder}/{place}", spool.blocks(), {"name": name})
+
+        shown = cache(partial(self._mail.cids_in_body, message.ref))
+        sorter = Sorter(limits=self._rules.limits, store=store)
+        for attachment in message.attachments:
+            member = _member(attachment)
+            if attachment.kind in _NO_CONTENT:
+                sorter.note(member, *_NO_CONTENT[attachment.kind])
+                continue
+            with Spool() as spool:
+                self._fill(spool, partial(self._mail.content, message.ref, attachment))
+                sorter.take(member, spool, shown=shown, is_item=attachment.kind is AttachmentKind.ITEM)
+        return sorter.parts()
+
+    def _body(self, message: Message, folder: str, original: Spool) -> list[Part]:
+        """The mail's text as it came, HTML where there is both; a mail may have none."""
+        try:
+            entity = find_body(original.file, max_parts=self._rules.limits.parts)
+        except PartRejected as rejected:
+            log.warning("body.not_found", message=message.ref.message_id, cause=log.describe(rejected))
+            return []
+        if entity is None:
+            return []
+        name = f"{message.subject or 'E-Mail'}.{'html' if entity.content_type == 'text/html' else 'txt'}"
+        blob = self._upload(f"{folder}/body", entity.content(original.file), {"name": name})
+        return [
+            Part(
+                position=BODY_POSITION,
+                name=name,
+                declared_type=str(entity.headers.get("content-type", entity.content_type)),
+                detected_type=entity.content_type,
+                disposition=Disposition.DOCUMENT,
+                reason=Rule.BODY,
+                size=blob.size,
+                sha256=blob.sha256,
+                blob=blob,
             )
-        return Part(
-            position=position,
-            name=planned.name,
-            declared_type=planned.attachment.content_type,
-            disposition=planned.disposition,
-            reason=planned.reason,
-            blob=blob,
+        ]
+
+    def _store_original(self, message: Message, name: str) -> StoredBlob:
+        """Straight from Graph to Blob: nobody looks into it."""
+        return _whole(
+            name,
+            lambda: self._mail.original(message.ref),
+            lambda blocks: self._upload(name, blocks, {"subject": message.subject}),
         )
 
-    def _store(
-        self,
-        name: str,
-        open_content: Callable[[], AbstractContextManager[Iterator[bytes]]],
-        metadata: Mapping[str, str],
-    ) -> StoredBlob:
-        """One content to one blob. A download that breaks off starts over: half of it counts for nothing."""
+    def _fill(self, spool: Spool, open_content: _Open) -> None:
+        _whole("spool", open_content, lambda blocks: spool.fill(self._while_owned(blocks)))
+
+    def _upload(self, name: str, blocks: Iterable[bytes], metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
-        for attempt in range(1, CONTENT_TRIES + 1):
-            try:
-                with open_content() as blocks:
-                    return self._blobs.store(name, self._while_owned(blocks), metadata=short)
-            except ContentInterrupted as interrupted:
-                log.info("content.interrupted", blob=name, attempt=attempt, cause=log.describe(interrupted))
-                if attempt == CONTENT_TRIES:
-                    raise
-        raise AssertionError("unreachable: the last try returns or raises")
+        return self._blobs.store(name, self._while_owned(blocks), metadata=short)
 
     def _while_owned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same blocks; on the way the lease is kept alive, and its loss ends the upload."""
+        """The same blocks; on the way the lease is kept alive, and its loss ends the transfer."""
         for block in blocks:
             now = time.monotonic()
             if now - self._renewed_at > self._claim.lease_seconds / 3:
@@ -92,12 +153,32 @@ class Filing:
             yield block
 
 
+def _whole[Result](name: str, open_content: _Open, take: Callable[[Iterator[bytes]], Result]) -> Result:
+    """All of a download. One that breaks off starts over: half of it counts for nothing."""
+    for attempt in range(1, CONTENT_TRIES + 1):
+        try:
+            with open_content() as blocks:
+                return take(blocks)
+        except ContentInterrupted as interrupted:
+            log.info("content.interrupted", blob=name, attempt=attempt, cause=log.describe(interrupted))
+            if attempt == CONTENT_TRIES:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _member(attachment: Attachment) -> Member:
+    return Member(name=attachment.name, declared_type=attachment.content_type, content_id=attachment.content_id)
+
+
 def _original_as_document(message: Message, original: StoredBlob) -> Part:
     return Part(
-        position=0,
+        position=ORIGINAL_POSITION,
         name=f"{message.subject or 'E-Mail'}.eml",
         declared_type="message/rfc822",
+        detected_type="message/rfc822",
         disposition=Disposition.DOCUMENT,
-        reason="mail_without_documents",
+        reason=Rule.MAIL_WITHOUT_DOCUMENTS,
+        size=original.size,
+        sha256=original.sha256,
         blob=original,
     )

@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
@@ -195,20 +196,134 @@ class Disposition(StrEnum):
 
     DOCUMENT = "document"
     INLINE_IMAGE = "inline_image"
+    SIGNATURE = "signature"
+    CALENDAR = "calendar"
     LINK = "link"
+    CONTAINER = "container"
+    DUPLICATE_IN_MAIL = "duplicate_in_mail"
     REJECTED = "rejected"
+
+
+# Stands on each mail's record; counted up whenever a mail would be taken apart in another way than before.
+RULES_VERSION = 1
+
+
+class Rule(StrEnum):
+    """Which rule decided on a part: the `reason` on its record. docs/documents.md tells each of them."""
+
+    # document
+    FILE = "file"
+    MAIL_WITHOUT_DOCUMENTS = "mail_without_documents"
+    BODY = "body"
+    ENCRYPTED = "encrypted"
+    UNREADABLE_CONTAINER = "unreadable_container"
+    # inline_image, signature, calendar, link
+    SHOWN_IN_BODY = "shown_in_body"
+    SMIME_SIGNATURE = "smime_signature"
+    PGP = "pgp"
+    VCARD = "vcard"
+    ICALENDAR = "icalendar"
+    CLOUD_ATTACHMENT = "cloud_attachment"
+    # container
+    ATTACHED_MAIL = "attached_mail"
+    ZIP_ARCHIVE = "zip_archive"
+    WINMAIL_DAT = "winmail_dat"
+    SIGNED_MAIL = "signed_mail"
+    # duplicate_in_mail
+    SAME_CONTENT = "same_content"
+    # rejected
+    DANGEROUS_TYPE = "dangerous_type"
+    TOO_DEEP = "too_deep"
+    TOO_MANY = "too_many"
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    SYSTEM_FILE = "system_file"
+    BODY_PART = "body_part"
+    UNREADABLE = "unreadable"
+    UNKNOWN_ATTACHMENT_TYPE = "unknown_attachment_type"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """How far containers in one mail are unpacked.
+
+    `depth`: containers in each other, the outermost one counted. `parts`: inside of containers, in the whole mail.
+    `expanded_bytes`: what they may expand to, in the whole mail. `ratio`: how many times its own size a
+    container may expand to.
+    """
+
+    depth: int = 8
+    parts: int = 1000
+    expanded_bytes: int = 256 * 1024 * 1024
+    ratio: float = 200.0
+
+
+class BodyMode(StrEnum):
+    """Whether a mail's body is stored as a document of its own."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+
+
+class InvoiceKind(StrEnum):
+    """The syntax of an e-invoice, and whether it came as XML or inside a PDF."""
+
+    UBL_INVOICE = "ubl_invoice"
+    UBL_CREDIT_NOTE = "ubl_credit_note"
+    CII = "cii"
+    ZUGFERD = "zugferd"  # CII inside a PDF: ZUGFeRD, Factur-X
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invoice:
+    """What an e-invoice says of itself, by the terms of EN 16931 (BT-…); None where it does not.
+
+    `profile`: a short name where the specification identifier (BT-24) is a known one, else the identifier.
+    `total`: with VAT (BT-112), in `currency` (BT-5). `problem`: what is wrong with it, in words for people.
+    """
+
+    kind: InvoiceKind
+    profile: str | None = None
+    number: str | None = field(default=None, repr=False)
+    issue_date: date | None = None
+    seller: str | None = field(default=None, repr=False)
+    total: Decimal | None = field(default=None, repr=False)
+    currency: str | None = None
+    problem: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One part of a mail and what became of it. `blob` is None where there is no content to store."""
+    """One part of a mail and what became of it.
+
+    `position`: its place in the mail, parts of a container after it. `parent`: the position of the container that
+    it came in. `size` in bytes and `sha256` are those of its content, where it could be read; `blob` is None
+    where that is not stored. `related`: the position of the part that it belongs to: the first one of
+    the same content, or the XML of the invoice that it shows.
+    """
 
     position: int
+    parent: int | None = None
     name: str = field(repr=False)
     declared_type: str | None
+    detected_type: str | None = None
+    type_mismatch: bool = False
+    encrypted: bool = False
     disposition: Disposition
-    reason: str | None = None
+    reason: Rule
+    size: int | None = None
+    sha256: str | None = None
     blob: StoredBlob | None = None
+    invoice: Invoice | None = None
+    related: int | None = None
+
+    @property
+    def content_type(self) -> str | None:
+        """The type to work by: the detected one; the declared one where content is text and can tell no more."""
+        declared = (self.declared_type or "").partition(";")[0].strip().lower()
+        if self.detected_type == "text/plain" and not self.type_mismatch and declared.startswith("text/"):
+            return declared
+        return self.detected_type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 from ingest import log, routing
 from ingest.errors import DatabaseUnavailable, Defect, Later, LeaseLost, NotFound, Reason, Rejected
-from ingest.filing import Filing
+from ingest.filing import Filing, FilingRules
 from ingest.model import (
     Busy,
     Claim,
@@ -37,11 +37,12 @@ CRASH_LIMIT = 5  # owners that died over the same message
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """Whom a mail is for, as configured."""
+    """Whom a mail is for and how it is filed, as configured."""
 
     address_pattern: re.Pattern[str]
     address_domains: AbstractSet[str] = frozenset()
     route: RouteMode = RouteMode.FIRST
+    filing: FilingRules = field(default_factory=FilingRules)
 
 
 class Pipeline:
@@ -108,7 +109,14 @@ class Pipeline:
             return self._gone(claim)
 
     def _ingest(self, claim: Claim, message: Message, tenants: Sequence[Tenant]) -> Stored:
-        filing = Filing(claim, copies=len(tenants), mail=self._mail, blobs=self._blobs, records=self._records)
+        filing = Filing(
+            claim,
+            copies=len(tenants),
+            rules=self._rules.filing,
+            mail=self._mail,
+            blobs=self._blobs,
+            records=self._records,
+        )
         documents = 0
         for tenant in tenants:
             with self._records.tenant_context(tenant):

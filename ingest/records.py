@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, LiteralString
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -22,8 +23,10 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequest
 
 from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
 from ingest.model import (
+    RULES_VERSION,
     Claim,
     ClaimState,
+    Disposition,
     LeftOver,
     Message,
     MessageRef,
@@ -151,23 +154,28 @@ SET_TENANT = "select set_config('ingest.tenant_id', %(tenant)s, true)"
 
 INSERT_MESSAGE = """
 insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
-    container, blob_name, size, sha256)
+    container, blob_name, size, sha256, rules_version)
 values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
-    %(container)s, %(blob_name)s, %(size)s, %(sha256)s)
+    %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(rules_version)s)
 on conflict (claim_id, tenant_id) do nothing
 returning id
 """
 
 INSERT_PART = """
 with part as (
-    insert into ingest.part (message_id, tenant_id, position, disposition, reason, name, declared_type, size,
-        sha256, blob_name)
-    values (%(message)s, %(tenant)s, %(position)s, %(disposition)s, %(reason)s, %(name)s, %(declared_type)s,
-        %(size)s, %(sha256)s, %(blob_name)s)
+    insert into ingest.part (message_id, tenant_id, position, parent, disposition, reason, name, declared_type,
+        detected_type, type_mismatch, encrypted, related, size, sha256, blob_name)
+    values (%(message)s, %(tenant)s, %(position)s, %(parent)s, %(disposition)s, %(reason)s, %(name)s,
+        %(declared_type)s, %(detected_type)s, %(type_mismatch)s, %(encrypted)s, %(related)s, %(size)s, %(sha256)s,
+        %(blob_name)s)
     returning *
 )
-insert into ingest.document (tenant_id, message_id, part_id, name, content_type, size, sha256, container, blob_name)
-select tenant_id, message_id, id, name, declared_type, size, sha256, %(container)s, blob_name
+insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, encrypted, size, sha256,
+    container, blob_name, related_id, invoice_kind, invoice_profile, invoice_number, invoice_issue_date,
+    invoice_seller, invoice_total, invoice_currency, invoice_problem)
+select %(document)s, tenant_id, message_id, id, name, %(content_type)s, encrypted, size, sha256, %(container)s,
+    blob_name, %(related_document)s, %(invoice_kind)s, %(invoice_profile)s, %(invoice_number)s,
+    %(invoice_issue_date)s, %(invoice_seller)s, %(invoice_total)s, %(invoice_currency)s, %(invoice_problem)s
 from part where disposition = 'document'
 """
 
@@ -312,12 +320,13 @@ class Records:
                     "blob_name": original.name,
                     "size": original.size,
                     "sha256": original.sha256,
+                    "rules_version": RULES_VERSION,
                 },
             ).fetchone()
             if row is None:
                 return
             with connection.cursor() as cursor:
-                cursor.executemany(INSERT_PART, [self._part(row["id"], tenant, part) for part in parts])
+                cursor.executemany(INSERT_PART, self._parts(row["id"], tenant, parts))
             ours = connection.execute(
                 COMMIT,
                 {
@@ -331,19 +340,46 @@ class Records:
             if ours is None:
                 raise LeaseLost("the message was taken over before it was saved")
 
-    def _part(self, message_id: int, tenant: Tenant, part: Part) -> dict[str, object]:
+    def _parts(self, message_id: int, tenant: Tenant, parts: Sequence[Part]) -> list[dict[str, object]]:
+        """Parameters for each part. Documents get their ids here, so that one can point to a later one."""
+        documents = {part.position: uuid4() for part in parts if part.disposition is Disposition.DOCUMENT}
+        return [
+            {
+                **self._part(part),
+                "message": message_id,
+                "tenant": tenant.id,
+                "document": documents.get(part.position),
+                "related_document": None if part.related is None else documents.get(part.related),
+            }
+            for part in parts
+        ]
+
+    def _part(self, part: Part) -> dict[str, object]:
+        invoice = part.invoice
         return {
-            "message": message_id,
-            "tenant": tenant.id,
             "position": part.position,
+            "parent": part.parent,
             "disposition": part.disposition,
             "reason": part.reason,
             "name": _text(part.name),
             "declared_type": _text(part.declared_type),
-            "size": part.blob.size if part.blob else None,
-            "sha256": part.blob.sha256 if part.blob else None,
+            "detected_type": part.detected_type,
+            "content_type": _text(part.content_type),
+            "type_mismatch": part.type_mismatch,
+            "encrypted": part.encrypted,
+            "related": part.related,
+            "size": part.size,
+            "sha256": part.sha256,
             "blob_name": part.blob.name if part.blob else None,
             "container": self._container,
+            "invoice_kind": invoice.kind if invoice else None,
+            "invoice_profile": _text(invoice.profile) if invoice else None,
+            "invoice_number": _text(invoice.number) if invoice else None,
+            "invoice_issue_date": invoice.issue_date if invoice else None,
+            "invoice_seller": _text(invoice.seller) if invoice else None,
+            "invoice_total": invoice.total if invoice else None,
+            "invoice_currency": invoice.currency if invoice else None,
+            "invoice_problem": _text(invoice.problem) if invoice else None,
         }
 
     # Postgres

@@ -9,6 +9,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from ingest.errors import SettingsError
+from ingest.model import BodyMode, Limits
 
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
@@ -62,6 +63,8 @@ class Settings:
     sweep_limit: int
     lease_seconds: float
     retry_seconds: float
+    body: BodyMode
+    limits: Limits
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -148,6 +151,8 @@ class _Reader:
             sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", 10_000, at_least=1)),
             lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
             retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
+            body=self._choice("INGEST_BODY", BodyMode.NEVER),
+            limits=self._limits(),
         )
         self.raise_problems()
         return settings
@@ -244,6 +249,15 @@ class _Reader:
         if "token" not in pattern.groupindex:
             self._wrong("INGEST_ADDRESS_PATTERN", "must have a group named token: (?P<token>…)")
         return pattern
+
+    def _limits(self) -> Limits:
+        usual = Limits()
+        return Limits(
+            depth=int(self._number("INGEST_UNPACK_DEPTH", usual.depth, at_least=0)),
+            parts=int(self._number("INGEST_UNPACK_PARTS", usual.parts, at_least=0)),
+            expanded_bytes=int(self._number("INGEST_UNPACK_BYTES", usual.expanded_bytes, at_least=0)),
+            ratio=self._number("INGEST_UNPACK_RATIO", usual.ratio, at_least=1),
+        )
 
     def _choice[Choice: StrEnum](self, name: str, default: Choice) -> Choice:
         choices = type(default)

@@ -12,6 +12,8 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from ingest import log
+from ingest.errors import SettingsError
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
@@ -40,8 +42,12 @@ class App:
 
 @cache
 def settings() -> Settings:
-    """Settings of this process. Raises SettingsError, each time until they are right."""
-    return Settings.from_env(os.environ)
+    """Settings of this process. Raises SettingsError, each time until they are right, and logs it."""
+    try:
+        return Settings.from_env(os.environ)
+    except SettingsError as wrong:
+        log.error("settings.wrong", cause=log.describe(wrong))
+        raise
 
 
 def app() -> App:
@@ -72,6 +78,7 @@ def credentials(settings: Settings) -> ClientCredentials:
 def build(settings: Settings) -> App:
     """An app for these settings."""
     from ingest.blobs import BlobStore
+    from ingest.filing import FilingRules
     from ingest.gate import MailboxGate
     from ingest.graph import GraphClient
     from ingest.mailbox import Mailboxes
@@ -105,6 +112,7 @@ def build(settings: Settings) -> App:
         address_pattern=settings.address_pattern,
         address_domains=settings.address_domains,
         route=settings.route,
+        filing=FilingRules(limits=settings.limits, body=settings.body),
     )
     return App(
         settings=settings,

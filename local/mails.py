@@ -137,16 +137,7 @@ def demo_mails(tokens: Mapping[str, str]) -> tuple[DemoMail, ...]:
             "Attached mail",
             to=(to_first,),
             attached_message=forwarded,
-            expected=Stored(
-                tenant=first,
-                documents=(
-                    File(
-                        name=f"{forwarded['Subject']}.eml",
-                        content_type="message/rfc822",
-                        content=forwarded.as_bytes(),
-                    ),
-                ),
-            ),
+            expected=Stored(tenant=first, documents=(offer,)),
         ),
         _mail(
             "Inline logo and PDF",

@@ -1,0 +1,232 @@
+"""E-invoices by EN 16931: recognised by their root element, and read as far as a list of documents needs.
+
+UBL Invoice and CreditNote, UN/CEFACT Cross Industry Invoice (CII), and the XML of ZUGFeRD 1 from which CII came.
+XML is read by expat in one pass, so that its size costs no memory; a document type declaration, the only door for
+entities, ends it (https://docs.python.org/3/library/xml.html#xml-security).
+
+Not a validator: what an invoice says is taken as it is said. An invoice that lacks what the standard makes
+mandatory, or that breaks off, is still one; `problem` says what is wrong.
+
+https://docs.peppol.eu/poacc/billing/3.0/syntax/ubl-invoice/tree/
+https://xeinkauf.de/xrechnung/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from xml.parsers import expat
+
+from ingest.model import Invoice, InvoiceKind
+
+MAX_DEPTH = 100  # elements in elements; an invoice has about ten
+MAX_TEXT = 1000  # characters kept of one value
+
+_UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
+_CII = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
+_ZUGFERD_1 = "urn:ferd:CrossIndustryDocument:invoice:1p0"
+_KINDS = {
+    f"{_UBL}Invoice-2 Invoice": InvoiceKind.UBL_INVOICE,
+    f"{_UBL}CreditNote-2 CreditNote": InvoiceKind.UBL_CREDIT_NOTE,
+    f"{_CII} CrossIndustryInvoice": InvoiceKind.CII,
+    f"{_ZUGFERD_1} CrossIndustryDocument": InvoiceKind.CII,
+}
+
+# Where the values stand below the root, by local names; the first one found counts.
+_UBL_PATHS: Mapping[str, Sequence[str]] = {
+    "profile": ("CustomizationID",),
+    "number": ("ID",),
+    "issue_date": ("IssueDate",),
+    "seller": (
+        "AccountingSupplierParty/Party/PartyLegalEntity/RegistrationName",
+        "AccountingSupplierParty/Party/PartyName/Name",
+    ),
+    "total": ("LegalMonetaryTotal/TaxInclusiveAmount",),
+    "currency": ("DocumentCurrencyCode",),
+}
+_CII_PATHS: Mapping[str, Sequence[str]] = {
+    "profile": (
+        "ExchangedDocumentContext/GuidelineSpecifiedDocumentContextParameter/ID",
+        "SpecifiedExchangedDocumentContext/GuidelineSpecifiedDocumentContextParameter/ID",
+    ),
+    "number": ("ExchangedDocument/ID", "HeaderExchangedDocument/ID"),
+    "issue_date": (
+        "ExchangedDocument/IssueDateTime/DateTimeString",
+        "HeaderExchangedDocument/IssueDateTime/DateTimeString",
+    ),
+    "seller": (
+        "SupplyChainTradeTransaction/ApplicableHeaderTradeAgreement/SellerTradeParty/Name",
+        "SpecifiedSupplyChainTradeTransaction/ApplicableSupplyChainTradeAgreement/SellerTradeParty/Name",
+    ),
+    "total": tuple(
+        f"{transaction}/{settlement}/{summation}/GrandTotalAmount"
+        for transaction, settlement, summation in (
+            (
+                "SupplyChainTradeTransaction",
+                "ApplicableHeaderTradeSettlement",
+                "SpecifiedTradeSettlementHeaderMonetarySummation",
+            ),
+            (
+                "SpecifiedSupplyChainTradeTransaction",
+                "ApplicableSupplyChainTradeSettlement",
+                "SpecifiedTradeSettlementMonetarySummation",
+            ),
+        )
+    ),
+    "currency": (
+        "SupplyChainTradeTransaction/ApplicableHeaderTradeSettlement/InvoiceCurrencyCode",
+        "SpecifiedSupplyChainTradeTransaction/ApplicableSupplyChainTradeSettlement/InvoiceCurrencyCode",
+    ),
+}
+_TERMS = {
+    "number": "invoice number (BT-1)",
+    "issue_date": "issue date (BT-2)",
+    "seller": "seller (BT-27)",
+    "total": "total with VAT (BT-112)",
+    "currency": "currency (BT-5)",
+}
+
+# The part of the specification identifier (BT-24) that tells a profile, and its usual short name.
+_PROFILES: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r"xrechnung_(?P<version>[\d.]+)#conformant#.*extension", re.IGNORECASE), "xrechnung_{}_extension"),
+    (re.compile(r"xrechnung_(?P<version>[\d.]+)", re.IGNORECASE), "xrechnung_{}"),
+    (re.compile(r"peppol\.eu:2017:poacc:billing:(?P<version>[\d.]+)"), "peppol_bis_billing_{}"),
+    (re.compile(r"(factur-x\.eu|zugferd\.de).*:minimum\Z", re.IGNORECASE), "minimum"),
+    (re.compile(r"(factur-x\.eu|zugferd\.de).*:basicwl\Z", re.IGNORECASE), "basic_wl"),
+    (re.compile(r"(factur-x\.eu|zugferd\.de|ferd:).*:basic\Z", re.IGNORECASE), "basic"),
+    (re.compile(r"(factur-x\.eu|zugferd\.de|ferd:).*:extended\Z", re.IGNORECASE), "extended"),
+    (re.compile(r"ferd:.*:comfort\Z", re.IGNORECASE), "comfort"),
+    (re.compile(r"urn:cen\.eu:en16931:2017\Z"), "en16931"),
+)
+
+
+def read_invoice(xml: Iterable[bytes], *, in_pdf: bool = False) -> Invoice | None:
+    """What the e-invoice in `xml` says of itself; None where it is none. Raises only what reading `xml` raises.
+
+    `in_pdf`: it was found in a PDF, which makes CII a ZUGFeRD invoice.
+    """
+    reader = _Reader()
+    problem = reader.read(xml)
+    if reader.kind is None:
+        return None
+    kind = InvoiceKind.ZUGFERD if in_pdf and reader.kind is InvoiceKind.CII else reader.kind
+    return _invoice(kind, reader.values, problem)
+
+
+class _Stop(Exception):
+    """Ends the reading; `problem` says why, where something is wrong."""
+
+    def __init__(self, problem: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class _Reader:
+    kind: InvoiceKind | None = None
+    values: dict[str, str] = field(default_factory=dict)
+    _paths: Mapping[str, str] = field(default_factory=dict)  # path → what stands there
+    _path: list[str] = field(default_factory=list)
+    _text: list[str] | None = None
+    _length: int = 0
+
+    def read(self, xml: Iterable[bytes]) -> str | None:
+        """Fills kind and values; what went wrong on the way, in words."""
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.buffer_text = True
+        try:
+            for block in xml:
+                parser.Parse(block, False)  # noqa: FBT003 - expat takes no keyword: not the last block
+            parser.Parse(b"", True)  # noqa: FBT003 - the last one
+        except _Stop as stop:
+            return stop.problem
+        except expat.ExpatError as error:
+            return f"the XML is broken in line {error.lineno}: {expat.errors.messages[error.code]}"
+        except (LookupError, ValueError) as error:
+            return f"the XML can't be read: {type(error).__name__}"  # an encoding that nobody knows
+        return None
+
+    def _doctype(self, *_: object) -> None:
+        raise _Stop("it has a document type declaration, which is refused")
+
+    def _start(self, name: str, _: object) -> None:
+        if self.kind is None:
+            self.kind = _KINDS.get(name)
+            if self.kind is None:
+                raise _Stop
+            paths = _CII_PATHS if self.kind is InvoiceKind.CII else _UBL_PATHS
+            self._paths = {path: term for term, alternatives in paths.items() for path in alternatives}
+            return
+        if len(self._path) >= MAX_DEPTH:
+            raise _Stop("its elements are nested too deep")
+        self._path.append(name.rpartition(" ")[2])
+        self._text, self._length = ([], 0) if "/".join(self._path) in self._paths else (None, 0)
+
+    def _end(self, _: str) -> None:
+        if self._text is not None:
+            term = self._paths["/".join(self._path)]
+            self.values.setdefault(term, "".join(self._text).strip()[:MAX_TEXT])
+            self._text = None
+        if self._path:
+            self._path.pop()
+
+    def _characters(self, text: str) -> None:
+        if self._text is not None and self._length < MAX_TEXT:
+            self._text.append(text)
+            self._length += len(text)
+
+
+def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) -> Invoice:
+    wrong = [] if problem is None else [problem]
+    wrong += [f"no {told}" for term, told in _TERMS.items() if not values.get(term)]
+    issue_date, total = _date(values.get("issue_date", "")), _amount(values.get("total", ""))
+    currency = values.get("currency") or None
+    if values.get("issue_date") and issue_date is None:
+        wrong.append("the issue date (BT-2) is no date")
+    if values.get("total") and total is None:
+        wrong.append("the total with VAT (BT-112) is no amount")
+    if currency is not None and not re.fullmatch("[A-Z]{3}", currency):
+        wrong.append("the currency (BT-5) is no code of three letters")
+        currency = None
+    return Invoice(
+        kind=kind,
+        profile=_profile(values.get("profile", "")),
+        number=values.get("number") or None,
+        issue_date=issue_date,
+        seller=values.get("seller") or None,
+        total=total,
+        currency=currency,
+        problem="; ".join(wrong) or None,
+    )
+
+
+def _profile(identifier: str) -> str | None:
+    for pattern, name in _PROFILES:
+        if match := pattern.search(identifier):
+            return name.format(match.groupdict().get("version", ""))
+    return identifier or None
+
+
+def _date(text: str) -> date | None:
+    for form in ("%Y-%m-%d", "%Y%m%d"):  # ISO in UBL, format 102 in CII
+        try:
+            return datetime.strptime(text[:10], form).date()  # noqa: DTZ007 - a date has no time zone
+        except ValueError:
+            continue
+    return None
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    # What Postgres keeps and people can read; EN 16931 allows two decimals.
+    return amount if amount.is_finite() and abs(amount.adjusted()) <= 15 else None  # noqa: PLR2004 - digits

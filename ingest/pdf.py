@@ -1,0 +1,97 @@
+"""PDF, as far as it matters here: whether it is encrypted, and the e-invoice that it may carry. By pypdf.
+
+https://www.ferd-net.de/standards/zugferd
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from ingest.einvoice import read_invoice
+from ingest.errors import PartRejected
+from ingest.model import Invoice, InvoiceKind, Rule
+from ingest.spool import read_range
+from ingest.unpacking.bounded import Bounded
+
+# Of ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
+INVOICE_NAMES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
+MAX_INVOICE = 8 * 1024 * 1024  # bytes of the XML, and of anything else that has to be expanded on the way to it
+_AT_ONCE = 16 * 1024 * 1024  # bytes: a damaged file is searched as a whole, and is left alone beyond this
+_IN_ALL = 256 * 1024 * 1024  # bytes
+_CALLS = 500_000  # reads and seeks; a sound file of 1,000 pages takes a few thousand
+_MAX_ATTACHMENTS = 100  # that are looked at
+_BUFFER = 64 * 1024  # bytes
+
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells in detail what it finds in strangers' files
+
+
+# What is never inside of a compressed object stream (ISO 32000-1, 7.5.7) and so stands in the file as it is, and
+# without which there is nothing to look for. Most PDFs end here: no library needs to read them.
+_HINTS = (b"/Encrypt", b"/EmbeddedFile", b"#2Fxml")
+_NAMES_IN_FILE = re.compile(
+    rb"|".join(re.escape(form) for name in INVOICE_NAMES for form in (name.encode(), name.encode("utf-16-be"))),
+    re.IGNORECASE,
+)
+_OVERLAP = 64  # bytes: longer than any of these, so that none is lost between two blocks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pdf:
+    """What was found in a PDF."""
+
+    encrypted: bool = False
+    invoice: Invoice | None = None
+
+
+def read_pdf(file: IO[bytes], size: int) -> Pdf:
+    """Look into a PDF of `size` bytes. Never raises: what can't be read here may still open elsewhere."""
+    hinted, named = _scan(read_range(file, 0, size))
+    if not hinted:
+        return Pdf()
+    try:
+        return _read(file)
+    except PartRejected:
+        problem = "the PDF is too large or too intricate to look into"
+    except Exception as error:  # noqa: BLE001 - a stranger's file meets a library that promises no kind of error
+        problem = f"the PDF is damaged ({type(error).__name__})"
+    return Pdf(invoice=Invoice(kind=InvoiceKind.ZUGFERD, problem=problem) if named else None)
+
+
+def _scan(blocks: Iterable[bytes]) -> tuple[bool, bool]:
+    """Whether the PDF may be encrypted or hold files, and whether an invoice's file name stands in it."""
+    hinted = named = False
+    tail = b""
+    for block in blocks:
+        window = tail + block
+        hinted = hinted or any(hint in window for hint in _HINTS)
+        named = named or bool(_NAMES_IN_FILE.search(window))
+        tail = window[-_OVERLAP:]
+    return hinted, named
+
+
+def _read(file: IO[bytes]) -> Pdf:
+    import pypdf  # noqa: PLC0415 - takes as long as everything else together, and few files need it
+
+    bound = Bounded(file, at_once=_AT_ONCE, in_all=_IN_ALL, calls=_CALLS, rule=Rule.TOO_LARGE)
+    with pypdf.apply_configuration(
+        maximum_declared_stream_length=_AT_ONCE,
+        array_based_stream_maximum_output_length=MAX_INVOICE,
+        zlib_maximum_output_length=MAX_INVOICE,
+        lzw_maximum_output_length=MAX_INVOICE,
+        run_length_maximum_output_length=MAX_INVOICE,
+        stream_decoding_work_maximum_length=4 * MAX_INVOICE,
+        disable_legacy_handling=True,
+    ):
+        reader = pypdf.PdfReader(io.BufferedReader(bound, buffer_size=_BUFFER))
+        if reader.is_encrypted:
+            return Pdf(encrypted=True)
+        for attachment in islice(reader.attachment_list, _MAX_ATTACHMENTS):
+            if attachment.name.lower() in INVOICE_NAMES:
+                return Pdf(invoice=read_invoice([attachment.content], in_pdf=True))
+        return Pdf()

@@ -1,0 +1,80 @@
+"""A file whose reader can neither take it into memory nor turn in circles on it."""
+
+from __future__ import annotations
+
+import io
+from typing import IO
+
+from ingest.errors import PartRejected
+from ingest.model import Rule
+
+
+class Bounded(io.RawIOBase):
+    """A view of `file` for a library that trusts what it reads.
+
+    Raises PartRejected(`rule`) when more than `at_once` bytes are asked for at once, or more than `in_all` bytes
+    or `calls` calls in all: a reader that follows a file's own pointers can be led in circles.
+    """
+
+    def __init__(
+        self, file: IO[bytes], *, at_once: int, rule: Rule, in_all: int | None = None, calls: int | None = None
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._position = 0
+        self._at_once = at_once
+        self._rule = rule
+        self._left = in_all
+        self._calls = calls
+        self._size = file.seek(0, io.SEEK_END)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As that of a file."""
+        available = max(0, self._size - self._position)
+        wanted = available if size is None or size < 0 else min(size, available)
+        if wanted > self._at_once:
+            raise PartRejected(self._rule)
+        self._count(wanted)
+        self._file.seek(self._position)
+        data = self._file.read(wanted)
+        self._position += len(data)
+        return data
+
+    def readall(self) -> bytes:
+        """As that of a file."""
+        return self.read(-1)
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]  # typeshed's Buffer
+        """As that of a file."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """As that of a file."""
+        self._count(0)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """As that of a file."""
+        return self._position
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def _count(self, size: int) -> None:
+        if self._left is not None:
+            self._left -= size
+        if self._calls is not None:
+            self._calls -= 1
+        if (self._left is not None and self._left < 0) or (self._calls is not None and self._calls < 0):
+            raise PartRejected(self._rule)
