@@ -42,7 +42,8 @@ def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]])
 @app.queue_trigger(arg_name="msg", queue_name=MESSAGES, connection=STORAGE)
 def ingest_message(msg: func.QueueMessage) -> None:
     """One message to where it belongs. An exception makes the queue try again."""
-    wiring.app().pipeline.ingest_message(_ref(msg))
+    ref = _ref(msg)
+    wiring.app().pipeline.ingest_message(ref)
 
 
 @app.function_name("ingest_message_poison")
@@ -96,8 +97,7 @@ def _receive(req: func.HttpRequest, out: func.Out[typing.List[str]], parse: _Par
         return _handshake(token)
     try:
         settings = wiring.settings()
-    except SettingsError as wrong:
-        log.error("settings.wrong", cause=log.describe(wrong))
+    except SettingsError:
         return func.HttpResponse("The app is not configured.", status_code=500)
     expected = Expected(
         client_states=settings.client_states,
