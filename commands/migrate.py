@@ -23,7 +23,7 @@ def migrate(
     \b
     Examples:
       python -m ingest migrate
-      python -m ingest migrate --to 0006_fill_token_history     (keeps dms_emailconfig until the switch)
+      python -m ingest migrate --to 0007_documents     (keeps dms_emailconfig until the switch)
       python -m ingest migrate --back-to 0003_unique_tokens
     """
     from ingest import migrations  # noqa: PLC0415 - heavy, and needed by this command only

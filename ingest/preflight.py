@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-MIN_SERVER_VERSION = 14_00_00  # SQL-standard function bodies
+MIN_SERVER_VERSION = 15_00_00  # views with the rights of whoever asks (security_invoker)
 ID_TYPES = ("integer", "bigint", "uuid")
 TOKEN_TYPES = ("text", "character varying", "uuid")
 TOKEN_LENGTH = 32  # of the tokens that the database makes

@@ -120,19 +120,19 @@ $$;
 create trigger document_announced after insert on ingest.document
     for each row execute function ingest.announce_document();
 
--- Roles belong to the server, not to this database: they may be there already, and they stay.
+-- Roles belong to the server, not to this database: they may be there already, and they stay. Looked for first, as
+-- an owner that may not make roles may use those that an administrator has made.
 do $$
+declare
+    wanted text;
 begin
-    create role ingest_app nologin;
+    foreach wanted in array array['ingest_app', 'ingest_reader'] loop
+        if not exists (select from pg_roles where rolname = wanted) then
+            execute format('create role %I nologin', wanted);
+        end if;
+    end loop;
 exception
-    when duplicate_object then null;
-end
-$$;
-do $$
-begin
-    create role ingest_reader nologin;
-exception
-    when duplicate_object then null;
+    when duplicate_object then null;  -- made for another database at the same moment
 end
 $$;
 

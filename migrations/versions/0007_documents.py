@@ -2,5 +2,5 @@
 
 from ingest.migrations import sql_files
 
-revision, down_revision = "0008_documents", "0007_drop_mail_accounts"
+revision, down_revision = "0007_documents", "0006_fill_token_history"
 upgrade, downgrade = sql_files(__file__)
