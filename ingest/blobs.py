@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import quote
@@ -126,6 +127,7 @@ class _Upload:
 
     def __init__(self, blob: BlobClient) -> None:
         self._blob = blob
+        self._id = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -149,7 +151,7 @@ class _Upload:
         stored = self._current()
         for content in _chain(first, second, rest):
             stored = self._count(content)
-            block_id = base64.b64encode(f"{len(ids):08d}".encode()).decode()
+            block_id = base64.b64encode(f"{self._id}{len(ids):08d}".encode()).decode()
             with span("blob.put_block"):
                 self._blob.stage_block(block_id, content, length=len(content), validate_content=True)
             ids.append(BlobBlock(block_id))

@@ -45,8 +45,8 @@ _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _THROTTLED = 429
-# 408 and 423 (locked) pass by themselves; 509 is Graph's bandwidth limit.
-_TRANSIENT = frozenset({408, 423, 429, 500, 502, 503, 504, 509})
+# 408, 412 (changed meanwhile) and 423 (locked) pass by themselves; 509 is Graph's bandwidth limit.
+_TRANSIENT = frozenset({408, 412, 423, 429, 500, 502, 503, 504, 509})
 
 # What a second DELETE by immutable id answers: the first has put the item where nobody may delete it, and where
 # its id still finds it. Seen in the field, not documented.

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
 
-from ingest.errors import MalformedRef, Reason
+from ingest.errors import DatabaseUnavailable, MalformedRef, Reason
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
 MAX_ID_LENGTH = 1024
@@ -180,6 +180,14 @@ class Claim:
     lease_seconds: float
     reason: Reason | None = None
     taken_over: bool = False
+
+
+class ClaimInDoubt(DatabaseUnavailable):
+    """Postgres has granted `claim`, unless the connection broke before it was committed."""
+
+    def __init__(self, message: str, claim: Claim) -> None:
+        super().__init__(message)
+        self.claim = claim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

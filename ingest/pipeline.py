@@ -7,8 +7,9 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -18,6 +19,7 @@ from ingest.filing import Filing, FilingRules
 from ingest.model import (
     Busy,
     Claim,
+    ClaimInDoubt,
     ClaimState,
     CleanedUp,
     Gone,
@@ -33,6 +35,7 @@ from ingest.settings import RouteMode
 
 DEFECT_LIMIT = 5  # tries that ended in a fault of our own
 CRASH_LIMIT = 5  # owners that died over the same message
+SUSPECT_CRASHES = 2  # from so many on, a message has to show that it was not its fault
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +57,7 @@ class Pipeline:
         self._records = records
         self._rules = rules
         self._unreturned = _Unreturned(records)
+        self._suspects = Lock()
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, whatever was done for it before.
@@ -63,16 +67,22 @@ class Pipeline:
         again too). In both cases the message is in the inbox and its claim is given back.
         """
         self._unreturned.give_back()
-        claim = self._records.claim(ref)
+        try:
+            claim = self._records.claim(ref)
+        except ClaimInDoubt as doubt:
+            self._unreturned.add(doubt.claim, doubt)
+            raise
         if claim is None:
             log.info("claim.busy", mailbox=ref.mailbox, message=ref.message_id)
             return Busy()
         if claim.taken_over:
             log.warning("claim.taken_over", **_fields(claim))
         try:
-            outcome = self._work(claim, assigned)
+            with self._alone(claim):
+                outcome = self._work(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **_fields(claim), cause=log.describe(lost))
+            self._unreturned.add(claim, lost)  # it runs no longer, but its owner did not die
             raise
         except Later as later:
             log.warning("message.put_off", **_fields(claim), cause=log.describe(later))
@@ -85,6 +95,23 @@ class Pipeline:
             raise Defect(f"message {ref.key}: {log.describe(error)}") from None
         log.info("message.done", **_fields(claim), outcome=type(outcome).__name__)
         return outcome
+
+    @contextmanager
+    def _alone(self, claim: Claim) -> Iterator[None]:
+        """A mail over which processes died is worked on with no other of its kind beside it.
+
+        All that was in a process's hands when it died is suspected alike. One by one, they show whose fault it was,
+        and the others do not follow it to Quarantine. Raises Later while another one has its turn.
+        """
+        if claim.crashes < SUSPECT_CRASHES:
+            yield
+            return
+        if not self._suspects.acquire(blocking=False):
+            raise Later("waits until another message over which processes died has had its turn")
+        try:
+            yield
+        finally:
+            self._suspects.release()
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:

@@ -21,10 +21,12 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from ingest import log
 from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
 from ingest.model import (
     RULES_VERSION,
     Claim,
+    ClaimInDoubt,
     ClaimState,
     Disposition,
     LeftOver,
@@ -39,10 +41,13 @@ from ingest.model import (
 from ingest.trace import span
 
 POOL_SIZE = 10
-POOL_SECONDS = 15.0
-MAX_DISTANCE_SECONDS = 3600.0  # between two tries of one message, however often it was put off
+POOL_SECONDS = 5.0
+MAX_DISTANCE = 12  # first distances between two tries of one message, however often it was put off: an hour
+ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without having seen them in the inbox
 _MS = 20_000  # for a statement, and for a transaction that says nothing
 _CONNECT_SECONDS = 5
+# libpq's, in seconds but for the last one: a server that vanished without a word is given up within half a minute.
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": _MS}
 _SILENT_SECONDS = 30.0  # after which a pooled connection is tried before it is used
 _last_used: WeakKeyDictionary[psycopg.Connection[dict[str, Any]], float] = WeakKeyDictionary()
 
@@ -55,14 +60,16 @@ with before as (
     select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
 )
 insert into ingest.claim as claim (mailbox, message_id, state, trigger, fence, attempts, lease_until)
-values (%(mailbox)s, %(message_id)s, 'processing', %(trigger)s, 1, 1, now() + %(lease)s * interval '1 second')
+values (%(mailbox)s, %(message_id)s, 'processing', %(trigger)s, nextval('ingest.fence'), 1,
+    now() + %(lease)s * interval '1 second')
 on conflict (mailbox, message_id) do update set
     state = case when claim.state in ('stored', 'deleted') then claim.state else 'processing' end,
-    fence = claim.fence + 1,
+    fence = excluded.fence,
     lease_until = excluded.lease_until,
     attempts = case when claim.state in ('quarantined', 'gone') then 1 else claim.attempts + 1 end,
-    crashes = case when claim.state in ('quarantined', 'gone') then 0
-              else claim.crashes + (claim.lease_until is not null)::integer end,
+    lost_fences = case when claim.state in ('quarantined', 'gone') then '{}'
+                  when claim.lease_until is not null then claim.lost_fences || claim.fence
+                  else claim.lost_fences end,
     defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end
 where claim.lease_until is null or claim.lease_until < now()
 returning id, fence, state, attempts, crashes, defects, reason,
@@ -107,6 +114,12 @@ where id = %(id)s and fence = %(fence)s
 returning id
 """
 
+# Taken for dead, and heard of after all: its lease ran out while it was slow, or while Postgres was away.
+SURVIVED = """
+update ingest.claim set lost_fences = array_remove(lost_fences, %(fence)s)
+where id = %(id)s and %(fence)s = any(lost_fences)
+"""
+
 # The queue has given up: the sweep brings the message back, each time later than the time before.
 POISONED = """
 insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, next_try_at)
@@ -138,13 +151,20 @@ select count(*) as outstanding from ingest.claim
 where mailbox = %(mailbox)s and state = 'waiting' and attempts = 0 and next_try_at > now()
 """
 
-# Begun, and abandoned by a process that died: they may not be in the inbox any more, so no listing shows them.
+# Begun and not finished, by a process that died or in vain: they may not be in the inbox any more (moved or deleted
+# without our having heard the answer), or have been read by somebody, so that no listing shows them.
 ABANDONED = """
 update ingest.claim as claim
 set enqueued_at = now(), deferrals = claim.deferrals + 1,
     next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
-where mailbox = %(mailbox)s and state in ('processing', 'stored')
-    and lease_until < now() and (next_try_at is null or next_try_at <= now())
+where id in (
+    select id from ingest.claim
+    where mailbox = %(mailbox)s and state in ('waiting', 'processing', 'stored')
+        and (lease_until is null or lease_until < now()) and (next_try_at is null or next_try_at <= now())
+    order by next_try_at nulls first
+    limit %(limit)s
+    for update skip locked
+)
 returning message_id
 """
 
@@ -200,6 +220,7 @@ class Records:
                 "autocommit": True,
                 "row_factory": dict_row,
                 "connect_timeout": _CONNECT_SECONDS,
+                **KEEPALIVE,
                 "application_name": "mail-ingest",
                 "options": f"-c statement_timeout={_MS} -c idle_in_transaction_session_timeout={_MS}",
             },
@@ -212,10 +233,24 @@ class Records:
     # Claims
 
     def claim(self, ref: MessageRef) -> Claim | None:
-        """The right to work on a message, or None while another owner's lease lives."""
-        row = self._one("claim", CLAIM, **_key(ref), trigger=ref.trigger, lease=self._lease)
-        if row is None:
-            return None
+        """The right to work on a message, or None while another owner's lease lives.
+
+        Raises ClaimInDoubt where Postgres may have granted it and the connection broke before it said so.
+        """
+        claim: Claim | None = None
+        try:
+            # In two steps, so that who is not told of the second one knows of the first.
+            with self._connection("claim") as connection, connection.transaction():
+                parameters = {**_key(ref), "trigger": ref.trigger, "lease": self._lease}
+                row = connection.execute(CLAIM, parameters).fetchone()
+                claim = self._claim(ref, row) if row is not None else None
+        except DatabaseUnavailable as unavailable:
+            if claim is None:
+                raise
+            raise ClaimInDoubt(str(unavailable), claim) from None
+        return claim
+
+    def _claim(self, ref: MessageRef, row: dict[str, Any]) -> Claim:
         return Claim(
             id=row["id"],
             ref=ref,
@@ -238,8 +273,18 @@ class Records:
         self._owned("end", END, claim, state=state, reason=reason)
 
     def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
-        """Give the claim back unfinished, with what went wrong. Raises LeaseLost."""
-        self._owned("put_off", PUT_OFF, claim, error=error, defects=int(defect), retry=self._retry)
+        """Give the claim back unfinished, with what went wrong.
+
+        Raises LeaseLost where another owner has it; that this one is not dead is noted all the same.
+        """
+        ours = {"id": claim.id, "fence": claim.fence}
+        with self._connection("put_off") as connection:
+            parameters = {**ours, "error": error, "defects": int(defect), "retry": self._retry}
+            given_back = connection.execute(PUT_OFF, parameters).fetchone()
+            if given_back is None:
+                connection.execute(SURVIVED, ours)
+        if given_back is None:
+            raise LeaseLost("the message was taken over before 'put_off'")
 
     def note_poisoned(self, ref: MessageRef) -> None:
         """The queue has given up on the message; the sweep brings it back, with growing distance."""
@@ -261,8 +306,10 @@ class Records:
         return [item.ref for item in found if item.ref.message_id in due]
 
     def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
-        """Messages whose owner died in the middle, remembered as enqueued now."""
-        rows = self._all("enqueue_abandoned", ABANDONED, mailbox=mailbox, **self._distance)
+        """Messages that were begun and are not finished, remembered as enqueued now: at most ABANDONED_LIMIT."""
+        rows = self._all("enqueue_abandoned", ABANDONED, mailbox=mailbox, limit=ABANDONED_LIMIT, **self._distance)
+        if len(rows) == ABANDONED_LIMIT:
+            log.warning("sweep.limit_reached", mailbox=mailbox, limit=ABANDONED_LIMIT)
         return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
 
     def outstanding(self, mailbox: str) -> int:
@@ -386,7 +433,7 @@ class Records:
 
     @property
     def _distance(self) -> dict[str, float]:
-        return {"retry": self._retry, "most": max(self._retry, MAX_DISTANCE_SECONDS)}
+        return {"retry": self._retry, "most": self._retry * MAX_DISTANCE}
 
     def _owned(self, name: str, statement: LiteralString, claim: Claim, **parameters: object) -> None:
         if self._one(name, statement, id=claim.id, fence=claim.fence, **parameters) is None:

@@ -1,5 +1,8 @@
 -- What this app keeps: claims (no tenant data) and, per tenant, messages with their parts and documents.
 
+-- Past what is rolled back, so that no two owners ever get the same one.
+create sequence ingest.fence;
+
 create table ingest.claim (
     id bigint generated always as identity primary key,
     mailbox text collate "C" not null,
@@ -7,11 +10,12 @@ create table ingest.claim (
     state text not null check (state in ('waiting', 'processing', 'stored', 'deleted', 'quarantined', 'gone')),
     trigger text not null check (trigger in ('webhook', 'sweep', 'operator')),
     reason text,                                   -- why it is, or was about to be, in Quarantine
-    fence bigint not null default 0,               -- grows with each claim; an older owner can write no more
+    fence bigint not null default 0,               -- of the last claim; an older owner can write no more
     lease_until timestamptz,                       -- null: nobody works on it
     copies integer not null default 0,             -- tenants that have committed their copy
     attempts integer not null default 0,           -- claims, a killed process's included
-    crashes integer not null default 0,            -- leases that ran out under their owner
+    lost_fences bigint[] not null default '{}',    -- owners whose lease ran out and who were not heard of since
+    crashes integer not null generated always as (cardinality(lost_fences)) stored,
     defects integer not null default 0,
     deferrals integer not null default 0,          -- times put off; the distance to the next try grows with it
     last_error text,
@@ -154,6 +158,7 @@ create policy reader on ingest.document for select to ingest_reader using (true)
 revoke all on all functions in schema ingest from public;
 grant usage on schema ingest to ingest_app, ingest_reader;
 grant select on ingest.schema_version to ingest_app;  -- so that `doctor` can tell what is missing
+grant usage on sequence ingest.fence to ingest_app;
 grant select, insert, update on ingest.claim to ingest_app;
 grant select, insert on ingest.message, ingest.part, ingest.document to ingest_app;
 grant execute on function ingest.current_tenant() to ingest_app, ingest_reader;
