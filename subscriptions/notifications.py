@@ -20,7 +20,9 @@ from typing import Any
 from ingest.errors import IngestError
 from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 
-MAX_BODY = 4 * 1024 * 1024  # bytes; Graph's own posts stay far below
+# Bytes: more than a thousand notifications. Anybody can post, and reading costs time and memory before it is clear
+# who did.
+MAX_BODY = 1024 * 1024
 MAX_VALIDATION_TOKEN = 4096  # characters
 MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that searching it costs little whatever it holds
 _RESOURCE = re.compile(
