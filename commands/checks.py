@@ -205,9 +205,9 @@ def _handshake(patient: Patient) -> str:
 
 
 def _queue(patient: Patient) -> str:
-    from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 - heavy, needed here only
-    from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - likewise
-    from azure.storage.queue import QueueServiceClient  # noqa: PLC0415 - likewise
+    from azure.core.exceptions import AzureError, ResourceNotFoundError
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.queue import QueueServiceClient
 
     connection = patient.environ.get("AzureWebJobsStorage", "").strip()
     account = patient.environ.get("AzureWebJobsStorage__accountName", "").strip()
@@ -245,7 +245,7 @@ def _container(patient: Patient) -> str:
 
 
 def _database(patient: Patient) -> str:
-    from ingest import migrations  # noqa: PLC0415 - heavy, needed here only
+    from ingest import migrations
 
     current, newest = patient.inspection.schema_version(), migrations.names()[-1]
     if current != newest:

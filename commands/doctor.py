@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.checks import Finding, Patient, Status, examine
 from commands.output import JsonOption
 
+if TYPE_CHECKING:
+    from commands.checks import Finding
+
 _COLOURS = {
-    Status.OK: typer.colors.GREEN,
-    Status.WARNING: typer.colors.YELLOW,
-    Status.FAILED: typer.colors.RED,
-    Status.SKIPPED: typer.colors.BRIGHT_BLACK,
+    "ok": typer.colors.GREEN,
+    "warning": typer.colors.YELLOW,
+    "failed": typer.colors.RED,
+    "skipped": typer.colors.BRIGHT_BLACK,
 }
 
 
@@ -36,6 +38,8 @@ def doctor(
       python -m ingest doctor
       python -m ingest doctor --other-mailbox ceo@example.com --json
     """
+    from commands.checks import Patient, Status, examine
+
     findings: list[Finding] = []
     for finding in examine(Patient(environ=os.environ, other_mailbox=other_mailbox)):
         findings.append(finding)

@@ -11,9 +11,7 @@ from commands.connected import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, Row, print_rows
 from ingest.database import OperatorError
 from ingest.wiring import App
-from subscriptions.api import Subscriptions
 from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted
-from subscriptions.renew import Renewal
 
 app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")
 
@@ -26,6 +24,8 @@ def list_subscriptions(*, as_json: JsonOption = False) -> None:
     Example:
       python -m ingest subscriptions list
     """
+    from subscriptions.api import Subscriptions
+
     with connected() as ours:
         listed = Subscriptions(ours.graph).list()
         now = datetime.now(UTC)
@@ -53,6 +53,9 @@ def renew(*, mailbox: MailboxOption = None) -> None:
     Example:
       python -m ingest subscriptions renew
     """
+    from subscriptions.api import Subscriptions
+    from subscriptions.renew import Renewal
+
     with connected() as ours:
         renewal = Renewal(Subscriptions(ours.graph))
         for want in _wanted(ours, mailbox):
@@ -73,6 +76,8 @@ def delete(
       python -m ingest subscriptions delete 7f105c7d-2dc5-4530-97cd-4e7ae6534c07
       python -m ingest subscriptions delete --all     (after the app was stopped for good)
     """
+    from subscriptions.api import Subscriptions
+
     if (subscription is None) == (not everything):
         raise OperatorError("Give one subscription's id, or --all.")
     with connected() as ours:

@@ -17,7 +17,7 @@ _ROLE = """
 select current_user as name, rolsuper or rolcreaterole as may_create_roles,
     array(
         select wanted from unnest(array['ingest_app', 'ingest_reader']) as wanted
-        where not exists (select from pg_roles where rolname = wanted)
+        where not exists (select from pg_roles where rolname = wanted) order by wanted
     ) as missing_roles,
     has_database_privilege(current_database(), 'CREATE') as may_create_schemas,
     to_regnamespace('ingest') is not null as has_schema,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ingest.database import OperatorError
 from ingest.errors import NotFound, Reason
-from ingest.graph import GraphClient
-from ingest.mailbox import Mailboxes
 from ingest.model import MessageRef, Trigger
+
+if TYPE_CHECKING:  # heavy, and given by the caller
+    from ingest.graph import GraphClient
+    from ingest.mailbox import Mailboxes
 
 PAGE_SIZE = 100
 _REASONS = frozenset(Reason)

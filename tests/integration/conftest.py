@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ingest.migrations import migrate
 from local import azurite as azurite_emulator
 from local.azurite import Azurite
+from local.postgres import Postgres
 from local.stack import Stack
+from tests.integration.databases import Database, Server
 
 DATA = Path(__file__).parents[2] / ".local" / "test"
 
@@ -26,3 +29,36 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     data = tmp_path_factory.mktemp("azurite")
     with azurite_emulator.running(data=data, log=data / "log") as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server of its own, without the rest of the stack."""
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(postgres: Postgres) -> Server:
+    return Server(postgres)
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """Not migrated yet."""
+    with server.database() as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(server: Server) -> Iterator[str]:
+    with server.database() as database:
+        migrate(database.owner_url)
+        yield database.name
+
+
+@pytest.fixture
+def database(server: Server, _migrated_template: str) -> Iterator[Database]:
+    """Migrated, without a tenant."""
+    with server.database(template=_migrated_template) as database:
+        yield database

@@ -1,0 +1,108 @@
+"""Databases for tests: one each, on one server, with the roles that an installation has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow, dict_row
+
+from local.postgres import Postgres
+
+PASSWORD = "only-in-this-test"  # noqa: S105 - of roles that live as long as the test run
+OWNER, APP, READER = "test_owner", "test_app", "test_reader"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database and its libpq URLs: as its owner, as the app, as the DMS's reader."""
+
+    name: str
+    admin_url: str
+
+    def url(self, role: str) -> str:
+        host = urlsplit(self.admin_url)
+        return f"postgresql://{role}:{PASSWORD}@{host.hostname}:{host.port}/{self.name}"
+
+    @property
+    def owner_url(self) -> str:
+        return self.url(OWNER)
+
+    @property
+    def app_url(self) -> str:
+        return self.url(APP)
+
+    @property
+    def reader_url(self) -> str:
+        return self.url(READER)
+
+    @contextmanager
+    def owner(self) -> Iterator[psycopg.Connection[TupleRow]]:
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            yield connection
+
+    @contextmanager
+    def app(self) -> Iterator[psycopg.Connection[TupleRow]]:
+        with psycopg.connect(self.app_url, autocommit=True) as connection:
+            yield connection
+
+    def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
+        """What the owner sees."""
+        with psycopg.connect(self.owner_url, row_factory=dict_row, autocommit=True) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    def value(self, query: str, **parameters: object) -> Any:  # noqa: ANN401 - whatever the query gives
+        (row,) = self.rows(query, **parameters)
+        (value,) = row.values()
+        return value
+
+    def run(self, *statements: str) -> None:
+        """As the owner."""
+        with self.owner() as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+
+class Server:
+    """Makes databases, and lets them go."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._admin_url = postgres.owner_url
+        self._numbers = count(1)
+        with psycopg.connect(self._admin_url, autocommit=True) as admin:
+            # The owner is no administrator: row-level security binds it, and it makes no roles.
+            for group in ("ingest_app", "ingest_reader"):
+                admin.execute(sql.SQL("create role {} nologin").format(sql.Identifier(group)))
+            for login in (OWNER, APP, READER):
+                self.create_login(admin, login)
+            for login, group in ((APP, "ingest_app"), (READER, "ingest_reader")):
+                admin.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(login)))
+
+    def create_login(self, admin: psycopg.Connection[TupleRow], role: str) -> None:
+        name = sql.Identifier(role)
+        admin.execute(sql.SQL("create role {} login password {}").format(name, sql.Literal(PASSWORD)))
+        admin.execute(sql.SQL("grant {} to current_user").format(name))  # so that it may be given a database
+
+    @contextmanager
+    def database(self, *, owner: str = OWNER, template: str = "template1") -> Iterator[Database]:
+        database = Database(name=f"test_{next(self._numbers)}", admin_url=self._admin_url)
+        self.execute("create database {} owner {} template {}", database.name, owner, template)
+        try:
+            yield database
+        finally:
+            self.execute("drop database {} with (force)", database.name)
+
+    @contextmanager
+    def admin(self) -> Iterator[psycopg.Connection[TupleRow]]:
+        with psycopg.connect(self._admin_url, autocommit=True) as admin:
+            yield admin
+
+    def execute(self, statement: LiteralString, *names: str) -> None:
+        with self.admin() as admin:
+            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
