@@ -279,7 +279,7 @@ class Records:
         """
         ours = {"id": claim.id, "fence": claim.fence}
         with self._connection("put_off") as connection:
-            parameters = {**ours, "error": error, "defects": int(defect), "retry": self._retry}
+            parameters = {**ours, "error": _text(error), "defects": int(defect), "retry": self._retry}
             given_back = connection.execute(PUT_OFF, parameters).fetchone()
             if given_back is None:
                 connection.execute(SURVIVED, ours)

@@ -35,7 +35,7 @@ class Row:
     state: ClaimState
     fence: int = 0
     attempts: int = 0
-    crashes: int = 0
+    lost_fences: list[int] = field(default_factory=list)
     defects: int = 0
     deferrals: int = 0
     copies: int = 0
@@ -43,6 +43,10 @@ class Row:
     lease_until: float | None = None
     next_try_at: float | None = None
     last_error: str | None = None
+
+    @property
+    def crashes(self) -> int:
+        return len(self.lost_fences)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +97,10 @@ class FakeRecords:
         taken_over = row.lease_until is not None
         restarted = row.state in _RESTARTED
         row.attempts = 1 if restarted else row.attempts + 1
-        row.crashes = 0 if restarted else row.crashes + taken_over
-        row.defects = 0 if restarted else row.defects
+        if restarted:
+            row.lost_fences, row.defects = [], 0
+        elif taken_over:
+            row.lost_fences.append(row.fence)
         row.fence += 1
         row.lease_until = self.now + self.lease_seconds
         if row.state not in {ClaimState.STORED, ClaimState.DELETED}:
@@ -126,7 +132,12 @@ class FakeRecords:
 
     def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
         self._step("put_off")
-        row = self._own(claim)
+        try:
+            row = self._own(claim)
+        except LeaseLost:
+            survived = next(row for row in self.rows.values() if row.id == claim.id)
+            survived.lost_fences = [fence for fence in survived.lost_fences if fence != claim.fence]
+            raise
         if row.state is ClaimState.PROCESSING:
             row.state = ClaimState.WAITING
         row.lease_until, row.last_error = None, error
@@ -190,15 +201,8 @@ class FakeRecords:
         self._step("enqueue_abandoned")
         due = []
         for (of, message_id), row in self.rows.items():
-            abandoned = row.lease_until is not None and row.lease_until < self.now
             rested = row.next_try_at is None or row.next_try_at <= self.now
-            if (
-                of == mailbox
-                and row.state in _UNFINISHED
-                and row.state is not ClaimState.WAITING
-                and abandoned
-                and rested
-            ):
+            if of == mailbox and row.state in _UNFINISHED and rested and not self._owned(row):
                 self._defer(row)
                 due.append(MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP))
         return due

@@ -48,7 +48,16 @@ OWNERS = {
     "urllib3": {"ingest.graph"},
     "azure.storage": {"ingest.blobs"},
     "azure.identity": {"ingest.blobs"},
-    "psycopg": {"ingest.records", "ingest.gate", "ingest.migrations", "ingest.preflight"},
+    "psycopg": {
+        "ingest.records",
+        "ingest.gate",
+        # for the operator
+        "ingest.database",
+        "ingest.inspection",
+        "ingest.migrations",
+        "ingest.preflight",
+        "ingest.tenants",
+    },
     "psycopg_pool": {"ingest.records"},
     "alembic": {"ingest.migrations"},
     "olefile": {"ingest.unpacking.msg"},

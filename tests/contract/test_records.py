@@ -1,0 +1,418 @@
+"""What is remembered of messages: the same of the fake as of Postgres."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+
+from ingest import records as adapter
+from ingest.errors import LeaseLost, Reason
+from ingest.model import (
+    Claim,
+    ClaimState,
+    Disposition,
+    LeftOver,
+    Message,
+    MessageRef,
+    Part,
+    Rule,
+    StoredBlob,
+    Tenant,
+    TokenMatch,
+    Trigger,
+)
+from ingest.ports import Backlog, Records
+from local.postgres import Postgres
+from tests.fakes.records import FakeRecords
+from tests.fakes.values import NOON, message
+
+
+class RecordsAndBacklog(Records, Backlog, Protocol):
+    """Both sides of what is remembered."""
+
+    def note_poisoned(self, ref: MessageRef) -> None: ...
+
+
+@dataclass
+class World:
+    """Records of either kind, and what a test does to them behind their back."""
+
+    records: RecordsAndBacklog
+    fake: FakeRecords | None
+    postgres: Postgres | None
+    mailbox: str
+    first: Tenant
+    second: Tenant
+    tokens: tuple[str, str, str]  # of the first, the second, and a tenant that is switched off
+
+    def ref(self, message_id: str = "A1") -> MessageRef:
+        return MessageRef(mailbox=self.mailbox, message_id=message_id)
+
+    def claim(self, message_id: str = "A1") -> Claim:
+        claim = self.records.claim(self.ref(message_id))
+        assert claim is not None
+        return claim
+
+    def left(self, *message_ids: str) -> list[LeftOver]:
+        return [
+            LeftOver(ref=self.ref(one), received_at=NOON + timedelta(seconds=n)) for n, one in enumerate(message_ids)
+        ]
+
+    def enqueued(self, *message_ids: str) -> list[str]:
+        return [ref.message_id for ref in self.records.enqueue(self.mailbox, self.left(*message_ids))]
+
+    def leases_run_out(self) -> None:
+        if self.fake:
+            for row in self.fake.rows.values():
+                row.lease_until = None if row.lease_until is None else self.fake.now - 1
+        self._sql("update ingest.claim set lease_until = now() - interval '1 second' where lease_until is not null")
+
+    def pass_seconds(self, seconds: float) -> None:
+        if self.fake:
+            self.fake.now += seconds
+        self._sql(
+            "update ingest.claim set lease_until = lease_until - %(s)s * interval '1 second',"
+            " next_try_at = next_try_at - %(s)s * interval '1 second'",
+            s=seconds,
+        )
+
+    def state(self, message_id: str = "A1") -> tuple[str, str | None, str | None]:
+        """State, reason and last error."""
+        if self.fake:
+            row = self.fake.row(self.ref(message_id))
+            return row.state, row.reason, row.last_error
+        (found,) = self._sql(
+            "select state, reason, last_error from ingest.claim where mailbox = %(mailbox)s and message_id = %(id)s",
+            mailbox=self.mailbox,
+            id=message_id,
+        )
+        return str(found[0]), found[1], found[2]
+
+    def saved(self) -> set[Tenant]:
+        if self.fake:
+            return {tenant for tenant, mailbox, _ in self.fake.saved if mailbox == self.mailbox}
+        rows = self._sql(
+            "select tenant_id from ingest.message join ingest.claim on claim.id = claim_id where mailbox = %(mailbox)s",
+            mailbox=self.mailbox,
+        )
+        return {Tenant(id=tenant) for (tenant,) in rows}
+
+    def save(
+        self, claim: Claim, tenant: Tenant, *, copies: int = 1, of: Message | None = None, name: str = "a"
+    ) -> None:
+        original = StoredBlob(name="x/original.eml", size=1, sha256="00" * 32)
+        part = Part(
+            position=1,
+            name=name,
+            declared_type=None,
+            disposition=Disposition.DOCUMENT,
+            reason=Rule.FILE,
+            blob=original,
+            size=1,
+            sha256="00" * 32,
+        )
+        with self.records.tenant_context(tenant):
+            self.records.save(claim, of or message(of=claim.ref), original, [part], copies=copies)
+
+    def _sql(self, statement: str, **parameters: object) -> list[Any]:
+        if self.postgres is None:
+            return []
+        with psycopg.connect(self.postgres.owner_url, autocommit=True) as owner:
+            cursor = owner.execute(statement.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="module")
+def pooled(postgres: Postgres) -> Iterator[adapter.Records]:
+    records = adapter.Records(postgres.app_url, container="documents", lease_seconds=600, retry_seconds=300)
+    yield records
+    records.close()
+
+
+@pytest.fixture(params=["fake", "postgres"])
+def world(request: pytest.FixtureRequest) -> World:
+    mailbox = f"{secrets.token_hex(8)}@dms.example"  # one a test
+    tokens = (secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16))
+    if request.param == "fake":
+        first, second, off = (Tenant(id=number) for number in (1, 2, 3))
+        tenants = dict(zip(tokens, [(first, True), (second, True), (off, False)], strict=True))
+        fake = FakeRecords(tenants=tenants)
+        return World(fake, fake, None, mailbox, first, second, tokens)
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
+        ids = [
+            owner.execute(
+                "insert into dms_tenant (name, is_active, ingest_token) values (%s, %s, %s) returning id",
+                (token, active, token),
+            ).fetchone()
+            for token, active in zip(tokens, (True, True, False), strict=True)
+        ]
+    first, second = (Tenant(id=row[0]) for row in ids[:2] if row)
+    return World(request.getfixturevalue("pooled"), None, postgres, mailbox, first, second, tokens)
+
+
+# Claims
+
+
+def test_the_first_claim_is_a_new_one(world: World) -> None:
+    claim = world.claim()
+    assert (claim.state, claim.attempts, claim.crashes, claim.defects) == (ClaimState.PROCESSING, 1, 0, 0)
+    assert (claim.reason, claim.taken_over, claim.lease_seconds) == (None, False, 600)
+
+
+def test_a_living_lease_is_respected(world: World) -> None:
+    world.claim()
+    assert world.records.claim(world.ref()) is None
+
+
+def test_ids_are_case_sensitive(world: World) -> None:
+    assert world.claim("AbC").id != world.claim("aBc").id
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_counts_as_a_crash(world: World) -> None:
+    before = world.claim()
+    world.leases_run_out()
+    claim = world.claim()
+    assert claim.fence > before.fence
+    assert (claim.attempts, claim.crashes, claim.taken_over) == (2, 1, True)
+
+
+def test_an_owner_that_was_taken_over_can_do_nothing_any_more(world: World) -> None:
+    slow = world.claim()
+    world.leases_run_out()
+    world.claim()
+    with pytest.raises(LeaseLost):
+        world.records.renew(slow)
+    with pytest.raises(LeaseLost):
+        world.records.end(slow, ClaimState.DELETED)
+    with pytest.raises(LeaseLost):
+        world.save(slow, world.first)
+    with pytest.raises(LeaseLost):
+        world.records.put_off(slow, "late")
+    assert world.state() == ("processing", None, None)
+    assert world.saved() == set()
+
+
+def test_an_owner_that_is_heard_of_after_all_did_not_die(world: World) -> None:
+    slow = world.claim()
+    world.leases_run_out()
+    heir = world.claim()
+    assert heir.crashes == 1
+    with pytest.raises(LeaseLost):
+        world.records.put_off(slow, "late")
+    world.records.put_off(heir, "later")
+    assert world.claim().crashes == 0
+
+
+def test_a_renewed_lease_lives_on(world: World) -> None:
+    claim = world.claim()
+    world.pass_seconds(590)
+    world.records.renew(claim)
+    world.pass_seconds(590)
+    assert world.records.claim(world.ref()) is None
+
+
+def test_what_was_given_back_is_free_at_once_with_its_error(world: World) -> None:
+    world.records.put_off(world.claim(), "GraphUnavailable: down")
+    assert world.state() == ("waiting", None, "GraphUnavailable: down")
+    claim = world.claim()
+    assert (claim.attempts, claim.crashes, claim.defects, claim.taken_over) == (2, 0, 0, False)
+
+
+def test_an_error_of_any_text_can_be_remembered(world: World) -> None:
+    world.records.put_off(world.claim(), "zero\0 half \ud83d")
+    assert world.state()[0] == "waiting"
+
+
+def test_defects_count(world: World) -> None:
+    world.records.put_off(world.claim(), "Defect", defect=True)
+    world.records.put_off(world.claim(), "Later")
+    assert world.claim().defects == 1
+
+
+@pytest.mark.parametrize("state", [ClaimState.QUARANTINED, ClaimState.GONE])
+def test_what_comes_back_starts_afresh(world: World, state: ClaimState) -> None:
+    world.records.put_off(world.claim(), "Defect", defect=True)
+    world.claim()
+    world.leases_run_out()
+    world.records.end(world.claim(), state, reason=Reason.NO_TOKEN)
+    claim = world.claim()
+    assert (claim.state, claim.attempts, claim.crashes, claim.defects) == (ClaimState.PROCESSING, 1, 0, 0)
+
+
+def test_an_intended_quarantine_is_remembered_for_the_next_owner(world: World) -> None:
+    world.records.renew(world.claim(), reason=Reason.NO_TOKEN)
+    world.leases_run_out()
+    assert world.claim().reason is Reason.NO_TOKEN
+
+
+def test_where_a_message_ended_is_remembered(world: World) -> None:
+    world.records.end(world.claim(), ClaimState.QUARANTINED, reason=Reason.UNKNOWN_TOKEN)
+    assert world.state() == ("quarantined", "unknown_token", None)
+
+
+def test_of_many_at_once_one_gets_it(world: World) -> None:
+    claims: list[Claim | None] = []
+    start = threading.Barrier(8)
+
+    def take() -> None:
+        start.wait()
+        claims.append(world.records.claim(world.ref()))
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([claim for claim in claims if claim]) == 1
+
+
+# Copies
+
+
+def test_a_saved_message_only_wants_cleaning_up(world: World) -> None:
+    world.save(world.claim(), world.first)
+    world.leases_run_out()
+    assert world.claim().state is ClaimState.STORED
+    assert world.saved() == {world.first}
+
+
+def test_a_message_is_stored_with_the_last_of_its_copies(world: World) -> None:
+    claim = world.claim()
+    world.save(claim, world.first, copies=2)
+    assert world.state()[0] == "processing"
+    world.save(claim, world.second, copies=2)
+    assert world.state()[0] == "stored"
+
+
+def test_a_copy_that_is_there_is_left_as_it_is(world: World) -> None:
+    world.save(world.claim(), world.first, copies=2)
+    world.leases_run_out()
+    again = world.claim()
+    world.save(again, world.first, copies=2)
+    world.save(again, world.second, copies=2)
+    assert world.state()[0] == "stored"
+    assert world.saved() == {world.first, world.second}
+
+
+def test_saving_forgets_an_intended_quarantine(world: World) -> None:
+    claim = world.claim()
+    world.records.renew(claim, reason=Reason.NO_TOKEN)
+    world.save(claim, world.first)
+    assert world.state()[1] is None
+
+
+@pytest.mark.parametrize("text", ["", "zero\0", "half \ud83d", "😀 ä \u202e", "' or 1=1 --", "x" * 100_000])
+def test_texts_of_strangers_can_be_saved(world: World, text: str) -> None:
+    claim = world.claim()
+    world.save(claim, world.first, of=message(of=claim.ref, subject=text), name=text)
+    assert world.saved() == {world.first}
+
+
+def test_nothing_is_saved_outside_of_a_tenants_context(world: World) -> None:
+    claim = world.claim()
+    original = StoredBlob(name="x", size=1, sha256="00" * 32)
+    with pytest.raises(RuntimeError):
+        world.records.save(claim, message(of=claim.ref), original, [], copies=1)
+
+
+def test_one_tenant_at_a_time(world: World) -> None:
+    with world.records.tenant_context(world.first), pytest.raises(RuntimeError):
+        world.save(world.claim(), world.second)
+
+
+# Tokens
+
+
+def test_tokens_are_resolved_by_their_place(world: World) -> None:
+    first, second, off = world.tokens
+    matches = {match.position: match for match in world.records.resolve_tokens(["unknown" * 4, second, first, off])}
+    assert matches[2] == TokenMatch(position=2, tenant=world.second, active=True)
+    assert matches[3] == TokenMatch(position=3, tenant=world.first, active=True)
+    assert not matches[4].active
+    assert len(matches) == 3
+    assert world.records.resolve_tokens([]) == []
+
+
+# The sweep
+
+
+def test_what_is_found_is_enqueued_once_in_its_order(world: World) -> None:
+    assert world.enqueued("A3", "A1", "A2") == ["A3", "A1", "A2"]
+    assert world.enqueued("A1", "A4") == ["A4"]
+    assert world.enqueued() == []
+    assert world.records.outstanding(world.mailbox) == 4
+
+
+def test_what_is_worked_on_is_on_its_way(world: World) -> None:
+    world.claim("A1")
+    assert world.enqueued("A1") == []
+
+
+def test_what_the_queue_may_still_bring_back_is_left_to_it_for_a_while(world: World) -> None:
+    world.records.put_off(world.claim(), "Later")
+    assert world.enqueued("A1") == []
+    world.pass_seconds(301)
+    assert world.enqueued("A1") == ["A1"]
+
+
+def test_the_distance_grows_up_to_an_hour(world: World) -> None:
+    for distance in (300, 600, 1200, 2400, 3600, 3600):
+        assert world.enqueued("A1") == ["A1"]
+        world.pass_seconds(distance - 5)
+        assert world.enqueued("A1") == []
+        world.pass_seconds(10)
+
+
+def test_what_was_taken_up_is_not_outstanding(world: World) -> None:
+    world.enqueued("A1", "A2")
+    world.claim("A1")
+    assert world.records.outstanding(world.mailbox) == 1
+    assert world.records.outstanding("nobody@dms.example") == 0
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_was_abandoned_is_found_without_a_listing(world: World, stored: bool) -> None:  # noqa: FBT001 - parametrized
+    claim = world.claim()
+    if stored:
+        world.save(claim, world.first)
+    assert world.records.enqueue_abandoned(world.mailbox) == []
+    world.leases_run_out()
+    (found,) = world.records.enqueue_abandoned(world.mailbox)
+    assert (found.mailbox, found.message_id, found.trigger) == (world.mailbox, "A1", Trigger.SWEEP)
+    assert world.records.enqueue_abandoned(world.mailbox) == []
+
+
+@pytest.mark.parametrize("state", [ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE])
+def test_what_has_ended_is_not_abandoned_but_may_be_in_the_inbox_again(world: World, state: ClaimState) -> None:
+    world.records.end(world.claim(), state)
+    world.pass_seconds(10_000)
+    assert world.records.enqueue_abandoned(world.mailbox) == []
+    assert world.enqueued("A1") == ["A1"]
+
+
+def test_what_was_poisoned_comes_back_later_each_time(world: World) -> None:
+    for distance in (300, 600, 1200):
+        world.records.note_poisoned(world.ref())
+        assert world.enqueued("A1") == []
+        world.pass_seconds(distance - 5)
+        assert world.enqueued("A1") == []
+        world.pass_seconds(10)
+
+
+def test_a_poisoned_message_of_which_nothing_was_known_is_remembered(world: World) -> None:
+    world.records.note_poisoned(world.ref())
+    assert world.state()[0] == "waiting"
+
+
+def test_what_has_ended_is_not_brought_back_by_its_poison(world: World) -> None:
+    world.records.end(world.claim(), ClaimState.DELETED)
+    world.records.note_poisoned(world.ref())
+    assert world.state()[0] == "deleted"
