@@ -31,6 +31,11 @@ _CONNECT_SECONDS = 5
 _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _RETRY_SECONDS = 0.05  # between two looks for a further place, while this process has one
 
+# The first place that nobody has. Row by row, so that no second one is locked once there is a first.
+TRY_LOCK = """
+select number from unnest(%(numbers)s::integer[]) as number where pg_try_advisory_lock(%(key)s, number) limit 1
+"""
+
 
 class MailboxGate:
     """A `Gate` for every mailbox of this process; one Postgres connection for each mailbox in use.
@@ -138,13 +143,13 @@ class _Places:
             self._free.append(place)
 
     def _lock_one(self, numbers: list[int], *, wait: bool) -> int | None:
+        known = self._connection
         try:
             connection = self._connected()
             with span("sql.gate_take"):
-                for number in numbers:
-                    row = connection.execute("select pg_try_advisory_lock(%s, %s)", (self._key, number)).fetchone()
-                    if row is not None and row[0]:
-                        return number
+                row = connection.execute(TRY_LOCK, {"key": self._key, "numbers": numbers}).fetchone()
+            if row is not None:
+                return int(row[0])
             if not wait:
                 return None
             # Whoever waits in Postgres is served before those who only look: no process starves.
@@ -156,6 +161,8 @@ class _Places:
         except psycopg.Error as error:
             with self._state:
                 self._drop_connection()
+            if known is not None:
+                return None  # it had been cut since it was last used: the next look takes a new one
             raise DatabaseUnavailable(f"the mailbox gate: {log.describe(error)}") from None
         return number
 
