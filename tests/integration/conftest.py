@@ -51,14 +51,14 @@ def empty_database(server: Server) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def _migrated_template(server: Server) -> Iterator[str]:
+def migrated_template(server: Server) -> Iterator[str]:
     with server.database() as database:
         migrate(database.owner_url)
         yield database.name
 
 
 @pytest.fixture
-def database(server: Server, _migrated_template: str) -> Iterator[Database]:
+def database(server: Server, migrated_template: str) -> Iterator[Database]:
     """Migrated, without a tenant."""
-    with server.database(template=_migrated_template) as database:
+    with server.database(template=migrated_template) as database:
         yield database

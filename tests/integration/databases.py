@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow, dict_row
 
 from local.postgres import Postgres
@@ -99,8 +100,10 @@ class Server:
             self.execute("drop database {} with (force)", database.name)
 
     @contextmanager
-    def admin(self) -> Iterator[psycopg.Connection[TupleRow]]:
-        with psycopg.connect(self._admin_url, autocommit=True) as admin:
+    def admin(self, database: Database | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
+        """Who sees past row-level security."""
+        url = self._admin_url if database is None else make_conninfo(self._admin_url, dbname=database.name)
+        with psycopg.connect(url, autocommit=True) as admin:
             yield admin
 
     def execute(self, statement: LiteralString, *names: str) -> None:

@@ -1,0 +1,470 @@
+"""A tenant sees only its own: rights, row-level security, pooled connections, and every statement of the app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from threading import Thread
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest import records
+from ingest.errors import DatabaseUnavailable, LeaseLost
+from ingest.model import Claim, Disposition, Part, Rule, StoredBlob, Tenant
+from ingest.records import Records
+from tests.fakes import values
+from tests.integration.databases import Database, Server
+
+TENANT_TABLES = ("message", "part", "document")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """A tenant with a message, its part and its document; `mark` is in all of its texts."""
+
+    tenant: Tenant
+    mark: str
+    claim: Claim
+    message: int
+    part: int
+    document: UUID
+    token: str
+
+
+@contextmanager
+def records_of(database: Database) -> Iterator[Records]:
+    store = Records(database.app_url, container="documents", lease_seconds=600, retry_seconds=300)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def catalog(server: Server, migrated_template: str) -> Iterator[Database]:
+    """For tests that only look, or are refused."""
+    with server.database(template=migrated_template) as database:
+        add_tenant(database, "one")
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Records]:
+    with records_of(database) as store:
+        yield store
+
+
+def add_tenant(database: Database, name: str) -> Tenant:
+    return Tenant(id=database.value("insert into dms_tenant (name) values (%(name)s) returning id", name=name))
+
+
+def blob(mark: str) -> StoredBlob:
+    return StoredBlob(name=f"blob-{mark}", size=1, sha256=mark)
+
+
+def document(mark: str) -> Part:
+    return Part(
+        position=1,
+        name=f"{mark}.pdf",
+        declared_type="application/pdf",
+        disposition=Disposition.DOCUMENT,
+        reason=Rule.FILE,
+        size=1,
+        sha256=mark,
+        blob=blob(mark),
+    )
+
+
+def save(store: Records, tenant: Tenant, mark: str, part: Part | None = None) -> Claim:
+    claim = store.claim(values.ref(message_id=f"AAk-{mark}"))
+    assert isinstance(claim, Claim)
+    with store.tenant_context(tenant):
+        store.save(claim, values.message(subject=mark, of=claim.ref), blob(mark), [part or document(mark)], copies=1)
+    return claim
+
+
+def seed(database: Database, store: Records, mark: str) -> Seeded:
+    tenant = add_tenant(database, mark)
+    claim = save(store, tenant, mark)
+    with as_tenant(database, tenant) as connection:
+        ids = connection.execute(
+            "select message.id, part.id, document.id from ingest.message"
+            " join ingest.part on part.message_id = message.id join ingest.document on part_id = part.id"
+        ).fetchone()
+    assert ids is not None
+    return Seeded(
+        tenant=tenant,
+        mark=mark,
+        claim=claim,
+        message=ids[0],
+        part=ids[1],
+        document=ids[2],
+        token=database.value("select ingest_token from dms_tenant where id = %(id)s", id=tenant.id),
+    )
+
+
+@contextmanager
+def as_tenant(database: Database, tenant: Tenant) -> Iterator[psycopg.Connection]:
+    """One transaction of the app for a tenant, rolled back."""
+    with psycopg.connect(database.app_url) as connection:
+        connection.execute(records.SET_TENANT, {"tenant": str(tenant.id)})
+        yield connection
+        connection.rollback()
+
+
+def everything_of(admin: psycopg.Connection, tenant: Tenant) -> list[object]:
+    """Every row of a tenant, past row-level security."""
+    queries = [
+        f"select to_jsonb(t) from ingest.{table} as t where tenant_id = %s order by id" for table in TENANT_TABLES
+    ]
+    queries.append("select to_jsonb(t) from dms_tenant as t where id = %s")
+    return [admin.execute(query.encode(), [tenant.id]).fetchall() for query in queries]
+
+
+# Rights
+
+
+def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
+    granted = catalog.rows(
+        """
+        select kind, name, string_agg(privilege, ' ' order by privilege) as rights
+        from (
+            select 'table' as kind, class.relname::text as name, acl.privilege_type as privilege, acl.grantee
+                from pg_class as class, aclexplode(relacl) as acl
+            union all
+            select 'column', class.relname || '.' || attname, acl.privilege_type, acl.grantee
+                from pg_attribute join pg_class as class on class.oid = attrelid, aclexplode(attacl) as acl
+            union all
+            select 'function', proname, acl.privilege_type, acl.grantee from pg_proc, aclexplode(proacl) as acl
+            union all
+            select 'schema', nspname, acl.privilege_type, acl.grantee from pg_namespace, aclexplode(nspacl) as acl
+            union all
+            select 'type', typname, acl.privilege_type, acl.grantee from pg_type, aclexplode(typacl) as acl
+            union all
+            select 'database', datname, acl.privilege_type, acl.grantee from pg_database, aclexplode(datacl) as acl
+            union all
+            select 'default', defaclobjtype::text, acl.privilege_type, acl.grantee
+                from pg_default_acl, aclexplode(defaclacl) as acl
+        ) as rights
+        where grantee = 'ingest_app'::regrole
+        group by kind, name order by kind, name
+        """
+    )
+    assert {(row["kind"], row["name"]): row["rights"] for row in granted} == {
+        ("schema", "ingest"): "USAGE",
+        ("function", "current_tenant"): "EXECUTE",
+        ("function", "resolve_tokens"): "EXECUTE",
+        ("table", "claim"): "INSERT SELECT UPDATE",
+        ("table", "document"): "INSERT SELECT",
+        ("table", "evidence"): "SELECT",
+        ("table", "fence"): "USAGE",
+        ("table", "message"): "INSERT SELECT",
+        ("table", "part"): "INSERT SELECT",
+        ("table", "schema_version"): "SELECT",
+    }
+
+
+def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Database) -> None:
+    granted = catalog.rows(
+        """
+        select relname, privilege_type from pg_class, aclexplode(relacl) as acl
+        where grantee = 'ingest_reader'::regrole order by relname
+        """
+    )
+    assert {row["relname"]: row["privilege_type"] for row in granted} == dict.fromkeys(
+        ("document", "evidence", "message", "part"), "SELECT"
+    )
+
+
+def test_nobody_gets_anything_by_being_public(catalog: Database) -> None:
+    assert (
+        catalog.rows(
+            """
+            select relname::text as name from pg_class, aclexplode(relacl) as acl
+                where grantee = 0 and relnamespace = 'ingest'::regnamespace
+            union all select oid::regprocedure::text from pg_proc
+                where pronamespace = 'ingest'::regnamespace and has_function_privilege('public', oid, 'EXECUTE')
+            union all select nspname from pg_namespace, aclexplode(nspacl) as acl
+                where grantee = 0 and nspname = 'ingest'
+            """
+        )
+        == []
+    )
+
+
+def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog: Database) -> None:
+    tables = catalog.rows(
+        """
+        select relname, relrowsecurity as enabled, relforcerowsecurity as forced,
+            exists (select from aclexplode(relacl) where grantee <> relowner) as granted
+        from pg_class join pg_attribute on attrelid = pg_class.oid and attname = 'tenant_id'
+        where relnamespace = 'ingest'::regnamespace and relkind = 'r' order by relname
+        """
+    )
+    assert {row["relname"] for row in tables} == {*TENANT_TABLES, "token", "disabled_tenant"}
+    for row in tables:
+        assert row["enabled"], row
+        assert row["forced"] or not row["granted"], row
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from dms_tenant",
+        "select id from dms_tenant limit 1",
+        "select * from ingest.token",
+        "select * from ingest.disabled_tenant",
+        "update dms_tenant set name = 'x'",
+        "insert into dms_tenant (name) values ('x')",
+        "update ingest.message set subject = 'x'",
+        "update ingest.document set name = 'x'",
+        "delete from ingest.message",
+        "delete from ingest.document",
+        "delete from ingest.claim",
+        "truncate ingest.claim",
+        "insert into ingest.token (token, tenant_id) values ('x', 1)",
+        "alter table ingest.document disable row level security",
+        "drop policy tenant on ingest.document",
+        "create table ingest.mine ()",
+        "create schema mine",
+        "set role ingest_reader",
+        "select ingest.normal_token('x')",
+        "create policy mine on ingest.message using (true)",
+    ],
+)
+def test_the_app_may_not(catalog: Database, statement: str) -> None:
+    with catalog.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(statement.encode())
+
+
+# Row-level security
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+def test_outside_of_a_context_nothing_is_visible(database: Database, store: Records, table: str) -> None:
+    seed(database, store, "theirs")
+    with database.app() as app:
+        assert app.execute(f"select count(*) from ingest.{table}".encode()).fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+            app.execute("set row_security = off").execute(f"select * from ingest.{table}".encode())
+
+
+def test_outside_of_a_context_nothing_can_be_saved(database: Database, store: Records) -> None:
+    tenant = add_tenant(database, "one")
+    claim = store.claim(values.ref())
+    assert isinstance(claim, Claim)
+    with pytest.raises(RuntimeError, match="inside tenant_context"):
+        store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+    ours = {"claim": claim.id, "tenant": tenant.id}
+    with database.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        app.execute(records.INSERT_MESSAGE, {name: SAMPLES[name] for name in parameters(records.INSERT_MESSAGE)} | ours)
+
+
+def test_the_owner_is_bound_as_well(database: Database, store: Records) -> None:
+    ours = seed(database, store, "ours")
+    assert database.value("select count(*) from ingest.document") == 0
+    with database.owner() as owner, owner.transaction():
+        owner.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+        assert owner.execute("select id from ingest.document").fetchall() == [(ours.document,)]
+
+
+def test_the_dms_reads_all_tenants_and_writes_nothing(database: Database, store: Records) -> None:
+    seeded = [seed(database, store, mark) for mark in ("one", "two")]
+    with psycopg.connect(database.reader_url, autocommit=True) as dms:
+        found = dms.execute("select id from ingest.document order by created_at").fetchall()
+        assert found == [(one.document,) for one in seeded]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            dms.execute("update ingest.document set name = 'x'")
+
+
+def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database, store: Records) -> None:
+    """Postgres checks foreign keys past row-level security: they have to carry the tenant themselves."""
+    ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
+    with as_tenant(database, ours.tenant) as app, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        app.execute(
+            "insert into ingest.part (message_id, tenant_id, position, disposition, name)"
+            " values (%s, %s, 9, 'document', 'x')",
+            [theirs.message, ours.tenant.id],
+        )
+
+
+# The context and the pool
+
+
+def test_contexts_end_with_their_block_and_are_not_nested(database: Database, store: Records) -> None:
+    one, two = add_tenant(database, "one"), add_tenant(database, "two")
+    with pytest.raises(ZeroDivisionError), store.tenant_context(one):
+        _ = 1 / 0
+    with store.tenant_context(one), pytest.raises(RuntimeError, match="nested"), store.tenant_context(two):
+        pass
+    claim = store.claim(values.ref())
+    assert isinstance(claim, Claim)
+    with pytest.raises(RuntimeError, match="inside tenant_context"):
+        store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+
+
+def test_another_thread_is_not_in_the_context(database: Database, store: Records) -> None:
+    tenant = add_tenant(database, "one")
+    claim = store.claim(values.ref())
+    assert isinstance(claim, Claim)
+    raised: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+        except RuntimeError as error:
+            raised.append(error)
+
+    with store.tenant_context(tenant):
+        thread = Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert len(raised) == 1
+
+
+def _commits(store: Records, tenant: Tenant) -> None:
+    save(store, tenant, "committed")
+
+
+def _refused(store: Records, tenant: Tenant) -> None:
+    with pytest.raises(psycopg.IntegrityError):
+        save(store, tenant, "refused", replace(document("refused"), parent=42))  # no such part
+
+
+def _lost(store: Records, tenant: Tenant) -> None:
+    claim = store.claim(values.ref(message_id="AAk-lost"))
+    assert isinstance(claim, Claim)
+    with pytest.raises(LeaseLost), store.tenant_context(tenant):
+        store.save(replace(claim, fence=-1), values.message(), blob("lost"), [document("lost")], copies=1)
+
+
+def _killed(store: Records, tenant: Tenant) -> None:
+    def die() -> None:
+        with store._connection("test") as connection, connection.transaction():
+            connection.execute(records.SET_TENANT, {"tenant": str(tenant.id)})
+            connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(DatabaseUnavailable):
+        die()
+
+
+@pytest.mark.parametrize("use", [_commits, _refused, _lost, _killed])
+def test_the_next_user_of_a_connection_inherits_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch, use: Callable[[Records, Tenant], None]
+) -> None:
+    monkeypatch.setattr(records, "POOL_SIZE", 1)  # so that the next user gets the same connection
+    tenant = add_tenant(database, "one")
+    with records_of(database) as store:
+        use(store, tenant)
+        with store._connection("next") as connection:
+            row = connection.execute(
+                "select current_setting('ingest.tenant_id', true) as tenant, ingest.current_tenant() as current,"
+                " (select count(*) from ingest.message) as visible"
+            ).fetchone()
+        assert row is not None
+        assert (row["tenant"] or None, row["current"], row["visible"]) == (None, None, 0)
+
+
+# Every statement of the app, with every mixture of one's own and another's
+
+STATEMENTS = {
+    name: text
+    for name, text in vars(records).items()
+    if name.isupper() and isinstance(text, str) and name != "SET_TENANT"  # which is what chooses the context
+}
+
+
+def parameters(statement: str) -> list[str]:
+    return sorted(set(re.findall(r"%\((\w+)\)s", statement)))
+
+
+# Some value for each parameter. A new one has to be added here: nothing goes untested.
+SAMPLES: dict[str, object] = {
+    **dict.fromkeys(("lease", "retry", "most"), 60.0),
+    **dict.fromkeys(("copies", "defects", "position", "size", "limit", "rules_version"), 1),
+    **dict.fromkeys(("parent", "related", "related_document"), None),
+    **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
+    **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason"), "x"),
+    **dict.fromkeys(("encrypted", "type_mismatch"), False),
+    **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
+    **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),
+    "invoice_issue_date": date(2026, 1, 1),
+    "invoice_total": 1,
+    "disposition": "document",
+    "trigger": "operator",
+    "state": "gone",
+    "mailbox": values.MAILBOX,
+    "received_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "received": [datetime(2026, 1, 1, tzinfo=UTC)],
+    **dict.fromkeys(("claim", "tenant", "message", "document"), None),
+}
+
+
+def whose(name: str, ours: Seeded, theirs: Seeded) -> st.SearchStrategy[object]:
+    """Values that could reach another tenant: any of ours, any of theirs."""
+    both = (ours, theirs)
+    choices: dict[str, list[object]] = {
+        "tenant": [one.tenant.id for one in both],
+        "message": [one.message for one in both],
+        "claim": [one.claim.id for one in both],
+        "id": [one.claim.id for one in both],
+        "fence": [one.claim.fence for one in both],
+        "message_id": [one.claim.ref.message_id for one in both],
+        "message_ids": [[one.claim.ref.message_id] for one in both],
+        "tokens": [[one.token] for one in both],
+        "document": [one.document for one in both],
+        "related_document": [None, *(one.document for one in both)],
+        "position": [1, 2, 3],
+        "parent": [None, 1],
+        "related": [None, 1],
+    }
+    if name == "document":
+        return st.one_of(st.sampled_from(choices[name]), st.builds(uuid4))
+    return st.sampled_from(choices[name]) if name in choices else st.just(SAMPLES[name])
+
+
+def test_no_statement_of_the_app_reaches_another_tenant(server: Server, database: Database, store: Records) -> None:
+    ours, theirs = seed(database, store, "OUR-MARK"), seed(database, store, "THEIR-MARK")
+    tried: set[str] = set()
+
+    with psycopg.connect(database.app_url) as app, server.admin(database) as admin:
+        before = everything_of(admin, theirs.tenant)
+
+        @settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(data=st.data())
+        def try_one(data: st.DataObject) -> None:
+            name = data.draw(st.sampled_from(sorted(STATEMENTS)), label="statement")
+            chosen = {one: data.draw(whose(one, ours, theirs), label=one) for one in parameters(STATEMENTS[name])}
+            if data.draw(st.booleans(), label="in our context"):
+                app.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+            tried.add(name)
+            try:
+                cursor = app.execute(STATEMENTS[name].encode(), chosen)
+                rows = cursor.fetchall() if cursor.description else []
+                app.commit()
+            except (psycopg.errors.InsufficientPrivilege, psycopg.IntegrityError):
+                app.rollback()
+                return
+            assert theirs.mark not in repr(rows) or name in SHOW_CLAIMS
+            assert everything_of(admin, theirs.tenant) == before
+
+        try_one()
+    assert tried == STATEMENTS.keys()
+
+
+# They give message ids back, which claims hold for all tenants; here the mark is in those as well.
+SHOW_CLAIMS = {"CLAIM", "ENQUEUE", "ABANDONED"}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(guess=st.one_of(st.text(max_size=64), st.binary(max_size=16).map(bytes.hex)))
+def test_a_guess_is_nobodys_token(catalog: Database, store: Records, guess: str) -> None:
+    assert guess not in {row["ingest_token"] for row in catalog.rows("select ingest_token from dms_tenant")}
+    assert store.resolve_tokens([guess.replace("\0", "")]) == []
