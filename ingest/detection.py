@@ -42,6 +42,7 @@ from ingest.unpacking import cms, msg, tnef, zip  # noqa: A004 - named by the fo
 _DIRECTORY_PARTS = 4000  # members of an archive that are looked at to tell what it is
 
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
+    (b"%PDF-", PDF),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
@@ -91,6 +92,7 @@ _MAIL_HEADER = re.compile(
     r"|content-transfer-encoding):",
     re.IGNORECASE | re.MULTILINE,
 )
+_MULTIPART = re.compile(r"^content-type:\s*multipart/", re.IGNORECASE | re.MULTILINE)
 _ANY_HEADER = re.compile(r"(from .*\n)?[!-9;-~]+[ \t]*:", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _TEXT_HEAD = 8192  # characters of text that are looked at
@@ -189,6 +191,8 @@ class Detected:
 
 def detect(file: IO[bytes], head: bytes, *, name: str, declared_type: str | None) -> Detected:
     """The type of the content in `file`, which begins with `head`. Raises nothing."""
+    if not head:
+        return Detected(media_type=UNKNOWN, mismatch=False)
     declared = _canonical(declared_type)
     found = _of_content(file, head, name, declared)
     return Detected(media_type=found, mismatch=_contradicts(found, declared, name))
@@ -198,6 +202,8 @@ def _of_content(file: IO[bytes], head: bytes, name: str, declared: str) -> str:
     found = _of_signature(file, head)
     if found is None and (text := _as_text(head)) is not None:
         found = _of_text(text, name, declared)
+    if found in {None, TEXT} and b"%PDF-" in head[:_PDF_WITHIN]:
+        return PDF
     if found in {None, TEXT, "text/html"} and _RUN_BY_NAME.search(name):
         return SCRIPT if found else "application/x-executable"
     return found or _by_library(head)
@@ -210,8 +216,6 @@ def _of_signature(file: IO[bytes], head: bytes) -> str | None:
         return msg.type_of(file)
     if head.startswith(b"MZ") and len(head) >= _EXECUTABLE_HEADER and _as_text(head) is None:
         return "application/vnd.microsoft.portable-executable"
-    if b"%PDF-" in head[:_PDF_WITHIN]:
-        return PDF
     if head.startswith(b"\x30") and (kind := cms.kind_of(file)) is not None:
         return _OF_CMS[kind]
     return next((found for signature, found in _SIGNATURES if head.startswith(signature)), None)
@@ -273,7 +277,8 @@ def _of_text(text: str, name: str, declared: str) -> str:
         return PGP_CONTROL
     hinted = declared == MAIL or name.lower().endswith(".eml")
     header = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
-    if _ANY_HEADER.match(text) and len(_MAIL_HEADER.findall(header)) >= (1 if hinted else 3):
+    known = {name.lower() for name in _MAIL_HEADER.findall(header)}
+    if _ANY_HEADER.match(text) and (len(known) >= (1 if hinted else 3) or _MULTIPART.search(header)):
         return MAIL
     return TEXT
 
@@ -281,8 +286,6 @@ def _of_text(text: str, name: str, declared: str) -> str:
 def _by_library(head: bytes) -> str:
     import puremagic  # noqa: PLC0415 - 0.1 s, and most content is known without it
 
-    if not head:
-        return UNKNOWN
     try:
         matches = puremagic.magic_string(head[:_TEXT_HEAD])
     except (puremagic.PureError, ValueError, IndexError):

@@ -35,7 +35,7 @@ _KINDS = {
     f"{_ZUGFERD_1} CrossIndustryDocument": InvoiceKind.CII,
 }
 
-# Where the values stand below the root, by local names; the first one found counts.
+# Where the values stand below the root, by local names; of several places the first one counts.
 _UBL_PATHS: Mapping[str, Sequence[str]] = {
     "profile": ("CustomizationID",),
     "number": ("ID",),
@@ -127,11 +127,18 @@ class _Stop(Exception):
 @dataclass(slots=True)
 class _Reader:
     kind: InvoiceKind | None = None
-    values: dict[str, str] = field(default_factory=dict)
-    _paths: Mapping[str, str] = field(default_factory=dict)  # path → what stands there
+    _terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    _wanted: frozenset[str] = frozenset()
+    _found: dict[str, str] = field(default_factory=dict)  # path → text
     _path: list[str] = field(default_factory=list)
     _text: list[str] | None = None
     _length: int = 0
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What was found of each term; of several places the one that counts most."""
+        found = ((term, next(filter(None, map(self._found.get, places)), "")) for term, places in self._terms.items())
+        return dict(found)
 
     def read(self, xml: Iterable[bytes]) -> str | None:
         """Fills kind and values; what went wrong on the way, in words."""
@@ -153,7 +160,10 @@ class _Reader:
             return f"the XML can't be read: {type(error).__name__}"  # an encoding that nobody knows
         return None
 
-    def _doctype(self, *_: object) -> None:
+    def _doctype(self, name: str, *_: object) -> None:
+        """Refused before the root element is seen, which it names as well: without its namespace."""
+        local = name.rpartition(":")[2]
+        self.kind = next((kind for root, kind in _KINDS.items() if root.rpartition(" ")[2] == local), None)
         raise _Stop("it has a document type declaration, which is refused")
 
     def _start(self, name: str, _: object) -> None:
@@ -162,17 +172,17 @@ class _Reader:
             if self.kind is None:
                 raise _Stop
             paths = _CII_PATHS if self.kind is InvoiceKind.CII else _UBL_PATHS
-            self._paths = {path: term for term, alternatives in paths.items() for path in alternatives}
+            self._terms = paths
+            self._wanted = frozenset(path for alternatives in paths.values() for path in alternatives)
             return
         if len(self._path) >= MAX_DEPTH:
             raise _Stop("its elements are nested too deep")
         self._path.append(name.rpartition(" ")[2])
-        self._text, self._length = ([], 0) if "/".join(self._path) in self._paths else (None, 0)
+        self._text, self._length = ([], 0) if "/".join(self._path) in self._wanted else (None, 0)
 
     def _end(self, _: str) -> None:
         if self._text is not None:
-            term = self._paths["/".join(self._path)]
-            self.values.setdefault(term, "".join(self._text).strip()[:MAX_TEXT])
+            self._found.setdefault("/".join(self._path), "".join(self._text).strip()[:MAX_TEXT])
             self._text = None
         if self._path:
             self._path.pop()
@@ -185,7 +195,8 @@ class _Reader:
 
 def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) -> Invoice:
     wrong = [] if problem is None else [problem]
-    wrong += [f"no {told}" for term, told in _TERMS.items() if not values.get(term)]
+    if problem is None or any(values.values()):
+        wrong += [f"no {told}" for term, told in _TERMS.items() if not values.get(term)]
     issue_date, total = _date(values.get("issue_date", "")), _amount(values.get("total", ""))
     currency = values.get("currency") or None
     if values.get("issue_date") and issue_date is None:

@@ -34,11 +34,16 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells in detail what
 # What is never inside of a compressed object stream (ISO 32000-1, 7.5.7) and so stands in the file as it is, and
 # without which there is nothing to look for. Most PDFs end here: no library needs to read them.
 _HINTS = (b"/Encrypt", b"/EmbeddedFile", b"#2Fxml")
-_NAMES_IN_FILE = re.compile(
-    rb"|".join(re.escape(form) for name in INVOICE_NAMES for form in (name.encode(), name.encode("utf-16-be"))),
-    re.IGNORECASE,
-)
-_OVERLAP = 64  # bytes: longer than any of these, so that none is lost between two blocks
+
+
+def _as_written(name: str) -> bytes:
+    """A pattern of a name in a PDF's string: as it is, with octal escapes, or in UTF-16."""
+    plain = "".join(char if char.isalnum() else rf"(?:{re.escape(char)}|\\{ord(char):03o})" for char in name)
+    return b"%s|%s" % (plain.encode(), re.escape(name.encode("utf-16-be")))
+
+
+_NAMES_IN_FILE = re.compile(b"|".join(map(_as_written, sorted(INVOICE_NAMES))), re.IGNORECASE)
+_OVERLAP = 128  # bytes: longer than any of these, so that none is lost between two blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

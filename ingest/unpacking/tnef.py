@@ -125,7 +125,7 @@ class _Reader:
             name=name,
             declared_type=texts.get(_MIME_TAG) or None,
             content_id=texts.get(_CONTENT_ID, "").strip("<>") or None,
-            size=found.end - found.start,
+            size=None if embedded else found.end - found.start,
             open=lambda: read_range(self.file, found.start, found.end),
             embedded=embedded,
         )
