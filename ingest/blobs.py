@@ -189,8 +189,12 @@ _CONTENT = ContentSettings(content_type="application/octet-stream")
 
 
 def _metadata(stored: StoredBlob, extra: Mapping[str, str]) -> dict[str, str]:
-    """Metadata travels as HTTP headers: ASCII only, so the values of strangers are percent-encoded."""
-    return {"sha256": stored.sha256, **{key: quote(value, safe="") for key, value in extra.items()}}
+    """Metadata travels as HTTP headers: ASCII only, so the values of strangers are percent-encoded.
+
+    Half of a surrogate pair becomes a question mark: Graph cuts long names wherever their UTF-16 ends.
+    """
+    escaped = {key: quote(value, safe="", errors="replace") for key, value in extra.items()}
+    return {"sha256": stored.sha256, **escaped}
 
 
 def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ class _Places:
         with self._state:
             if place.lost:
                 return
-            wanted_here = self._waiting > 0 and time.monotonic() - place.since < SHARE_SECONDS
+            wanted_here = self._is_wanted() and time.monotonic() - place.since < SHARE_SECONDS
             if not wanted_here and not self._unlock(place):
                 return
             if wanted_here:
@@ -122,6 +122,10 @@ class _Places:
     def close(self) -> None:
         with self._state:
             self._drop_connection()
+
+    def _is_wanted(self) -> bool:
+        """Whether one more free place would find somebody who waits for it here."""
+        return self._waiting > len(self._free)
 
     def _ask(self) -> None:
         """Ask Postgres for one more place. Waits there only while this process has none at all."""
@@ -140,7 +144,11 @@ class _Places:
         else:
             place = _Place(number)
             self._held[number] = place
-            self._free.append(place)
+            # Another one may have been given back meanwhile: one that nobody takes would be kept from other processes.
+            if self._is_wanted():
+                self._free.append(place)
+            else:
+                self._unlock(place)
 
     def _lock_one(self, numbers: list[int], *, wait: bool) -> int | None:
         known = self._connection

@@ -1,0 +1,134 @@
+"""Where content goes: the same of the fake as of Azurite."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from ingest.blobs import BLOCK_SIZE, BlobStore
+from ingest.errors import BlobConflict, BlobUnavailable, ContentInterrupted
+from ingest.ports import Blobs
+from tests.fakes.blobs import FakeBlobs
+
+CONTAINER = "documents"
+
+
+@dataclass(frozen=True)
+class World:
+    """Blobs of either kind, and what lies there."""
+
+    blobs: Blobs
+    read: Callable[[str], bytes]
+    metadata: Callable[[str], dict[str, str]]
+    names: Callable[[], list[str]]
+
+
+@pytest.fixture(params=["fake", "azurite"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    if request.param == "fake":
+        fake = FakeBlobs()
+        yield World(fake, lambda name: b"".join(fake.read(name)), fake.metadata, fake.names)
+        return
+    connection: str = request.getfixturevalue("blob_service")
+    store = BlobStore.connect(container=CONTAINER, connection_string=connection, account_url=None)
+    with BlobServiceClient.from_connection_string(connection).get_container_client(CONTAINER) as container:
+        yield World(
+            store,
+            lambda name: b"".join(store.read(name)),
+            lambda name: dict(container.get_blob_client(name).get_blob_properties().metadata),
+            lambda: list(container.list_blob_names()),
+        )
+    store.close()
+
+
+@pytest.fixture
+def name() -> str:
+    return f"1/{secrets.token_hex(16)}/001"
+
+
+def in_pieces(content: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def interrupted(content: bytes) -> Iterator[bytes]:
+    yield content
+    raise ContentInterrupted("get_mime: broke off")
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 2 * BLOCK_SIZE, 2 * BLOCK_SIZE + 7])
+def test_content_of_any_length_is_stored_whole(world: World, name: str, size: int) -> None:
+    content = secrets.token_bytes(size)
+    stored = world.blobs.store(name, in_pieces(content, 300_000))
+    assert (stored.name, stored.size, stored.sha256) == (name, size, hashlib.sha256(content).hexdigest())
+    assert world.read(name) == content
+    assert world.metadata(name)["sha256"] == stored.sha256
+
+
+def test_pieces_may_be_empty_or_none_at_all(world: World, name: str) -> None:
+    assert world.blobs.store(name, iter([b"", b"ab", b"", b"c", b""])).size == 3
+    assert world.blobs.store(f"{name}-none", iter([])).size == 0
+
+
+@pytest.mark.parametrize("size", [0, 10, 2 * BLOCK_SIZE, 2 * BLOCK_SIZE + 7])
+def test_the_same_content_again_is_success(world: World, name: str, size: int) -> None:
+    content = secrets.token_bytes(size)
+    first = world.blobs.store(name, in_pieces(content, 300_000))
+    assert world.blobs.store(name, in_pieces(content, 200_000)) == first
+
+
+@pytest.mark.parametrize("sizes", [(10, 10), (10, 11), (0, 1), (3 * BLOCK_SIZE, 3 * BLOCK_SIZE), (10, 2 * BLOCK_SIZE)])
+def test_other_content_under_a_name_is_never_written(world: World, name: str, sizes: tuple[int, int]) -> None:
+    first, second = (secrets.token_bytes(size) for size in sizes)
+    world.blobs.store(name, in_pieces(first, 300_000))
+    with pytest.raises(BlobConflict):
+        world.blobs.store(name, in_pieces(second, 300_000))
+    assert world.read(name) == first
+
+
+@pytest.mark.parametrize("size", [10, BLOCK_SIZE, 3 * BLOCK_SIZE])
+def test_content_that_breaks_off_leaves_no_blob(world: World, name: str, size: int) -> None:
+    with pytest.raises(ContentInterrupted):
+        world.blobs.store(name, interrupted(secrets.token_bytes(size)))
+    assert name not in world.names()
+    content = secrets.token_bytes(size)
+    world.blobs.store(name, in_pieces(content, 300_000))
+    assert world.read(name) == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Rechnung 4711.pdf",
+        "ä ö ü ß €",
+        "😀" * 255,
+        "zero\0",
+        "line\r\nX-Injected: 1",
+        "\u202efdp.exe",
+        "100 %",
+        "+ =&",
+    ],
+)
+def test_metadata_may_be_any_text(world: World, name: str, text: str) -> None:
+    world.blobs.store(name, iter([b"x"]), metadata={"name": text})
+    assert unquote(world.metadata(name)["name"]) == text
+
+
+def test_a_name_that_was_cut_in_the_middle_of_a_character_is_no_trouble(world: World, name: str) -> None:
+    # Graph counts in UTF-16: a long name may end in half of an emoji.
+    world.blobs.store(name, iter([b"x"]), metadata={"name": "scan \ud83d"})
+    assert unquote(world.metadata(name)["name"]) == "scan ?"
+
+
+def test_a_service_that_is_down_is_told_as_that() -> None:
+    account = "AccountName=dms;AccountKey=bGVha2Vk;BlobEndpoint=http://127.0.0.1:1/dms;"
+    nobody = BlobStore(ContainerClient.from_connection_string(account, CONTAINER, retry_total=0))
+    with pytest.raises(BlobUnavailable) as unavailable:
+        nobody.store("x", iter([b"x"]))
+    assert "bGVha2Vk" not in str(unavailable.value)
+    nobody.close()

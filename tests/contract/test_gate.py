@@ -1,0 +1,193 @@
+"""Four places at a mailbox, over all processes: here over several gates, each with a connection of its own."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from ingest import trace
+from ingest.errors import DatabaseUnavailable
+from ingest.gate import PLACES, MailboxGate
+from local.postgres import Postgres
+
+PATIENCE = 30.0  # seconds, for what happens within one
+
+
+class Crowd:
+    """Counts who is inside at the same time."""
+
+    def __init__(self) -> None:
+        self.most = self.inside = self.visits = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.inside += 1
+            self.visits += 1
+            self.most = max(self.most, self.inside)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.inside -= 1
+
+
+@pytest.fixture
+def mailbox() -> str:
+    return f"{secrets.token_hex(8)}@dms.example"
+
+
+@pytest.fixture
+def new_gate(postgres: Postgres) -> Iterator[Callable[[], MailboxGate]]:
+    with ExitStack() as open_gates:
+
+        def new() -> MailboxGate:
+            gate = MailboxGate(postgres.app_url)
+            open_gates.callback(gate.close)
+            return gate
+
+        yield new
+
+
+def held_places(postgres: Postgres) -> int:
+    """Advisory locks of anybody, in this database."""
+    with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
+        row = owner.execute("select count(*) from pg_locks where locktype = 'advisory' and granted").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def run(*targets: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=target) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize("gates", [1, 3])
+def test_never_more_than_four_and_everybody_gets_in(
+    new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str, gates: int
+) -> None:
+    crowd = Crowd()
+
+    def visitor(gate: MailboxGate) -> Callable[[], None]:
+        def visit() -> None:
+            for _ in range(10):
+                with gate(mailbox), crowd:
+                    pass
+
+        return visit
+
+    run(*[visitor(gate) for gate in [new_gate() for _ in range(gates)] for _ in range(6)])
+    assert crowd.visits == gates * 60
+    assert crowd.most <= PLACES
+    assert held_places(postgres) == 0
+
+
+def test_four_are_really_inside_at_once(new_gate: Callable[[], MailboxGate], mailbox: str) -> None:
+    gate = new_gate()
+    together = threading.Barrier(PLACES)
+
+    def visit() -> None:
+        with gate(mailbox):
+            together.wait(PATIENCE)
+
+    run(*[visit] * PLACES)
+
+
+def test_a_full_mailbox_lets_the_next_in_when_a_place_is_given_back_elsewhere(
+    new_gate: Callable[[], MailboxGate], mailbox: str
+) -> None:
+    ours, theirs = new_gate(), new_gate()
+    inside = threading.Event()
+
+    def visit() -> None:
+        with theirs(mailbox):
+            inside.set()
+
+    with ExitStack() as all_places:
+        for _ in range(PLACES):
+            all_places.enter_context(ours(mailbox))
+        visitor = threading.Thread(target=visit)
+        visitor.start()
+        assert not inside.is_set()
+        all_places.pop_all().close()
+        assert inside.wait(PATIENCE)
+        visitor.join(PATIENCE)
+
+
+def test_mailboxes_do_not_wait_for_each_other(new_gate: Callable[[], MailboxGate], mailbox: str) -> None:
+    gate = new_gate()
+    with ExitStack() as all_places:
+        for _ in range(PLACES):
+            all_places.enter_context(gate(mailbox))
+        with gate(f"other-{mailbox}"):
+            pass
+
+
+def test_a_place_is_given_back_whatever_happens_inside(
+    new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str
+) -> None:
+    gate = new_gate()
+    with pytest.raises(ZeroDivisionError), gate(mailbox):
+        raise ZeroDivisionError
+    assert held_places(postgres) == 0
+
+
+def test_no_place_is_kept_for_nobody(new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str) -> None:
+    # A place comes back to a thread that is just being given another one: it needs only one of them.
+    gate = new_gate()
+    asking, go_on = threading.Event(), threading.Event()
+
+    def visit() -> None:
+        with gate(mailbox):
+            pass
+
+    def hold_up(name: str, phase: trace.Phase) -> None:
+        if (name, phase) == ("sql.gate_take", "before") and threading.current_thread() is visitor:
+            asking.set()
+            go_on.wait(PATIENCE)
+
+    visitor = threading.Thread(target=visit)
+    stop = trace.subscribe(hold_up)
+    try:
+        with gate(mailbox):
+            visitor.start()
+            assert asking.wait(PATIENCE)
+        go_on.set()
+        visitor.join(PATIENCE)
+    finally:
+        stop()
+    assert held_places(postgres) == 0
+
+
+def test_a_lost_connection_frees_its_places_and_is_made_anew(
+    new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str
+) -> None:
+    gate, other = new_gate(), new_gate()
+    with gate(mailbox):
+        # A role may end its own sessions; the owner is no superuser.
+        with psycopg.connect(postgres.app_url, autocommit=True) as app:
+            app.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'mail-ingest gate' and usename = current_user"
+            )
+        with ExitStack() as all_places:
+            for _ in range(PLACES):
+                all_places.enter_context(other(mailbox))
+    with gate(mailbox):
+        pass
+    assert held_places(postgres) == 0
+
+
+def test_a_database_that_is_down_is_told_as_that(mailbox: str) -> None:
+    gate = MailboxGate("postgresql://ingest:leaked@127.0.0.1:1/dms")
+    with pytest.raises(DatabaseUnavailable) as unavailable, gate(mailbox):
+        pass
+    assert "leaked" not in str(unavailable.value)
