@@ -223,7 +223,7 @@ class Mailboxes:
         since, seen = datetime(1900, 1, 1, tzinfo=UTC), frozenset[str]()
         link: str | None = None
         while True:
-            answer = self._list_inbox(mailbox, since, link)
+            asked, answer = link, self._list_inbox(mailbox, since, link)
             page = [_left_over(mailbox, item) for item in answer.get("value") or ()]
             new = [item for item in page if item.ref.message_id not in seen]
             if new:
@@ -233,7 +233,7 @@ class Mailboxes:
             if last > since:
                 since, link = last, None
                 seen = frozenset(item.ref.message_id for item in page if item.received_at == last)
-            elif link is None and not new:
+            elif not new and link in {None, asked}:  # the end, or a link that leads in a circle
                 return
             else:
                 seen |= {item.ref.message_id for item in new}

@@ -1,0 +1,48 @@
+"""One hook around every I/O operation."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ingest import trace
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[str, trace.Phase]]]:
+    told: list[tuple[str, trace.Phase]] = []
+    stop = trace.subscribe(lambda name, phase: told.append((name, phase)))
+    yield told
+    stop()
+
+
+def test_a_span_is_told_before_and_after(heard: list[tuple[str, trace.Phase]]) -> None:
+    with trace.span("sql.claim"):
+        assert heard == [("sql.claim", "before")]
+    assert heard == [("sql.claim", "before"), ("sql.claim", "after")]
+
+
+def test_one_that_raised_has_no_after(heard: list[tuple[str, trace.Phase]]) -> None:
+    with pytest.raises(ValueError, match="x"), trace.span("sql.claim"):
+        raise ValueError("x")
+    assert heard == [("sql.claim", "before")]
+
+
+def test_whoever_unsubscribes_hears_no_more() -> None:
+    told: list[str] = []
+    stop = trace.subscribe(lambda name, _: told.append(name))
+    stop()
+    with trace.span("sql.claim"):
+        pass
+    assert told == []
+
+
+def test_a_listener_may_stop_what_is_about_to_happen() -> None:
+    def refuse(name: str, phase: trace.Phase) -> None:
+        raise ConnectionError(f"{name} {phase}")
+
+    stop = trace.subscribe(refuse)
+    try:
+        with pytest.raises(ConnectionError, match="sql claim before"), trace.span("sql claim"):
+            pytest.fail("entered")
+    finally:
+        stop()
