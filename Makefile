@@ -2,12 +2,14 @@
 # .local beside this file; nothing else of the machine is touched.
 
 HOST ?= stand-in
+MAILS ?= 10000
+SEED ?= 1
 BIN := .venv/bin
 RUN := $(BIN)/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint requirements clean
+.PHONY: help up demo test chaos lint requirements clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -20,6 +22,13 @@ demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check whe
 
 test: $(INSTALLED)  ## Unit, contract and integration tests
 	@$(BIN)/pytest
+
+chaos: $(INSTALLED)  ## Send 10,000 mails while everything goes wrong; none may be lost or doubled (MAILS=, SEED=)
+	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\
+		--graph-base-url $(GRAPH_BASE_URL) $(if $(AUTHORITY_HOST),--authority-host $(AUTHORITY_HOST)) $(if $(SMTP),--smtp $(SMTP)))
+
+bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a loop written with O365 (10 minutes)
+	@$(RUN) -m bench
 
 lint: $(INSTALLED)  ## Style, formatting and types
 	$(BIN)/ruff check .

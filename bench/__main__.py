@@ -1,0 +1,260 @@
+"""`make bench`: every goal, measured in one run."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import bound, burst, chart, coldstart, growth, inbox, report, rounds, sizes
+from bench.ours import Drained
+from bench.processes import MIB, machine
+from bench.report import Row, Spread
+from bench.rounds import Counts, Rounds
+from local.stack import Stack
+
+_MAILBOXES = ("upload@dms.cloud", "upload2@dms.cloud", "upload3@dms.cloud", "upload4@dms.cloud")
+_CLIENT_STATE = "what the benchmark's notifications carry"
+_FULL = Counts(rounds=3, backlog=500, webhook=150, rival=100, rival_paced=20, bound=200, four=200, single=20)
+_QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
+# About what the pauses between requests leave of a processor when Python waits for nothing else.
+_BUSY = 0.85
+console = Console()
+
+
+def main() -> int:
+    """Measure, print, and keep the results; the exit code is 0 whatever was reached."""
+    options = _parser().parse_args()
+    began = time.monotonic()
+    surroundings = {"latency_milliseconds": options.latency, "quick": options.quick, **machine()}
+    counts = _QUICK if options.quick else _FULL
+    with tempfile.TemporaryDirectory(prefix="mail-ingest-bench-") as folder:
+        data = Path(folder)
+        rows = [*_cold_start(), *_running(data, counts, options)]
+        rows += _growth(data, options)
+        rows += _inbox(data, options)
+    console.print(
+        f"\n{surroundings['cores']} cores, {options.latency:g} ms for every request to Graph, "
+        f"{time.monotonic() - began:.0f} s in all\n"
+    )
+    report.print_table(console, rows)
+    path = report.write(rows, surroundings)
+    console.print(f"Kept in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    if not options.quick:
+        console.print(f"Chart: {chart.draw(path)}")
+    return 0
+
+
+def _cold_start() -> Iterator[Row]:
+    say("import times")
+    ours, theirs = coldstart.measure(times=7)
+    yield Row(
+        what="import of function_app beside azure.functions alone",
+        goal="≤ 1.5 x",
+        measured=f"{ours / theirs:.2f} x: {ours:.0f} ms beside {theirs:.0f} ms",
+        reached=ours / theirs <= 1.5,  # noqa: PLR2004 - the goal
+        values={"function_app_ms": ours, "azure_functions_ms": theirs},
+    )
+
+
+def _running(data: Path, counts: Counts, options: argparse.Namespace) -> Iterator[Row]:
+    settings = {"INGEST_CLIENT_STATE": _CLIENT_STATE}
+    with _stack(data / "stack", settings=settings, mailboxes=_MAILBOXES) as stack:
+        tenant = stack.add_tenant("Bench")
+        stack.admin.set_latency(options.latency)
+        measured = rounds.run(stack, tenant, counts, say)
+        yield from _speed(measured, options.latency)
+        say("a burst of 1,000 notifications")
+        yield _burst(*burst.measure(stack, _CLIENT_STATE, 1000))
+        megabytes = 20 if options.quick else 140
+        say(f"attachments of {megabytes} MB")
+        yield from _memory(sizes.measure(stack, tenant, megabytes), megabytes)
+
+
+def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
+    rival, sweep = Spread.of(measured.rival), Spread.of([d.rate for d in measured.sweep])
+    webhook, four = Spread.of([d.rate for d in measured.webhook]), Spread.of([d.rate for d in measured.four])
+    limit, tried = bound.arithmetic_rate(latency), Spread.of(measured.bound)
+    mails, first = measured.sweep[0].mails, measured.sweep[0]
+    yield Row(
+        what="mails/s: the rival, as the library comes / without its waits",
+        goal="",
+        measured=f"{Spread.of(measured.rival_paced)} / {rival}",
+        reached=None,
+        values={"paced": Spread.of(measured.rival_paced).median, "unpaced": rival.median},
+    )
+    yield Row(
+        what="mails/s that 4 requests at a time allow, 3 for a mail: by arithmetic / tried with nothing else to do",
+        goal="",
+        measured=f"{limit:.1f} / {tried}",
+        reached=None,
+        values={"arithmetic": limit, "tried": tried.median},
+    )
+    yield Row(
+        what=f"backlog of {mails} mails by sweep, mails/s, beside the faster rival",
+        goal="≥ 4 x",
+        measured=f"{sweep.median / rival.median:.1f} x: {sweep}",
+        reached=sweep.median >= 4 * rival.median,
+        values={"rate": sweep.median, "least": sweep.least, "most": sweep.most, "ratio": sweep.median / rival.median},
+    )
+    yield Row(
+        what="the same beside the bound by arithmetic",
+        goal="≥ 0.9",
+        measured=f"{sweep.median / limit:.2f} ({sweep.median / tried.median:.2f} of what was tried)",
+        reached=sweep.median >= 0.9 * limit,
+        values={"ratio": sweep.median / limit, "ratio_tried": sweep.median / tried.median},
+    )
+    yield Row(
+        what="by webhook, mails/s, beside the faster rival",
+        goal="",
+        measured=f"{webhook.median / rival.median:.1f} x: {webhook}",
+        reached=None,
+        values={"rate": webhook.median},
+    )
+    busy = statistics_median([sum(d.cpu.values()) / d.seconds for d in measured.four])
+    cores = float(str(machine()["cores"]))
+    yield Row(
+        what="the same over 4 mailboxes, beside one",
+        goal="≥ 3.5 x, or the CPU is the limit",
+        measured=f"{four.median / sweep.median:.1f} x: {four}; {busy:.2f} of {cores:g} cores busy "
+        f"({_shares(measured.four)})",
+        reached=four.median >= 3.5 * sweep.median or busy >= _BUSY * cores,
+        values={"rate": four.median, "ratio": four.median / sweep.median, "cores_busy": busy},
+    )
+    by_sweep, pages = _requests(first)
+    by_webhook, _ = _requests(measured.webhook[0])
+    yield Row(
+        what="requests to Graph for a mail with one attachment: webhook / sweep",
+        goal="≤ 4 / ≤ 3 + pages",
+        measured=f"{by_webhook:.2f} / {by_sweep:.2f} + {pages} pages",
+        reached=by_webhook <= 4.1 and by_sweep <= 3.05,  # noqa: PLR2004 - the goals; a timer's turn may fall in between
+        values={"webhook": by_webhook, "sweep": by_sweep},
+    )
+    single, sequence = Spread.of(measured.single_milliseconds), 4 * latency
+    yield Row(
+        what="one mail on an idle system, ms from delivery until it is stored and deleted, beside its 4 requests",
+        goal="≤ 1.5 x",
+        measured=f"{single.median / sequence:.2f} x: {single} beside {sequence:.0f}" if latency else f"{single}",
+        reached=single.median <= 1.5 * sequence if latency else None,
+        values={"milliseconds": single.median},
+    )
+    rival_cpu = Spread.of([1000 * seconds for seconds in measured.rival_cpu])
+    host = Spread.of([1000 * d.cpu["functions host"] / d.mails for d in measured.sweep])
+    app = Spread.of([1000 * d.cpu_app / d.mails for d in measured.sweep])
+    yield Row(
+        what="CPU ms for a mail: the host's process / of it the app's functions / the rival",
+        goal="≤ the rival's",
+        measured=f"{host} / {app} / {rival_cpu}",
+        reached=host.median <= rival_cpu.median,
+        values={"host": host.median, "app": app.median, "rival": rival_cpu.median},
+    )
+
+
+def _requests(drained: Drained) -> tuple[float, int]:
+    """Requests for each mail that name a message, and pages of listings."""
+    pages = sum(count for route, count in drained.requests.items() if route.endswith("/messages"))
+    return sum(count for route, count in drained.requests.items() if "{message}" in route) / drained.mails, pages
+
+
+def _shares(drained: Sequence[Drained]) -> str:
+    """Which part of the stack had how much of the processor, the largest first."""
+    total: dict[str, float] = {}
+    for one in drained:
+        for part, seconds in one.cpu.items():
+            total[part] = total.get(part, 0) + seconds
+    everything = sum(total.values())
+    return ", ".join(
+        f"{part} {seconds / everything:.0%}" for part, seconds in sorted(total.items(), key=lambda entry: -entry[1])[:5]
+    )
+
+
+def _burst(mine: Sequence[float], empty: Sequence[float]) -> Row:
+    ours, theirs, longest = burst.percentile(mine, 99), burst.percentile(empty, 99), max(mine)
+    return Row(
+        what="webhook's answers to 1,000 notifications, p99 ms beside an empty function",
+        goal="≤ 3 x, none above 1 s",
+        measured=f"{ours / theirs:.1f} x: {ours:.0f} beside {theirs:.0f}; the longest {longest:.0f} ms",
+        reached=ours <= 3 * theirs and longest <= 1000,  # noqa: PLR2004 - the goals
+        values={"p99_ms": ours, "empty_p99_ms": theirs, "longest_ms": longest},
+    )
+
+
+def _memory(memory: sizes.Memory, megabytes: int) -> Iterator[Row]:
+    for what, bytes_held, most in (
+        (f"one mail with {megabytes} MB", memory.one, 32),
+        ("four of them at once", memory.four, 64),
+    ):
+        yield Row(
+            what=f"peak memory above idle, {what} (the rival, one: {memory.rival_one / MIB:.0f} MiB)",
+            goal=f"≤ {most} MiB",
+            measured=f"{bytes_held / MIB:.0f} MiB",
+            reached=bytes_held <= most * MIB,
+            values={"mib": bytes_held / MIB, "rival_mib": memory.rival_one / MIB},
+        )
+
+
+def _growth(data: Path, options: argparse.Namespace) -> Iterator[Row]:
+    many = 20_000 if options.quick else 1_000_000
+    say(f"1,000 and {many:,} recorded messages")
+    few_ms, many_ms = map(Spread.of, growth.measure(data / "growth", recorded=(1_000, many), mails=300, rounds=5))
+    whole = 4 * options.latency + few_ms.median
+    yield Row(
+        what=f"SQL for a mail beside {many:,} recorded messages, and beside 1,000",
+        goal="≤ 1.1 x of a mail's time",
+        measured=f"{many_ms.median:.2f} ms beside {few_ms.median:.2f} ms, {many_ms.median / few_ms.median:.2f} x; "
+        f"of a mail's {whole:.0f} ms: {(whole + many_ms.median - few_ms.median) / whole:.3f} x",
+        reached=many_ms.median <= 1.1 * few_ms.median or whole + many_ms.median - few_ms.median <= 1.1 * whole,
+        values={"many_ms": many_ms.median, "few_ms": few_ms.median},
+    )
+
+
+def _inbox(data: Path, options: argparse.Namespace) -> Iterator[Row]:
+    mails = 2_000 if options.quick else 20_000
+    say(f"a sweep of {mails:,} mails")
+    limit = mails // 2
+    settings = {"INGEST_SWEEP_LIMIT": str(limit), **burst.WITHOUT_INGESTION}
+    with _stack(data / "inbox", settings=settings, mailboxes=_MAILBOXES[:1]) as stack:
+        swept = inbox.measure(stack, stack.add_tenant("Bench"), mails)
+    yield Row(
+        what=f"sweep of an inbox of {mails:,}: memory above idle / mails a listing / queue",
+        goal=f"flat / ≥ 500 / ≤ {limit:,}",
+        measured=f"{swept.memory / MIB:.0f} MiB / {limit / max(1, swept.listings):.0f} / {swept.queued:,}, after "
+        f"another sweep {swept.queued_again:,}; {swept.seconds:.1f} s",
+        reached=limit / max(1, swept.listings) >= 450 and swept.queued_again <= limit,  # noqa: PLR2004 - see below
+        values={"mib": swept.memory / MIB, "listings": swept.listings, "queued": swept.queued},
+    )
+
+
+def statistics_median(values: Sequence[float]) -> float:
+    """As the name says."""
+    return Spread.of(values).median
+
+
+def say(what: str) -> None:
+    """What is being measured now."""
+    console.print(f"  {what}", highlight=False)
+
+
+@contextmanager
+def _stack(data: Path, **options: Any) -> Iterator[Stack]:  # noqa: ANN401 - the stack's own options
+    say("starting the stack")
+    with Stack(data, **options) as stack:
+        yield stack
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--latency", type=float, default=50, help="ms that each request to Graph takes (default: 50)")
+    parser.add_argument("--quick", action="store_true", help="small numbers: to see that it works, not to compare")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

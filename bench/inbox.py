@@ -1,0 +1,74 @@
+"""The row on the sweep: an inbox of 20,000 mails."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from bench.mails import deliver_silently, samples
+from bench.processes import forget_peak, peak_bytes, resident_bytes
+from local.functions_host.rest import Client, open_session, parse_connection_string
+from local.stack import Stack
+from local.tenants import LocalTenant
+
+_EXECUTED = "Executed 'Functions.maintain'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What one sweep took: `queued` after it, `queued_again` after a second one; memory above idle in bytes."""
+
+    mails: int
+    listings: int
+    queued: int
+    queued_again: int
+    memory: int
+    seconds: float
+
+
+async def queue_length(stack: Stack) -> int:
+    """Messages on the queue, visible or not."""
+    account = parse_connection_string(stack.azurite.connection_string)
+    async with open_session() as session:
+        answer = await Client(session, account, account.queue_endpoint).request(
+            "GET", "/ingest-messages", query={"comp": "metadata"}
+        )
+    return int(answer.headers["x-ms-approximate-messages-count"])
+
+
+def measure(stack: Stack, tenant: LocalTenant, mails: int) -> Swept:
+    """Sweep an inbox of `mails` twice; the stack's host must not ingest, or the inbox would shrink meanwhile."""
+    mailbox = stack.identity.mailboxes[0]
+    [mail] = samples(1, address=tenant.address, label="inbox", pdf_bytes=100)
+    pid = stack.hosts[0].pid
+    assert pid is not None  # noqa: S101 - the stack runs
+    _sweep(stack)  # of an empty inbox: everything is imported and connected
+    deliver_silently(stack.admin, [mail] * mails, mailbox)
+    idle = resident_bytes(pid)
+    forget_peak(pid)
+    stack.admin.reset_counters()
+    began = time.perf_counter()
+    _sweep(stack)
+    seconds = time.perf_counter() - began
+    memory = peak_bytes(pid) - idle
+    listings = sum(
+        count for (route, _), count in stack.admin.requests().by_route.items() if route.endswith("/messages")
+    )
+    queued = asyncio.run(queue_length(stack))
+    _sweep(stack)
+    return Swept(
+        mails=mails,
+        listings=listings,
+        queued=queued,
+        queued_again=asyncio.run(queue_length(stack)),
+        memory=memory,
+        seconds=seconds,
+    )
+
+
+def _sweep(stack: Stack) -> None:
+    """Fire the timer and wait until its run is over, outputs included."""
+    log = stack.data / "host-1.log"
+    before = log.read_text().count(_EXECUTED)
+    stack.maintain()
+    while log.read_text().count(_EXECUTED) == before:
+        time.sleep(0.2)

@@ -1,0 +1,106 @@
+"""The running app, drained and watched from outside."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.mails import Sample, deliver_silently
+from bench.processes import cpu_by_part, cpu_of_threads
+from local.stack import Stack
+
+_LOOK_SECONDS = 0.05  # looking costs the simulator a millisecond, which is time that is measured
+_PATIENCE = 300.0
+
+
+class StuckError(RuntimeError):
+    """The app did not finish in time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drained:
+    """How long a number of mails took, and what that cost.
+
+    `cpu` is in seconds, by part of the stack; `cpu_app` is that of the host's threads in which the app's functions
+    run: the rest of the host's is its own and that of Microsoft's worker.
+    """
+
+    mails: int
+    seconds: float
+    cpu: dict[str, float]
+    cpu_app: float
+    requests: dict[str, int]
+    throttled: int
+    most_concurrent: int
+
+    @property
+    def rate(self) -> float:
+        """Mails a second."""
+        return self.mails / self.seconds
+
+
+def drain_by_sweep(stack: Stack, backlog: Mapping[str, Sequence[Sample]]) -> Drained:
+    """Put a backlog into each mailbox, fire the timer, and wait until nothing is left."""
+    for mailbox, mails in backlog.items():
+        deliver_silently(stack.admin, list(mails), mailbox)
+    return _measured(stack, sum(map(len, backlog.values())), stack.maintain)
+
+
+def drain_by_webhook(stack: Stack, mailbox: str, mails: Sequence[Sample]) -> Drained:
+    """Deliver mails one after another, each notified at once, and wait until nothing is left."""
+
+    def deliver() -> None:
+        for mail in mails:
+            stack.admin.deliver(mail.raw, [mailbox])
+
+    return _measured(stack, len(mails), deliver)
+
+
+def one_by_webhook(stack: Stack, mailbox: str, mail: Sample) -> float:
+    """Milliseconds from the moment in which the mail is there until it is stored and out of the mailbox."""
+    began = time.perf_counter()
+    [state] = stack.admin.deliver(mail.raw, [mailbox])
+
+    def ended() -> bool:
+        return any(found.id == state.id and found.folder == "deleted" for found in stack.admin.messages())
+
+    stack.admin.wait_for(ended, what="one mail to be stored")
+    return 1000 * (time.perf_counter() - began)
+
+
+def left_in_inboxes(stack: Stack) -> int:
+    """How many messages are in the inboxes now."""
+    return sum(stack.admin.folders(mailbox)["Inbox"] for mailbox in stack.identity.mailboxes)
+
+
+def wait_until_empty(stack: Stack, *, patience: float = _PATIENCE) -> None:
+    """Return when no inbox holds anything. Raises StuckError."""
+    deadline = time.monotonic() + patience
+    while left := left_in_inboxes(stack):
+        if time.monotonic() > deadline:
+            raise StuckError(f"{left} mails are still in the inbox after {patience:.0f} s; see {stack.data}/*.log")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
+    stack.admin.reset_counters()
+    pid = stack.hosts[0].pid
+    assert pid is not None  # noqa: S101 - the stack runs
+    app_before, cpu_before, began = cpu_of_threads(pid), cpu_by_part(), time.perf_counter()
+    begin()
+    wait_until_empty(stack)
+    seconds = time.perf_counter() - began
+    cpu = {part: spent - cpu_before.get(part, 0.0) for part, spent in cpu_by_part().items()}
+    counts = stack.admin.requests()
+    by_route: Counter[str] = Counter()
+    for (route, _status), count in counts.by_route.items():
+        by_route[route] += count
+    return Drained(
+        mails=mails,
+        seconds=seconds,
+        cpu={part: round(spent, 3) for part, spent in cpu.items()},
+        cpu_app=cpu_of_threads(pid) - app_before,
+        requests=dict(by_route),
+        throttled=counts.throttled,
+        most_concurrent=max(counts.max_concurrent.values(), default=0),
+    )

@@ -1,0 +1,80 @@
+"""What processes cost, as the operating system counts it."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import psutil
+
+MIB = 1024 * 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def cpu_of_threads(pid: int) -> float:
+    """User and system time so far of all threads of a process but the first."""
+    return float(
+        sum(thread.user_time + thread.system_time for thread in psutil.Process(pid).threads() if thread.id != pid)
+    )
+
+
+def cpu_by_part() -> dict[str, float]:
+    """CPU seconds so far of this process and of everything that it has started, by part of the stack."""
+    spent: dict[str, float] = defaultdict(float)
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+            spent[_part(process)] += times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return spent
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is in RAM now."""
+    return _status(pid, "VmRSS")
+
+
+def peak_bytes(pid: int) -> int:
+    """The most since the start, or since `forget_peak`."""
+    return _status(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak start from what is resident now: proc(5), clear_refs. Linux only."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    return {
+        "cores": os.process_cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
+    }
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"/proc/{pid}/status has no {field}")
+
+
+def _part(process: psutil.Process) -> str:
+    line = " ".join(process.cmdline())
+    for part, sign in (
+        ("functions host", "local.functions_host"),
+        ("Graph simulator", "local.graph"),
+        ("Azurite (blob)", "blob/main.js"),
+        ("Azurite (queue)", "queue/main.js"),
+        ("rival", "bench.rival"),
+        ("Postgres", "postgres"),
+    ):
+        if sign in line:
+            return part
+    return "benchmark"

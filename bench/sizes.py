@@ -1,0 +1,61 @@
+"""The rows on memory: mails of 140 MB, one and four at a time, and what the rival needs for one."""
+
+import random
+import time
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from bench import ours
+from bench.mails import Sample, deliver_silently
+from bench.processes import forget_peak, peak_bytes, resident_bytes
+from bench.rounds import child
+from local.stack import Stack
+from local.tenants import LocalTenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes above what the idle process has."""
+
+    one: int
+    four: int
+    rival_one: int
+
+
+def measure(stack: Stack, tenant: LocalTenant, megabytes: int) -> Memory:
+    """Each mail's attachment has `megabytes` (millions of bytes)."""
+    mailbox = stack.identity.mailboxes[0]
+    mail = _large(tenant.address, megabytes * 1_000_000)
+    one = _peak(stack, mailbox, [mail])
+    four = _peak(stack, mailbox, [mail] * 4)
+    deliver_silently(stack.admin, [mail], mailbox)
+    rival = child(stack, "bench.rival", "--delay", "0")
+    return Memory(one=one, four=four, rival_one=int(rival["peak_bytes_above_idle"]))
+
+
+def _peak(stack: Stack, mailbox: str, mails: list[Sample]) -> int:
+    pid = stack.hosts[0].pid
+    assert pid is not None  # noqa: S101 - the stack runs
+    deliver_silently(stack.admin, mails, mailbox)
+    time.sleep(1)  # idle: what the last mail left behind is settled
+    idle = resident_bytes(pid)
+    forget_peak(pid)
+    stack.maintain()
+    ours.wait_until_empty(stack)
+    return peak_bytes(pid) - idle
+
+
+def _large(address: str, size: int) -> Sample:
+    mail = EmailMessage()
+    mail["From"] = "scan@lieferant.example"
+    mail["To"] = address
+    mail["Subject"] = "Bauplan"
+    mail["Message-ID"] = "<large@bench.example>"
+    mail.set_content("Anbei der Plan.\n")
+    mail.add_attachment(
+        random.Random(0).randbytes(size),  # noqa: S311 - no secret
+        maintype="application",
+        subtype="pdf",
+        filename="Plan.pdf",
+    )
+    return Sample(message_id=mail["Message-ID"], raw=mail.as_bytes(), document_sha256="")
