@@ -94,8 +94,8 @@ class FunctionsHost:
         self.port = port
         self.name = f"the functions host on port {port}"
         self._kind = kind
-        self._arguments = arguments
-        self._environment = environment
+        self.arguments = arguments
+        self.environment = environment
         self.log = log
         self._child: Child | None = None
 
@@ -130,7 +130,7 @@ class FunctionsHost:
                 str(self.port),
             ]
             recognise = json_object
-        child = Child(self.name, [*command, *self._arguments], env=self._environment, cwd=ROOT, log=self.log)
+        child = Child(self.name, [*command, *self.arguments], env=self.environment, cwd=ROOT, log=self.log)
         self._child = child
         child.wait_until_ready(recognise, timeout=_READY_SECONDS)
 

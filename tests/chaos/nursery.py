@@ -1,0 +1,147 @@
+"""Hosts by the dozen: one process that has imported everything and forks into a host whenever one is wanted.
+
+A host that starts from nothing spends two seconds of processor time on imports, which is longer than it lives here.
+The forks are processes like any other, and die of SIGKILL like any other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from local.functions_host import __main__ as host
+from local.parts import ROOT
+
+_MODULES = (
+    "azure.functions",
+    "ingest.blobs",
+    "ingest.gate",
+    "ingest.mailbox",
+    "ingest.pipeline",
+    "ingest.records",
+    "ingest.sweep",
+    "ingest.wiring",
+    "subscriptions.maintenance",
+    "tests.chaos.plugin",
+)
+_PR_SET_PDEATHSIG = 1
+
+
+class Nursery:
+    """The harness's end: starts hosts by number, and tells which of them have ended."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+        self._pids: dict[int, int] = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """All hosts die with it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def start(self, number: int, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        """Start a host under a number of the caller's choice."""
+        wanted = {"arguments": [*arguments], "environment": {**environment}, "log": str(log)}
+        self._pids[number] = self._ask({"start": wanted})
+
+    def kill(self, number: int) -> None:
+        """From outside, wherever it is."""
+        self._ask({"kill": self._pids[number]})
+
+    def dead(self) -> list[int]:
+        """The numbers of hosts that have ended and were not started again since."""
+        ended = set(self._ask({"ended": None}))
+        return [number for number, pid in self._pids.items() if pid in ended]
+
+    def _ask(self, question: Mapping[str, object]) -> Any:  # noqa: ANN401 - an answer in JSON
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+class _Parent:
+    """The process that forks. It must have no thread, and opens nothing that its children would share."""
+
+    def __init__(self) -> None:
+        self._ended: list[int] = []
+        self._alive: set[int] = set()
+
+    def run(self) -> None:
+        for module in _MODULES:
+            importlib.import_module(module)
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            for line in sys.stdin:
+                print(json.dumps(self._answer(json.loads(line))), flush=True)  # noqa: T201 - the answer
+        finally:
+            for pid in self._alive:
+                os.kill(pid, signal.SIGKILL)
+
+    def _answer(self, question: Mapping[str, Any]) -> object:
+        self._reap()
+        if "start" in question:
+            pid = _fork(**question["start"])
+            self._alive.add(pid)
+            return pid
+        if "kill" in question:
+            if question["kill"] in self._alive:
+                os.kill(question["kill"], signal.SIGKILL)
+            return None
+        return self._ended
+
+    def _reap(self) -> None:
+        while self._alive:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._alive.discard(pid)
+            self._ended.append(pid)
+
+
+def _fork(arguments: Sequence[str], environment: Mapping[str, str], log: str) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(environment)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    sys.argv = ["functions host", *arguments]
+    os._exit(host.main())
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    _Parent().run()

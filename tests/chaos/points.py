@@ -1,0 +1,58 @@
+"""Every place where a process can die between two steps: before and after each call to Graph, Blob, SQL and queue.
+
+Written down by hand, so that a call which is added to the app without a name here fails a test (test_points.py)
+instead of going untested.
+"""
+
+_SQL = (
+    "claim",
+    "renew",
+    "resolve_tokens",
+    "save",
+    "end",
+    "put_off",
+    "note_poisoned",
+    "enqueue",
+    "enqueue_abandoned",
+    "outstanding",
+    "gate_take",
+    "gate_wait",
+    "gate_give_back",
+)
+_GRAPH = (
+    "get_message",
+    "get_inbox",
+    "get_mime",
+    "get_mime.content",
+    "get_body",
+    "get_body.content",
+    "get_attachment",
+    "get_attachment.content",
+    "delete_message",
+    "categorise_message",
+    "find_folder",
+    "create_folder",
+    "move_message",
+    "list_inbox",
+    "list_subscriptions",
+    "create_subscription",
+    "renew_subscription",
+    "delete_subscription",
+)
+_BLOB = ("container", "put", "put_block", "put_block_list", "properties")
+_QUEUE = ("get", "put", "delete", "release", "renew", "poison")
+
+CALLS = (
+    *(f"sql.{name}" for name in _SQL),
+    *(f"graph.{name}" for name in _GRAPH),
+    *(f"blob.{name}" for name in _BLOB),
+    *(f"queue.{name}" for name in _QUEUE),
+)
+POINTS = tuple(f"{call} {phase}" for call in CALLS for phase in ("before", "after"))
+
+# Calls of the app in which no process of the chaos suite can die, each with the reason.
+ELSEWHERE = {
+    "blob.read": "the operator's command line reads; the hosts only write",
+    "graph.locate_message": "asked by the operator's command line",
+    "graph.list_attachments": "follows a nextLink within $expand, which the simulator does not give",
+}

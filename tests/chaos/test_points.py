@@ -1,0 +1,50 @@
+"""The list of kill points names every call that the app and the host make, and none that they don't."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.points import CALLS, ELSEWHERE
+
+ROOT = Path(__file__).parents[2]
+# Methods by whose first argument a call gets its name, and the system that it is a call to.
+_NAMED_BY = {
+    "ingest/records.py": ("sql", {"_owned", "_one", "_all", "_none", "_connection"}),
+    "ingest/mailbox.py": ("graph", {"request", "stream"}),
+    "subscriptions/api.py": ("graph", {"request"}),
+}
+
+
+def calls() -> Iterator[str]:
+    for path in (ROOT / "ingest").glob("*.py"):
+        yield from literals(path, {"span"})
+    yield from literals(ROOT / "local/functions_host/storage.py", {"_observed", "_hide"})
+    yield "queue.put"
+    yield "queue.poison"  # the two names that Queue.put is given by its callers
+    for module, (system, methods) in _NAMED_BY.items():
+        for name in literals(ROOT / module, methods):
+            yield f"{system}.{name}"
+            if name in streamed(ROOT / module):
+                yield f"{system}.{name}.content"
+
+
+def literals(path: Path, functions: set[str]) -> Iterator[str]:
+    """The texts that are first arguments of these functions, in the source of a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if function in functions and isinstance(node.args[0].value, str):
+                yield node.args[0].value
+
+
+def streamed(path: Path) -> set[str]:
+    return set(literals(path, {"stream"}))
+
+
+def test_no_call_is_forgotten() -> None:
+    assert set(calls()) - ELSEWHERE.keys() == set(CALLS)
+
+
+def test_each_point_is_listed_once() -> None:
+    assert len(set(CALLS)) == len(CALLS)
+    assert not ELSEWHERE.keys() & set(CALLS)
