@@ -1,0 +1,1 @@
+"""What Django has migrated so far."""

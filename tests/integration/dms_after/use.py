@@ -1,0 +1,48 @@
+"""The DMS after the switch at work: Django's state, its tenants, and the documents that the mail entrance stored."""
+
+import io
+import json
+import sys
+
+import django
+from django.core.management import call_command
+from django.db import connection
+
+django.setup()
+
+from dms.models import IngestDocument, Tenant  # noqa: E402 - only after setup
+
+match sys.argv[1]:
+    case "prepare":
+        call_command("migrate", "dms", "0002", verbosity=0)
+    case "switch":
+        sql = io.StringIO()
+        call_command("sqlmigrate", "dms", "0003", stdout=sql)
+        call_command("migrate", verbosity=0)
+        call_command("makemigrations", "--check", "--dry-run", verbosity=0)  # exits with 1 where there is a change
+
+        tokens = set(Tenant.objects.values_list("ingest_token", flat=True))
+        created = Tenant.objects.create(name="By new code", slug="new-code")
+        stale = Tenant.objects.get(slug="tenant-2")
+        with connection.cursor() as cursor:
+            cursor.execute("update dms_tenant set ingest_token = default where slug = 'tenant-2'")  # a rotation
+        stale.name = "Saved with the token of before"
+        stale.save()
+        Tenant.objects.filter(slug="tenant-3").delete()
+        print(
+            json.dumps(
+                {
+                    "sql": [line for line in sql.getvalue().splitlines() if not line.startswith("--")],
+                    "tenants": Tenant.objects.count(),
+                    "tokens": len(tokens),
+                    "created": created.ingest_token,
+                    "address": created.upload_address,
+                    "rotation_stands": Tenant.objects.get(slug="tenant-2").ingest_token != stale.ingest_token,
+                    "renamed": Tenant.objects.get(slug="tenant-2").name,
+                    "documents": [
+                        [one.tenant.slug, one.name, str(one.id), one.sha256]
+                        for one in IngestDocument.objects.select_related("tenant")
+                    ],
+                }
+            )
+        )

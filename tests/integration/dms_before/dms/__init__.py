@@ -1,0 +1,1 @@
+"""The DMS, as far as this app meets it."""

@@ -1,0 +1,106 @@
+"""A DMS made by real Django moves over: its team follows docs/dms-integration.md, with the files given there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ingest.migrations import MigrationError, migrate
+from ingest.model import Claim, Tenant
+from tests.fakes import values
+from tests.integration.databases import OWNER, Database, Server
+from tests.integration.test_isolation import blob, document, records_of
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "docs" / "examples"
+
+
+class Dms:
+    """Django in processes of its own: once in the version of before the switch, once in that of after."""
+
+    def __init__(self, folder: Path, database: Database, key: str) -> None:
+        self._environment = {
+            **os.environ,
+            "DMS_ID": key,
+            "DMS_DATABASE_URL": database.owner_url,
+            "DJANGO_SETTINGS_MODULE": "dms_settings",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self._before, self._after = folder / "before", folder / "after"
+        for version in (self._before, self._after):
+            shutil.copytree(HERE / f"dms_{version.name}", version)
+            shutil.copy(HERE / "dms_settings.py", version)
+        shutil.copy(EXAMPLES / "tenant.py", self._after / "dms" / "example_tenant.py")
+        shutil.copy(EXAMPLES / "ingest_document.py", self._after / "dms" / "example_documents.py")
+        migration = (EXAMPLES / "central_mailbox.py").read_text(encoding="utf-8")
+        (self._after / "dms" / "migrations" / "0003_central_mailbox.py").write_text(
+            migration.replace("0041_your_last_migration", "0002_rules_without_accounts"), encoding="utf-8"
+        )
+
+    def before(self, action: str) -> None:
+        self._run(self._before, action)
+        for migration in (self._before / "dms" / "migrations").glob("0001*"):
+            shutil.copy(migration, self._after / "dms" / "migrations")
+
+    def after(self, action: str) -> str:
+        return self._run(self._after, action)
+
+    def _run(self, version: Path, action: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own program and arguments
+            [sys.executable, "-W", "error", "use.py", action],
+            cwd=version,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.mark.parametrize("key", ["bigint", "uuid"])
+def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: Database, key: str) -> None:
+    database = empty_database
+    dms = Dms(tmp_path, database, key)
+    dms.before("migrate")
+
+    # A foreign key still points at the accounts: everything else is done, they stay, and the error names it.
+    with pytest.raises(MigrationError, match=r"foreign keys point at it: dms_mailrule \(dms_mailrule_config_id_"):
+        migrate(database.owner_url)
+    assert database.value("select count(*) from dms_emailconfig") == 300
+    dms.before("insert")  # the code that runs meanwhile knows nothing of all this
+
+    dms.after("prepare")
+    said: list[str] = []
+    migrate(database.owner_url, tell=said.append)
+    assert said == ["dms_emailconfig dropped: 300 mail account(s) and their credentials are gone from this database"]
+
+    # A document comes in; who listens hears of it.
+    with server.admin(database) as admin:
+        admin.execute(f"grant ingest_reader to {OWNER}".encode())  # as whom this DMS signs in
+    tenant = Tenant(id=database.value("select id from dms_tenant where slug = 'old-code'"))
+    with records_of(database) as store, psycopg.connect(database.owner_url, autocommit=True) as listener:
+        listener.execute("listen ingest_document")
+        claim = store.claim(values.ref())
+        assert isinstance(claim, Claim)
+        with store.tenant_context(tenant):
+            store.save(claim, values.message(), blob("abc"), [document("abc")], copies=1)
+        (notification,) = listener.notifies(timeout=30, stop_after=1)
+    assert notification.channel == "ingest_document"
+
+    seen = json.loads(dms.after("switch"))
+    assert seen["sql"] == ["BEGIN;", "COMMIT;"]  # Django's own migration changes nothing in the database
+    assert seen["tenants"] == 1_001  # a thousand, one by old code, one by new code, one deleted
+    assert seen["tokens"] == 1_001  # all different
+    assert len(seen["created"]) == 32
+    assert seen["address"] == f"upload.{seen['created']}@dms.cloud"
+    assert seen["renamed"] == "Saved with the token of before"
+    assert seen["rotation_stands"]
+    assert seen["documents"] == [["old-code", "abc.pdf", notification.payload, "abc"]]
