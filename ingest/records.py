@@ -104,13 +104,14 @@ where id = %(id)s and fence = %(fence)s
 returning id
 """
 
-# Given back. The queue tries again by itself for a while; the sweep leaves it that time.
+# Given back, once: whoever does not hear the answer may ask again, and counts no defect twice. The queue tries again
+# by itself for a while; the sweep leaves it that time.
 PUT_OFF = """
 update ingest.claim
 set state = case when state = 'processing' then 'waiting' else state end,
     lease_until = null, last_error = %(error)s, defects = defects + %(defects)s,
     next_try_at = now() + %(retry)s * interval '1 second'
-where id = %(id)s and fence = %(fence)s
+where id = %(id)s and fence = %(fence)s and lease_until is not null
 returning id
 """
 
