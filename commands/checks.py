@@ -8,11 +8,13 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote
 
 from ingest import log, wiring
@@ -61,6 +63,15 @@ class Patient:
 
     environ: Mapping[str, str]
     other_mailbox: str | None = None
+    _opened: ExitStack = field(default_factory=ExitStack, init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.close()
 
     @cached_property
     def settings(self) -> Settings:
@@ -69,8 +80,10 @@ class Patient:
 
     @cached_property
     def app(self) -> App:
-        """Raises SettingsError."""
-        return wiring.build(self.settings)
+        """Closed with the patient. Raises SettingsError."""
+        app = wiring.build(self.settings)
+        self._opened.callback(app.close)
+        return app
 
     @property
     def inspection(self) -> Inspection:

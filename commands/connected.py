@@ -31,8 +31,7 @@ def connected() -> Iterator[App]:
     try:
         yield app
     finally:
-        app.records.close()
-        app.blobs.close()
+        app.close()
 
 
 def inspection() -> Inspection:

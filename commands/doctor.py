@@ -41,10 +41,11 @@ def doctor(
     from commands.checks import Patient, Status, examine
 
     findings: list[Finding] = []
-    for finding in examine(Patient(environ=os.environ, other_mailbox=other_mailbox)):
-        findings.append(finding)
-        if not as_json:
-            _print(finding)
+    with Patient(environ=os.environ, other_mailbox=other_mailbox) as patient:
+        for finding in examine(patient):
+            findings.append(finding)
+            if not as_json:
+                _print(finding)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
     if any(finding.status is Status.FAILED for finding in findings):

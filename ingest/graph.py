@@ -197,6 +197,10 @@ class GraphClient:
         self._session.verify = surroundings["verify"]
         self._session.proxies = surroundings["proxies"]
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
     def request(
         self,
         operation: str,

@@ -18,6 +18,7 @@ from ingest.settings import Settings
 
 if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
     from ingest.blobs import BlobStore
+    from ingest.gate import MailboxGate
     from ingest.graph import ClientCredentials, GraphClient
     from ingest.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
@@ -32,12 +33,18 @@ class App:
     """Everything that does I/O, built from one set of settings."""
 
     settings: Settings
+    gate: MailboxGate
     graph: GraphClient
     mailboxes: Mailboxes
     blobs: BlobStore
     records: Records
     pipeline: Pipeline
     sweep: Sweep
+
+    def close(self) -> None:
+        """Close every connection: for whoever built an app of his own, the running one has its process's life."""
+        for adapter in (self.records, self.blobs, self.graph, self.gate):
+            adapter.close()
 
 
 @cache
@@ -86,11 +93,8 @@ def build(settings: Settings) -> App:
     from ingest.records import Records
     from ingest.sweep import Sweep
 
-    graph = GraphClient(
-        base_url=settings.graph_base_url,
-        tokens=credentials(settings),
-        gate=MailboxGate(settings.database_url),
-    )
+    gate = MailboxGate(settings.database_url)
+    graph = GraphClient(base_url=settings.graph_base_url, tokens=credentials(settings), gate=gate)
     mailboxes = Mailboxes(
         graph,
         quarantine_folder=settings.quarantine_folder,
@@ -116,6 +120,7 @@ def build(settings: Settings) -> App:
     )
     return App(
         settings=settings,
+        gate=gate,
         graph=graph,
         mailboxes=mailboxes,
         blobs=blobs,
