@@ -1,0 +1,194 @@
+"""Mailboxes: the same of the fake as of Graph, here of its simulator over TLS with MSAL's tokens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from email.message import EmailMessage
+
+import pytest
+
+from ingest.errors import GraphUnavailable, NotFound, Reason
+from ingest.graph import ClientCredentials, GraphClient
+from ingest.mailbox import Mailboxes
+from ingest.model import AttachmentKind, MessageRef, Trigger
+from ingest.settings import DeleteMode, SweepScope
+from local.graph.process import Simulator
+from tests.contract.conftest import MAILBOXES
+from tests.fakes.mail import PDF, FakeMail, email
+from tests.fakes.values import TOKEN
+
+
+@dataclass
+class World:
+    """Mailboxes of either kind, and what a test does to one of them behind their back."""
+
+    mail: Mailboxes | FakeMail
+    simulator: Simulator | None
+    mailbox: str
+
+    def deliver(self, mail: EmailMessage) -> MessageRef:
+        if isinstance(self.mail, FakeMail):
+            return self.mail.deliver(mail, self.mailbox)
+        assert self.simulator
+        (delivered,) = self.simulator.admin.deliver(mail.as_bytes(), [self.mailbox])
+        return MessageRef(mailbox=self.mailbox, message_id=delivered.id, trigger=Trigger.SWEEP)
+
+    def move(self, ref: MessageRef, folder: str) -> None:
+        if isinstance(self.mail, FakeMail):
+            self.mail.move(ref, folder)
+            return
+        assert self.simulator
+        self.simulator.admin.move(ref.message_id, folder)
+
+    def where(self, ref: MessageRef) -> tuple[str, tuple[str, ...]]:
+        """Folder and categories."""
+        if isinstance(self.mail, FakeMail):
+            return str(self.mail.folder(ref)), self.mail.categories(ref)
+        assert self.simulator
+        (found,) = (one for one in self.simulator.admin.messages() if one.id == ref.message_id)
+        return found.folder, found.categories
+
+    def left_over(self) -> list[str]:
+        return [item.ref.message_id for page in self.mail.left_over(self.mailbox) for item in page]
+
+
+def credentials(simulator: Simulator, secret: str) -> ClientCredentials:
+    return ClientCredentials(
+        client_id=simulator.client_id,
+        tenant_id=simulator.tenant_id,
+        authority_host=simulator.authority_host,
+        graph_base_url=simulator.graph_base_url,
+        secret=secret,
+        certificate=None,
+    )
+
+
+@pytest.fixture(params=["fake", "graph"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    mailbox = next(request.getfixturevalue("free_mailboxes"))
+    if request.param == "fake":
+        yield World(FakeMail(), None, mailbox)
+        return
+    simulator: Simulator = request.getfixturevalue("simulator")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
+    graph = GraphClient(base_url=simulator.graph_base_url, tokens=credentials(simulator, simulator.client_secret))
+    mail = Mailboxes(
+        graph, quarantine_folder="Quarantine", delete_mode=DeleteMode.DELETE, sweep_scope=SweepScope.UNREAD
+    )
+    yield World(mail, simulator, mailbox)
+
+
+def test_a_message_is_fetched_with_its_recipients_and_attachments(world: World) -> None:
+    to, cc = [f"upload.{TOKEN}@dms.example", "x@other.example"], ["copy@dms.example"]
+    ref = world.deliver(email(to=to, cc=cc, subject="Rechnung ä 😀", attachments={"ä.pdf": PDF, "b.pdf": PDF}))
+    message = world.mail.fetch(ref)
+    assert (message.ref, message.to, message.cc) == (ref, tuple(to), tuple(cc))
+    assert (message.subject, message.sender) == ("Rechnung ä 😀", "billing@supplier.example")
+    assert [item.name for item in message.attachments] == ["ä.pdf", "b.pdf"]
+    assert {item.kind for item in message.attachments} == {AttachmentKind.FILE}
+    assert world.mail.in_inbox(message)
+
+
+def test_the_original_comes_byte_for_byte(world: World) -> None:
+    mail = email(attachments={"scan.pdf": PDF * 50_000})
+    ref = world.deliver(mail)
+    with world.mail.original(ref) as blocks:
+        read = hashlib.sha256(b"".join(blocks)).hexdigest()
+    assert read == hashlib.sha256(mail.as_bytes()).hexdigest()
+
+
+def test_content_comes_byte_for_byte(world: World) -> None:
+    content = bytes(range(256)) * 5000
+    ref = world.deliver(email(attachments={"bytes.bin": content, "empty.txt": b""}))
+    first, second = world.mail.fetch(ref).attachments
+    with world.mail.content(ref, first) as blocks:
+        assert b"".join(blocks) == content
+    with world.mail.content(ref, second) as blocks:
+        assert b"".join(blocks) == b""
+
+
+def test_an_attached_mail_is_an_item(world: World) -> None:
+    outer = email(attachments={})
+    outer.add_attachment(email(subject="Inner"))
+    ref = world.deliver(outer)
+    (item,) = world.mail.fetch(ref).attachments
+    assert item.kind is AttachmentKind.ITEM
+    with world.mail.content(ref, item) as blocks:
+        assert b"Subject: Inner" in b"".join(blocks)
+
+
+def test_a_message_that_is_not_there_is_not_found(world: World) -> None:
+    ref = world.deliver(email())
+    nobody = replace(ref, mailbox=MAILBOXES[-1])  # a well-formed id, of another mailbox
+    with pytest.raises(NotFound):
+        world.mail.fetch(nobody)
+    with pytest.raises(NotFound), world.mail.original(nobody):
+        pass
+    with pytest.raises(NotFound):
+        world.mail.quarantine(nobody, Reason.NO_TOKEN)
+
+
+def test_what_was_moved_is_not_in_the_inbox(world: World) -> None:
+    ref = world.deliver(email())
+    world.mail.quarantine(ref, Reason.NO_TOKEN)
+    assert not world.mail.in_inbox(world.mail.fetch(ref))
+    world.move(ref, "inbox")
+    assert world.mail.in_inbox(world.mail.fetch(ref))
+
+
+def test_deleting_is_done_however_often(world: World) -> None:
+    ref = world.deliver(email())
+    for _ in range(3):
+        world.mail.delete(ref)
+    assert world.left_over() == []
+
+
+def test_quarantine_tells_the_latest_reason_and_keeps_other_categories(world: World) -> None:
+    ref = world.deliver(email())
+    world.mail.quarantine(ref, Reason.NO_TOKEN, ["Red", "unknown_token"])
+    assert world.where(ref) == ("Quarantine", ("Red", "no_token"))
+    world.mail.quarantine(ref, Reason.TENANT_INACTIVE, ["Red", "no_token"])
+    assert world.where(ref) == ("Quarantine", ("Red", "tenant_inactive"))
+
+
+def test_what_is_left_is_listed_oldest_first_without_what_went(world: World) -> None:
+    refs = [world.deliver(email(subject=str(number))) for number in range(5)]
+    world.mail.delete(refs[1])
+    world.mail.quarantine(refs[2], Reason.NO_TOKEN)
+    assert sorted(world.left_over()) == sorted(refs[number].message_id for number in (0, 3, 4))
+
+
+def test_whoever_has_the_wrong_secret_is_told_by_code_and_not_by_secret(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
+    with pytest.raises(GraphUnavailable, match="invalid_client") as refused:
+        credentials(simulator, "leaked-wrong-secret").token()
+    assert "leaked" not in str(refused.value)
+
+
+def test_an_authority_that_is_down_is_told_as_that() -> None:
+    nobody = ClientCredentials(
+        client_id="app",
+        tenant_id="tenant",
+        authority_host="https://127.0.0.1:1",
+        graph_base_url="https://127.0.0.1:1/v1.0",
+        secret="leaked-secret",  # noqa: S106 - recognisable in whatever text it would leak into
+        certificate=None,
+    )
+    with pytest.raises(GraphUnavailable, match="token endpoint") as unavailable:
+        nobody.token()
+    assert "leaked" not in str(unavailable.value)
+
+
+def test_a_token_is_taken_from_the_cache_until_it_is_forgotten(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
+    tokens = credentials(simulator, simulator.client_secret)
+    first = tokens.token()
+    assert tokens.token() == first
+    tokens.forget()
+    assert tokens.token() != first
