@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from functools import cache
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from commands.connected import MessageArgument, claim_of, inspection
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from commands.output import JsonOption, LimitOption, Row, console, print_record, print_rows
+from ingest.database import OperatorError
 from ingest.model import ClaimState
+from ingest.settings import Settings, owner_database_url
+from ingest.verification import Verdict, Verification
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 
@@ -61,3 +67,61 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
       python -m ingest messages show AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A… --json
     """
     print_record(asdict(claim_of(message)), as_json=as_json)
+
+
+@app.command()
+def verify(
+    message: Annotated[
+        str | None, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All messages of all tenants.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read back what was stored, and compare it with the hashes on record. Changes nothing.
+
+    Needs INGEST_OWNER_DATABASE_URL of a login that may see every tenant's mails (a member of ingest_reader). Exit
+    code 1 where a blob is missing or not what was stored; those are printed.
+
+    \b
+    Examples:
+      python -m ingest messages verify 4711
+      python -m ingest messages verify --all --json | jq -r '.[].name'
+    """
+    if (message is None) is not every:
+        raise OperatorError("Name one message, or say --all.")
+    number = None if message is None else claim_of(message).number
+    damaged, count = _damaged(number)
+    print_rows(
+        [{**asdict(verdict.blob), "damage": verdict.damage} for verdict in damaged],
+        as_json=as_json,
+        empty=f"All of {count} blobs are what was stored." if count else "Nothing is stored of it.",
+    )
+    if damaged:
+        typer.echo(f"{len(damaged)} of {count} blobs are not what was stored.", err=True)
+        raise typer.Exit(1)
+
+
+def _damaged(number: int | None) -> tuple[list[Verdict], int]:
+    """What is not well, and how many blobs were read."""
+    from ingest.blobs import BlobStore
+
+    settings = Settings.from_env(os.environ)
+
+    @cache
+    def reader(container: str) -> BlobStore:
+        return BlobStore.connect(
+            container=container, connection_string=settings.storage_connection, account_url=settings.storage_url
+        )
+
+    verification = Verification(owner_database_url(os.environ), reader=reader, number=number)
+    damaged, count = [], 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True)) as progress:
+        task = progress.add_task("Verifying", total=verification.count())
+        for verdict in verification.verdicts():
+            count += 1
+            progress.advance(task)
+            if verdict.damage is not None:
+                damaged.append(verdict)
+    return damaged, count

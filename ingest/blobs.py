@@ -12,10 +12,11 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Self
 from urllib.parse import quote
 
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import (
     BlobBlock,
@@ -27,7 +28,7 @@ from azure.storage.blob import (
 )
 
 from ingest import log
-from ingest.errors import BlobConflict, BlobUnavailable
+from ingest.errors import BlobConflict, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
 from ingest.trace import span
 
@@ -73,23 +74,24 @@ class BlobStore:
         blocks = _rechunk(content)
         first = next(blocks, b"")
         second = next(blocks, None)
+        # One iterator for both, so that a refusal at any block (an immutable blob refuses the first) loses none.
+        left = iter(()) if second is None else chain((first, second), blocks)
         try:
-            if second is None:
-                stored = upload.whole(first, metadata or {})
-            else:
-                stored = upload.in_blocks(first, second, blocks, metadata or {})
+            stored = upload.whole(first, metadata or {}) if second is None else upload.in_blocks(left, metadata or {})
         except ResourceExistsError:
-            stored = upload.rest(blocks)
+            stored = upload.rest(left)
             self._must_hold(blob, stored)
         except AzureError as error:
             raise _unavailable("store", error) from None
         return stored
 
     def read(self, name: str) -> Iterator[bytes]:
-        """The content of a blob in blocks of at most BLOCK_SIZE. Raises BlobUnavailable."""
+        """The content of a blob in blocks of at most BLOCK_SIZE. Raises BlobMissing, BlobUnavailable."""
         try:
             with span("blob.read"):
                 yield from self._container.get_blob_client(name).download_blob().chunks()
+        except ResourceNotFoundError:
+            raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
             raise _unavailable("read", error) from None
 
@@ -145,11 +147,11 @@ class _Upload:
             )
         return stored
 
-    def in_blocks(self, first: bytes, second: bytes, rest: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
+    def in_blocks(self, blocks: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
         """Block by block, each verified by its MD5; the blob comes to be with the last request, whole or not."""
         ids: list[BlobBlock] = []
         stored = self._current()
-        for content in _chain(first, second, rest):
+        for content in blocks:
             stored = self._count(content)
             block_id = base64.b64encode(f"{self._id}{len(ids):08d}".encode()).decode()
             with span("blob.put_block"):
@@ -207,12 +209,6 @@ def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
             del buffer[:BLOCK_SIZE]
     if buffer:
         yield bytes(buffer)
-
-
-def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
-    yield from rest
 
 
 def _unavailable(operation: str, error: AzureError) -> BlobUnavailable:

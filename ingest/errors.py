@@ -103,6 +103,10 @@ class BlobConflict(Defect):
     """A blob of this name holds other content. It is never overwritten."""
 
 
+class BlobMissing(Defect):
+    """A blob that a record names is not there."""
+
+
 class NotFound(IngestError):
     """Graph has no such message, folder or subscription (404)."""
 

@@ -1,0 +1,123 @@
+"""The proof that what came in is what lies there: every blob on record read back, its length and hash compared.
+
+Only reads: it works on a container whose immutability policy allows nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import batched
+from typing import LiteralString, Protocol
+
+from psycopg.rows import class_row
+
+from ingest.database import Connection, OperatorError, connect
+from ingest.errors import BlobMissing
+
+WORKERS = 8
+_BATCH = 256  # blobs that are asked for ahead
+
+# A part may share its blob with its mail or with another part; each is read once.
+_BLOBS: LiteralString = """
+select distinct blob.container, blob.blob_name as name, blob.size, blob.sha256, message.claim_id as number
+from ingest.message
+cross join lateral (
+    select message.container, message.blob_name, message.size, message.sha256
+    union
+    select message.container, part.blob_name, part.size, part.sha256
+    from ingest.part where part.message_id = message.id and part.blob_name is not null
+) as blob
+where %(number)s::bigint is null or message.claim_id = %(number)s
+order by number, name
+"""
+_COUNT: LiteralString = f"with found as ({_BLOBS}) select count(*) as blobs from found"  # noqa: S608 - both are ours
+_SEES_ALL: LiteralString = """
+select rolsuper or rolbypassrls or pg_has_role(rolname, 'ingest_reader', 'usage') as sees_all
+from pg_roles where rolname = current_user
+"""
+
+
+class Damage(StrEnum):
+    """What can be wrong with a blob."""
+
+    MISSING = "missing"
+    WRONG_LENGTH = "wrong_length"
+    WRONG_CONTENT = "wrong_content"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedBlob:
+    """A blob as it is on record: `size` in bytes, `sha256` in hex. `number`: the message's."""
+
+    number: int
+    container: str
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a blob was found to be; `damage` is None where all is well."""
+
+    blob: RecordedBlob
+    damage: Damage | None
+
+
+class Reader(Protocol):
+    """Where a container's blobs are read."""
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """Raises BlobMissing, BlobUnavailable."""
+
+
+class Verification:
+    """The blobs of one message, or of all of them. Every call may raise OperatorError."""
+
+    def __init__(self, database_url: str, *, reader: Callable[[str], Reader], number: int | None) -> None:
+        """`reader` gives a container's by its name; `number`: the message's, None for all."""
+        self._url = database_url
+        self._reader = reader
+        self._parameters = {"number": number}
+
+    def count(self) -> int:
+        """How many blobs there are to read."""
+        with connect(self._url) as connection:
+            _must_see_all(connection)
+            row = connection.execute(_COUNT, self._parameters).fetchone()
+            return int(row["blobs"]) if row else 0
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """One for each blob, as they are read. Raises BlobUnavailable: then nothing is proved of the rest."""
+        with connect(self._url) as connection, ThreadPoolExecutor(WORKERS) as pool:
+            _must_see_all(connection)
+            with connection.cursor("verify", row_factory=class_row(RecordedBlob)) as cursor:
+                cursor.itersize = _BATCH
+                for batch in batched(cursor.execute(_BLOBS, self._parameters), _BATCH, strict=False):
+                    yield from pool.map(self._judge, batch)
+
+    def _judge(self, blob: RecordedBlob) -> Verdict:
+        digest, size = hashlib.sha256(), 0
+        try:
+            for block in self._reader(blob.container).read(blob.name):
+                digest.update(block)
+                size += len(block)
+        except BlobMissing:
+            return Verdict(blob=blob, damage=Damage.MISSING)
+        if size != blob.size:
+            return Verdict(blob=blob, damage=Damage.WRONG_LENGTH)
+        return Verdict(blob=blob, damage=None if digest.hexdigest() == blob.sha256 else Damage.WRONG_CONTENT)
+
+
+def _must_see_all(connection: Connection) -> None:
+    """Row-level security would let any other role verify nothing, and call that well."""
+    row = connection.execute(_SEES_ALL).fetchone()
+    if not row or not row["sees_all"]:
+        raise OperatorError(
+            "This role sees no tenant's mails: set INGEST_OWNER_DATABASE_URL to a login that is a member of "
+            "ingest_reader (grant ingest_reader to …), or passes by row-level security."
+        )
