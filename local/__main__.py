@@ -81,6 +81,12 @@ def _demo(options: argparse.Namespace) -> int:
     return run_demo(options.data)
 
 
+def _trace(options: argparse.Namespace) -> int:
+    from local.waterfall import trace_one_mail  # noqa: PLC0415 - only this command needs it
+
+    return trace_one_mail(options.data, latency=options.latency, picture=options.picture)
+
+
 def _tell_where_things_are(stack: Stack) -> None:
     console.print()
     if stack.simulator is not None:
@@ -109,7 +115,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | documents | demo")
+    commands = parser.add_subparsers(required=True, metavar="up | documents | demo | trace")
 
     up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
     up.set_defaults(command=_up)
@@ -136,6 +142,12 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
     demo.set_defaults(command=_demo)
     demo.add_argument("--data", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)")
+
+    trace = commands.add_parser("trace", help="send one mail and show where its time goes, call by call")
+    trace.set_defaults(command=_trace)
+    trace.add_argument("--data", type=Path, default=Path(".local/trace"), help="emptied first (%(default)s)")
+    trace.add_argument("--latency", type=float, default=50, help="ms that a request to Graph takes (%(default)s)")
+    trace.add_argument("--picture", type=Path, default=Path(".local/trace.svg"), help="an SVG (%(default)s)")
     return parser
 
 
