@@ -145,8 +145,7 @@ class Chaos:
             self._data,
             hosts=0,
             graph=self._foreign.endpoint if self._foreign else None,
-            # A subscription that was made although its answer got lost shall be there twice.
-            simulator_arguments=["--retry-base", "0.3", "--accept-duplicate-subscriptions"],
+            simulator_arguments=_SIMULATOR,
         )
         self._stack = entered.enter_context(stack)
         self._tenants = [stack.add_tenant(f"Tenant {number}") for number in range(TENANTS)]
@@ -447,5 +446,10 @@ class Chaos:
         return faults, calls
 
 
+_SIMULATOR = (
+    *("--retry-base", "0.3"),
+    "--accept-duplicate-subscriptions",  # one that was made although the answer got lost is there twice
+    *("--requests-per-window", "10000000"),  # Outlook's 10,000 in ten minutes would make hours of ten thousand mails
+)
 _PLUGIN = ("--plugin", "tests.chaos.plugin:install")
 _NOTHING = (lambda: None, lambda: None)

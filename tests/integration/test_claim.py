@@ -1,0 +1,259 @@
+"""The claim on a real Postgres: whatever owners do, and whenever they die, it says what this model says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from psycopg.rows import dict_row
+
+from ingest.errors import LeaseLost, Reason
+from ingest.model import Claim, ClaimState, LeftOver, Message, MessageRef, StoredBlob, Tenant, Trigger
+from ingest.records import Records
+from tests.integration.databases import Database
+
+LEASE = 3600  # seconds: nothing runs out but by the rule `time_passes`
+RETRY = 60
+MAILBOX = "upload@dms.cloud"
+_numbers = count(1)
+
+
+@dataclass
+class Expected:
+    """What the record of one message has to say."""
+
+    state: str = "none"
+    owner: int | None = None  # fence of the one who holds the lease
+    expired: bool = False
+    lost: set[int] = field(default_factory=set)
+    attempts: int = 0
+    defects: int = 0
+    reason: str | None = None
+    copies: int = 0
+
+
+@dataclass(frozen=True)
+class World:
+    records: Records
+    database: psycopg.Connection[dict[str, Any]]  # as the owner
+    tenant: Tenant
+
+
+class Owners(RuleBasedStateMachine):
+    """One message and any number of owners, each of which may be slow, late or dead at any time."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ref = MessageRef(mailbox=MAILBOX, message_id=f"message {next(_numbers)}")
+        self.expected = Expected()
+        self.owners: list[Claim] = []
+
+    @rule()
+    def claim(self) -> None:
+        self._check_claim(self.world.records.claim(self.ref))
+
+    @rule(threads=st.integers(2, 4))
+    def claim_at_once(self, threads: int) -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            granted = [c for c in pool.map(lambda _: self.world.records.claim(self.ref), range(threads)) if c]
+        assert len(granted) <= 1
+        self._check_claim(granted[0] if granted else None)
+
+    def _check_claim(self, claim: Claim | None) -> None:
+        expected = self.expected
+        if expected.owner is not None and not expected.expired:
+            assert claim is None
+            return
+        assert claim is not None
+        assert claim.taken_over == (expected.owner is not None)
+        if expected.state in {"quarantined", "gone"}:
+            expected.lost, expected.attempts, expected.defects = set(), 0, 0
+        elif expected.owner is not None:
+            expected.lost.add(expected.owner)
+        expected.attempts += 1
+        if expected.state not in {"stored", "deleted"}:
+            expected.state = "processing"
+        expected.owner, expected.expired = claim.fence, False
+        assert all(claim.fence > earlier.fence for earlier in self.owners)
+        assert (claim.state, claim.attempts) == (expected.state, expected.attempts)
+        assert (claim.crashes, claim.defects, claim.reason) == (len(expected.lost), expected.defects, expected.reason)
+        self.owners.append(claim)
+
+    @precondition(lambda self: self.expected.owner is not None)
+    @rule()
+    def time_passes(self) -> None:
+        """Longer than any lease: its owner is slow, or dead."""
+        self.world.database.execute(
+            "update ingest.claim set lease_until = lease_until - interval '1 day' where message_id = %s",
+            [self.ref.message_id],
+        )
+        self.expected.expired = True
+
+    @precondition(lambda self: self.owners)
+    @rule(data=st.data(), reason=st.sampled_from([None, Reason.UNREADABLE]))
+    def renew(self, data: st.DataObject, reason: Reason | None) -> None:
+        claim = data.draw(st.sampled_from(self.owners))
+        if not self._fenced(claim, lambda: self.world.records.renew(claim, reason=reason)):
+            return
+        self.expected.owner, self.expected.expired = claim.fence, False
+        self.expected.reason = reason or self.expected.reason
+
+    @precondition(lambda self: self.owners)
+    @rule(data=st.data(), defect=st.booleans())
+    def put_off(self, data: st.DataObject, *, defect: bool) -> None:
+        """Also by one who has done so before, and did not hear the answer."""
+        claim = data.draw(st.sampled_from(self.owners))
+        given_back = True
+        try:
+            self.world.records.put_off(claim, "what went wrong", defect=defect)
+        except LeaseLost:
+            given_back = False
+        assert given_back == (claim.fence == self.expected.owner)
+        self.expected.lost.discard(claim.fence)
+        if given_back:
+            self.expected.owner = None
+            self.expected.defects += defect
+            self.expected.state = "waiting" if self.expected.state == "processing" else self.expected.state
+
+    @precondition(lambda self: self.expected.owner is not None)
+    @rule(data=st.data(), state=st.sampled_from([ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE]))
+    def end(self, data: st.DataObject, state: ClaimState) -> None:
+        claim = data.draw(st.sampled_from(self.owners))
+        reason = Reason.NO_TOKEN if state is ClaimState.QUARANTINED else None
+        if self._fenced(claim, lambda: self.world.records.end(claim, state, reason=reason)):
+            self.expected.state, self.expected.owner, self.expected.reason = state, None, reason
+
+    @precondition(lambda self: self.expected.state == "processing" and self.expected.owner is not None)
+    @rule(data=st.data())
+    def save(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.owners))
+        if self.expected.copies:
+            return  # it came back from where a copy never comes from
+        if self._fenced(claim, lambda: self._save(claim)):
+            self.expected.state, self.expected.reason, self.expected.expired = "stored", None, False
+            self.expected.copies = 1
+
+    def _save(self, claim: Claim) -> None:
+        message = Message(
+            ref=self.ref,
+            internet_message_id=None,
+            subject="",
+            sender="",
+            to=(),
+            cc=(),
+            received_at=datetime.now(UTC),
+            parent_folder_id="inbox",
+            categories=(),
+            attachments=(),
+        )
+        original = StoredBlob(name="original.eml", size=0, sha256="0" * 64)
+        with self.world.records.tenant_context(self.world.tenant):
+            self.world.records.save(claim, message, original, [], copies=1)
+
+    @rule()
+    def sweep(self) -> None:
+        """What is listed is enqueued unless somebody lives who works on it, or it is on its way."""
+        if self.expected.state == "none":
+            return
+        found = LeftOver(ref=self.ref, received_at=datetime.now(UTC))
+        self.world.database.execute(
+            "update ingest.claim set next_try_at = null where message_id = %s", [self.ref.message_id]
+        )
+        free = self.expected.owner is None or self.expected.expired
+        assert bool(self.world.records.enqueue(MAILBOX, [found])) == free
+        assert not self.world.records.enqueue(MAILBOX, [found])
+
+    def _fenced(self, claim: Claim, write: Callable[[], None]) -> bool:
+        """An owner may write until another one has the message, or it has ended."""
+        row = self._row()
+        try:
+            write()
+        except LeaseLost:
+            assert row["fence"] != claim.fence
+            return False
+        assert row["fence"] == claim.fence
+        return True
+
+    def _row(self) -> dict[str, Any]:
+        select = "select * from ingest.claim where message_id = %s"
+        row = self.world.database.execute(select, [self.ref.message_id]).fetchone()
+        assert row is not None
+        return row
+
+    @invariant()
+    def the_record_says_so(self) -> None:
+        if self.expected.state == "none":
+            return
+        row, expected = self._row(), self.expected
+        assert row["state"] == expected.state
+        assert (row["attempts"], row["crashes"], row["defects"]) == (
+            expected.attempts,
+            len(expected.lost),
+            expected.defects,
+        )
+        assert (row["lease_until"] is not None) == (expected.owner is not None)
+        assert row["reason"] == expected.reason
+        assert row["copies"] == expected.copies
+
+
+@pytest.fixture
+def world(database: Database) -> Iterator[World]:
+    tenant = database.value("insert into dms_tenant (name) values ('Tenant') returning id")
+    records = Records(database.app_url, container="documents", lease_seconds=LEASE, retry_seconds=RETRY)
+    with (
+        closing(records),
+        psycopg.connect(database.owner_url, row_factory=dict_row, autocommit=True) as connection,
+    ):
+        yield World(records=records, database=connection, tenant=Tenant(id=tenant))
+
+
+def test_every_history_of_owners_ends_as_the_model_says(world: World) -> None:
+    class Bound(Owners):
+        pass
+
+    Bound.world = world
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=15,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_a_claim_whose_answer_got_lost_counts_against_nobody(world: World) -> None:
+    ref = MessageRef(mailbox=MAILBOX, message_id="in doubt", trigger=Trigger.SWEEP)
+    claim = world.records.claim(ref)
+    assert claim is not None
+    world.records.put_off(claim, "the connection broke")
+    again = world.records.claim(ref)
+    assert again is not None
+    assert (again.crashes, again.attempts, again.taken_over) == (0, 2, False)
+
+
+def test_what_was_begun_is_taken_up_although_no_listing_shows_it(world: World) -> None:
+    ref = MessageRef(mailbox="other@dms.cloud", message_id="moved, and nobody heard")
+    claim = world.records.claim(ref)
+    assert claim is not None
+    assert world.records.enqueue_abandoned(ref.mailbox) == []  # its owner lives
+    world.records.put_off(claim, "Postgres went away after the move")
+    assert world.records.enqueue_abandoned(ref.mailbox) == []  # it has its time
+    world.database.execute("update ingest.claim set next_try_at = now()")
+    assert [found.message_id for found in world.records.enqueue_abandoned(ref.mailbox)] == [ref.message_id]
+    assert world.records.enqueue_abandoned(ref.mailbox) == []

@@ -1,0 +1,34 @@
+"""Three processes drain one backlog of one mailbox, and Graph hardly ever has to say 429."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.stack import Stack
+from tests.chaos.mails import mails
+
+HOSTS = 3
+MAILS = 90
+
+
+def test_three_processes_stay_below_four_requests_at_a_time(tmp_path: Path) -> None:
+    with Stack(tmp_path, hosts=HOSTS) as stack:
+        tenants = [stack.add_tenant("Tenant")]
+        admin = stack.admin
+        assert stack.simulator is not None
+        admin.set_notification_faults(delay=(3600, 3600))  # until all of them are there
+        backlog = mails(1, tenants)
+        for mail, _ in zip(backlog, range(MAILS), strict=False):
+            admin.deliver(mail.mime, mail.recipients)
+        admin.set_latency(5)  # of a Graph that is near
+        admin.reset_counters()
+        admin.deliver_now()
+        admin.wait_for(
+            lambda: all(message.folder != "Inbox" for message in admin.messages()), timeout=300, what="an empty inbox"
+        )
+        requests = admin.requests()
+        assert requests.throttled < requests.total / 100
+        assert max(requests.max_concurrent.values()) == 4  # the places are used, too
+        print(f"{requests.throttled} of {requests.total} requests throttled")  # noqa: T201 - what was measured
+        logs = [host.log.read_text() for host in stack.hosts if host.log is not None]
+        assert sum("message.done" in log for log in logs) == HOSTS
