@@ -51,6 +51,8 @@ _TRANSIENT = frozenset({408, 412, 423, 429, 500, 502, 503, 504, 509})
 # What a second DELETE by immutable id answers: the first has put the item where nobody may delete it, and where
 # its id still finds it. Seen in the field, not documented.
 CANNOT_DELETE = "ErrorCannotDeleteObject"
+# What Graph says (400) of an id that none of its messages can have: there is nothing to come back for.
+_NO_ID = "ErrorInvalidIdMalformed"
 
 type Json = dict[str, Any]
 
@@ -322,7 +324,7 @@ def _judge(operation: str, response: requests.Response) -> _Trouble:
         raise GraphUnavailable(f"{operation}: redirected with {status}")
     if status == _UNAUTHORIZED:
         return _Trouble(cause=cause, fresh_token=True)
-    if status == _NOT_FOUND:
+    if status == _NOT_FOUND or code == _NO_ID:
         raise NotFound(f"{operation}: Graph answered {cause}")
     if status == _FORBIDDEN and code != CANNOT_DELETE:
         # Configuration (a missing permission or scope), not this mail's fault: it waits until that is mended.

@@ -226,6 +226,11 @@ def test_404_is_not_found() -> None:
     assert len(one.requests) == 1
 
 
+def test_an_id_that_no_message_can_have_is_an_id_of_nothing() -> None:
+    with pytest.raises(NotFound):
+        get(graph(error(400, "ErrorInvalidIdMalformed")))
+
+
 def test_403_is_configuration_and_waits() -> None:
     with pytest.raises(GraphUnavailable, match="403 ErrorAccessDenied"):
         get(graph(error(403, "ErrorAccessDenied")))
