@@ -14,11 +14,17 @@ from commands.output import JsonOption, console, print_record
 from ingest import log
 from ingest.errors import IngestError, Later
 from ingest.gate import PLACES
-from ingest.model import MessageRef, Quarantined, Stored
+from ingest.model import Busy, CleanedUp, Gone, MessageRef, Quarantined, Stored
 from ingest.wiring import App
 
 # What a message comes to, in the words of the summary; the first two are trouble.
-_OUTCOMES = ("failed", "put_off", "stored", "documents", "quarantined", "cleanedup", "busy", "gone")
+_NAMES: dict[type[object], str] = {
+    Quarantined: "quarantined",
+    CleanedUp: "cleaned_up",
+    Busy: "busy",
+    Gone: "gone",
+}
+_SUMMARY = ("failed", "put_off", "stored", "documents", *_NAMES.values())
 
 
 def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None:
@@ -34,7 +40,7 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
     with connected() as ours:
         refs = [ref for name in chosen_mailboxes(ours.settings, mailbox) for ref in _left_over(ours, name)]
         counts = _ingest_all(ours, refs)
-    print_record({"messages": len(refs), **{name: counts[name] for name in _OUTCOMES}}, as_json=as_json)
+    print_record({"messages": len(refs), **{name: counts[name] for name in _SUMMARY}}, as_json=as_json)
     if counts["failed"] or counts["put_off"]:
         raise typer.Exit(1)
 
@@ -66,10 +72,6 @@ def _ingest(ours: App, ref: MessageRef) -> dict[str, int]:
     except IngestError as error:
         typer.echo(f"failed: {log.describe(error)}", err=True)
         return {"failed": 1}
-    match outcome:
-        case Stored(documents=documents):
-            return {"stored": 1, "documents": documents}
-        case Quarantined(reason=reason):
-            return {"quarantined": 1, f"quarantined_{reason}": 1}
-        case _:
-            return {type(outcome).__name__.lower(): 1}
+    if isinstance(outcome, Stored):
+        return {"stored": 1, "documents": outcome.documents}
+    return {_NAMES[type(outcome)]: 1}

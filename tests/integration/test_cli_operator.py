@@ -1,0 +1,327 @@
+"""The operator's commands against the running system, and `doctor` on one that is well and on ones that are not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from typing import Any
+
+import psycopg
+import pytest
+
+from commands.app import run
+from local.graph.admin import MessageState
+from local.stack import Stack
+from local.tenants import LocalTenant
+from tests.unit.test_cli import Done
+
+PDF = b"%PDF-1.7\n%%EOF\n"
+
+
+@pytest.fixture
+def cli(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a command with the app's own environment, and the owner's URL beside it."""
+    for name, value in stack._environment(notified_port=stack.hosts[0].port).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", stack.postgres.owner_url)
+    monkeypatch.setenv("INGEST_ADDRESS_DOMAINS", "dms.cloud")
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["ingest", *arguments])
+        capsys.readouterr()
+        try:
+            code = run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Done(code=code, out=captured.out, err=captured.err)
+
+    return call
+
+
+@pytest.fixture
+def clean(stack: Stack) -> Iterator[None]:
+    """Faults of a test end with it."""
+    yield
+    stack.admin.set_notification_faults()
+    stack.admin.clear_faults()
+
+
+def ok(done: Done) -> Any:  # noqa: ANN401 - what the command printed
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def send(stack: Stack, *to: str, subject: str) -> str:
+    """The Graph id of the mail."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "billing@supplier.example", ", ".join(to), subject
+    mail.set_content("Anbei die Rechnung.")
+    mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
+    (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
+    return message.id
+
+
+def wait_for(stack: Stack, message_id: str, *folders: str) -> None:
+    def there() -> MessageState | None:
+        found = {one.id: one for one in stack.admin.messages()}
+        return found[message_id] if found[message_id].folder in folders else None
+
+    stack.admin.wait_for(there, what=f"the mail in {folders}")
+
+
+def copies(stack: Stack, message_id: str) -> list[tuple[str, str | None]]:
+    """Whose the stored copies are, and who assigned them."""
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        return owner.execute(
+            "select tenant_id::text, assigned_by from ingest.message join ingest.claim on claim.id = claim_id"
+            " where message_id = %s order by message.id",
+            [message_id],
+        ).fetchall()
+
+
+def tenant_of(stack: Stack, name: str) -> LocalTenant:
+    return stack.add_tenant(name)
+
+
+def test_tenants(cli: Callable[..., Done]) -> None:
+    added = ok(cli("tenants", "add", "Bäckerei Köhler", "--json"))
+    assert added["address"].startswith("upload.")
+    assert added["state"] == "active"
+    number = str(added["id"])
+
+    assert cli("tenants", "address", number).out == f"{added['address']}\n"
+    rotated = ok(cli("tenants", "rotate", number, "--grace", "12h", "--json"))
+    assert rotated["address"] != added["address"]
+    assert rotated["earlier_addresses"][0].startswith(added["address"])
+    assert ok(cli("tenants", "show", rotated["address"], "--json")) == rotated
+    disabled = ok(cli("tenants", "disable", number, "--by", "anna", "--json"))
+    assert (disabled["state"], disabled["disabled_by"]) == ("disabled", "anna")
+    assert [one["state"] for one in ok(cli("tenants", "list", "--json")) if str(one["id"]) == number] == ["disabled"]
+    assert ok(cli("tenants", "enable", number, "--json"))["state"] == "active"
+    assert "Bäckerei Köhler" in cli("tenants", "list").out
+
+
+def test_the_apps_own_role_is_told_that_it_is_too_weak(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INGEST_OWNER_DATABASE_URL")
+    for command in (("tenants", "list"), ("tenants", "rotate", "1")):
+        done = cli(*command)
+        assert done.code == 1
+        assert "set INGEST_OWNER_DATABASE_URL" in done.err
+    assert "migrate as dms_owner" in cli("migrate").err
+
+
+def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]) -> None:
+    tenant = tenant_of(stack, "Assigned GmbH")
+    mail = send(stack, "upload.nobodystoken00@dms.cloud", subject="Adresse vertippt")
+    wait_for(stack, mail, "Quarantine")
+
+    (listed,) = [one for one in ok(cli("quarantine", "list", "--json")) if one["subject"] == "Adresse vertippt"]
+    assert listed["reason"] == "unknown_token"
+    assert listed["sender"] == "billing@supplier.example"
+    number = str(listed["number"])
+    assert ok(cli("messages", "show", number, "--json"))["message_id"] == mail
+
+    wrong = cli("quarantine", "assign", number, "--tenant", "upload.alsonobodys00@dms.cloud")
+    assert (wrong.code, copies(stack, mail)) == (1, [])
+    assert "is nobody's upload address" in wrong.err
+    done = cli("quarantine", "assign", number, "--tenant", tenant.id, "--by", "anna")
+    assert done.code == 0, done.err
+    assert "1 document(s)" in done.out
+    assert copies(stack, mail) == [(tenant.id, "anna")]
+    wait_for(stack, mail, "deleted")
+    shown = ok(cli("messages", "show", number, "--json"))
+    assert (shown["state"], shown["assigned_by"], shown["reason"]) == ("deleted", "anna", None)
+    again = cli("quarantine", "assign", number, "--tenant", tenant.address)
+    assert (again.code, len(copies(stack, mail))) == (1, 1)
+    assert "not in" in again.err
+
+
+def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cli: Callable[..., Done]) -> None:
+    tenant = tenant_of(stack, "Paused AG")
+    assert cli("tenants", "disable", tenant.id).code == 0
+    mail = send(stack, tenant.address, subject="Zu früh")
+    wait_for(stack, mail, "Quarantine")
+    assert ok(cli("messages", "show", mail, "--json"))["reason"] == "tenant_inactive"
+    stack.admin.mark_read(mail)  # somebody looked at it in Outlook
+
+    assert cli("tenants", "enable", tenant.id).code == 0
+    assert cli("quarantine", "release", mail).code == 0
+    wait_for(stack, mail, "deleted")
+    assert copies(stack, mail) == [(tenant.id, None)]
+    assert "moved elsewhere" in (again := cli("quarantine", "release", mail)).err or "deleted" in again.err
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("route", ["first", "all"])
+def test_a_sweep_ingests_here_and_now_for_the_first_or_for_all(
+    stack: Stack, cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    monkeypatch.setenv("INGEST_ROUTE", route)
+    first, second = tenant_of(stack, "First KG"), tenant_of(stack, "Second KG")
+    stack.admin.set_notification_faults(drop_probability=1.0)
+    mail = send(stack, second.address, first.address, subject=f"An beide: {route}")
+
+    done = cli("sweep", "--json")
+
+    counts = ok(done)
+    assert (counts["failed"], counts["put_off"]) == (0, 0)
+    assert counts["stored"] >= 1
+    assert "Ingesting" in done.err  # progress
+    expected = [(second.id, None), (first.id, None)]
+    assert copies(stack, mail) == (expected if route == "all" else expected[:1])
+    wait_for(stack, mail, "deleted")
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_sweep_says_what_it_had_to_put_off(stack: Stack, cli: Callable[..., Done]) -> None:
+    tenant = tenant_of(stack, "First KG")
+    stack.admin.set_notification_faults(drop_probability=1.0)
+    mail = send(stack, tenant.address, subject="Geht gerade nicht")
+    stack.admin.add_fault(403, path=mail)
+
+    done = cli("sweep")
+
+    assert done.code == 1
+    assert "put off: GraphUnavailable" in done.err
+    stack.admin.clear_faults()
+    assert cli("sweep").code == 0
+    wait_for(stack, mail, "deleted")
+
+
+def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
+    (one,) = ok(cli("subscriptions", "list", "--json"))
+    assert one["next"] == "kept"
+    assert f"renewed {one['id']}" in cli("subscriptions", "renew").out
+    assert cli("subscriptions", "delete").code == 1
+    assert cli("subscriptions", "delete", one["id"]).code == 0
+    assert "There are no subscriptions" in cli("subscriptions", "list").out
+    assert "created" in cli("subscriptions", "renew").out
+    (new,) = ok(cli("subscriptions", "list", "--json"))
+    assert new["id"] != one["id"]
+    assert [sub.id for sub in stack.admin.subscriptions()] == [new["id"]]
+
+
+def test_messages_are_listed_by_state(cli: Callable[..., Done], stack: Stack) -> None:
+    mail = send(stack, "nobody@dms.cloud", subject="Ohne Adresse")
+    wait_for(stack, mail, "Quarantine")
+    found = ok(cli("messages", "list", "--state", "quarantined", "--limit", "1000", "--json"))
+    assert mail in {one["message_id"] for one in found}
+    assert {one["state"] for one in found} == {"quarantined"}
+    limited = cli("messages", "list", "--limit", "1")
+    assert "Only the first 1 are shown" in limited.err
+    assert cli("messages", "show", "no-such-message").code == 1
+
+
+# doctor
+
+
+def findings(done: Done) -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in json.loads(done.out)}
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[..., Done]) -> None:
+    stack.admin.add_fault(403, path="ceo@dms.cloud")  # what Exchange says for a mailbox out of scope
+
+    done = cli("doctor", "--other-mailbox", "ceo@dms.cloud", "--json")
+
+    found = findings(done)
+    assert {one["status"] for name, one in found.items() if name != "read mails"} == {"ok"}, found
+    assert done.code == 0
+    assert list(found) == [
+        "settings",
+        "token",
+        "mailbox access",
+        "other mailboxes",
+        "quarantine folder",
+        "subscription",
+        "notification URL",
+        "queue",
+        "container",
+        "database version",
+        "database role",
+        "read mails",
+    ]
+
+
+def test_without_settings_there_is_nothing_else_to_look_at(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AZURE_INGEST_MAILBOX")
+    done = cli("doctor", "--json")
+    found = findings(done)
+    assert done.code == 1
+    assert found["settings"]["status"] == "failed"
+    assert "AZURE_INGEST_MAILBOX is missing" in found["settings"]["said"]
+    assert {one["status"] for name, one in found.items() if name != "settings"} == {"skipped"}
+
+
+def test_a_wrong_secret_leaves_the_rest_to_be_checked(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_INGEST_CLIENT_SECRET", "wrong")
+    found = findings(cli("doctor", "--json"))
+    assert found["token"]["status"] == "failed"
+    assert "AADSTS7000215" in found["token"]["said"]
+    assert found["mailbox access"]["status"] == "skipped"
+    assert found["database version"]["status"] == found["notification URL"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("setting", "check", "said"),
+    [
+        ("INGEST_NOTIFICATION_URL=http://127.0.0.1:1", "notification URL", "not reached"),
+        ("INGEST_CLIENT_STATE=another-secret", "subscription", "has none that is alive and right"),
+        ("AzureWebJobsStorage=", "queue", "AzureWebJobsStorage is missing"),
+    ],
+)
+def test_one_thing_that_is_wrong(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, setting: str, check: str, said: str
+) -> None:
+    monkeypatch.setenv(*setting.split("=", 1))
+    found = findings(cli("doctor", "--json"))[check]
+    assert found["status"] == "failed"
+    assert said in found["said"]
+
+
+def test_a_role_that_is_too_powerful_and_a_mailbox_out_of_reach(
+    stack: Stack, cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_DATABASE_URL", stack.postgres.owner_url)
+    monkeypatch.setenv("AZURE_INGEST_MAILBOX", "nobody@dms.cloud")
+    done = cli("doctor", "--other-mailbox", stack.identity.mailboxes[0], "--json")
+    found = findings(done)
+    assert found["database role"]["status"] == "failed"
+    for power in ("passes by row-level security", "may create roles", "can read dms_tenant", "owns "):
+        assert power in found["database role"]["said"]
+    assert found["mailbox access"]["status"] == "failed"
+    assert found["other mailboxes"]["said"] == f"the app can read {stack.identity.mailboxes[0]}"
+    assert found["quarantine folder"]["status"] == "skipped"
+
+
+@pytest.mark.usefixtures("clean")
+def test_read_mails_in_the_inbox_are_a_warning_with_a_way_out(
+    stack: Stack, cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = tenant_of(stack, "First KG")
+    stack.admin.set_notification_faults(drop_probability=1.0)
+    mail = send(stack, tenant.address, subject="Von Hand geöffnet")
+    stack.admin.mark_read(mail)
+
+    found = findings(cli("doctor", "--json"))["read mails"]
+    assert found["status"] == "warning"
+    assert "INGEST_SWEEP_SCOPE=all" in found["advice"]
+    monkeypatch.setenv("INGEST_SWEEP_SCOPE", "all")
+    assert cli("sweep").code == 0
+    assert copies(stack, mail) == [(tenant.id, None)]
+
+
+def test_the_doctor_also_speaks_to_people(cli: Callable[..., Done]) -> None:
+    printed = cli("doctor").out
+    assert "ok      settings: complete" in printed
+    assert "warning other mailboxes: not tried" in printed

@@ -1,0 +1,184 @@
+"""What every command has: a help text with examples, exit codes, one clear line on errors, output for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.main import get_command
+
+from commands import output, tenants
+from commands.app import app, run
+from ingest.addresses import UploadAddresses
+from ingest.database import OperatorError
+from ingest.settings import AddressSettings
+from ingest.tenants import Tenants
+from tests.fakes.values import ENVIRONMENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["ingest", *arguments])
+        try:
+            code = run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Done(code=code, out=captured.out, err=captured.err)
+
+    return call
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    def walk(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield path
+            return
+        for name, one in below.items():
+            yield from walk(one, (*path, name))
+
+    return walk(get_command(app), ())
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_has_a_help_text_with_an_example(cli: Callable[..., Done], path: tuple[str, ...]) -> None:
+    done = cli(*path, "--help")
+    assert done.code == 0
+    assert f"\n    python -m ingest {' '.join(path)}" in done.out
+    assert "Example" in done.out
+
+
+def test_the_commands_that_there_are() -> None:
+    assert {
+        "migrate",
+        "doctor",
+        "sweep",
+        *(f"tenants {name}" for name in ("list", "show", "add", "rotate", "disable", "enable", "address")),
+        *(f"messages {name}" for name in ("list", "show")),
+        *(f"quarantine {name}" for name in ("list", "release", "assign")),
+        *(f"subscriptions {name}" for name in ("list", "renew", "delete")),
+    } <= {" ".join(path) for path in commands()}
+
+
+def test_what_is_not_a_command_ends_with_2(cli: Callable[..., Done]) -> None:
+    assert cli("tenant").code == 2
+    assert cli("messages", "list", "--state", "lost").code == 2
+    assert cli("messages", "show").code == 2
+
+
+def test_missing_settings_are_all_named_at_once(cli: Callable[..., Done]) -> None:
+    done = cli("sweep")
+    assert done.code == 1
+    assert done.err.startswith("Error: ")
+    for name in ("AZURE_INGEST_CLIENT_ID", "AZURE_INGEST_MAILBOX", "INGEST_DATABASE_URL", "INGEST_CLIENT_STATE"):
+        assert name in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_defect_is_one_line_without_a_stack_trace(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret-in-a-text")
+
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@y/z")
+    monkeypatch.setenv("INGEST_ADDRESS_DOMAINS", "dms.cloud")
+    monkeypatch.setattr(Tenants, "show", broken)
+    done = cli("tenants", "address", "42")
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1
+    assert "Traceback" not in done.err
+    assert "secret-in-a-text" not in done.err
+
+
+def test_an_owner_url_of_its_own_is_checked_too(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@y/z")
+    monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", "mysql://x@y/z")
+    done = cli("migrate")
+    assert done.code == 1
+    assert "INGEST_OWNER_DATABASE_URL must look like postgresql://" in done.err
+
+
+# Output
+
+
+def test_tables_do_not_let_a_strangers_text_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"subject": "[red]Rechnung[/]\x1b[2J\u202egpj.exe", "received_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}
+    output.print_rows([row], as_json=False, empty="")
+    printed = capsys.readouterr().out
+    assert "received at" in printed
+    assert "[red]Rechnung[/]\ufffd[2J\ufffdgpj.exe" in printed
+    assert "2026-01-02 03:04:05Z" in printed
+
+
+def test_json_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"id": 1, "at": datetime(2026, 1, 2, tzinfo=UTC), "none": None, "many": ("a", 2), "ok": True}
+    output.print_rows([row], as_json=True, empty="", limit=1)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == [
+        {"id": 1, "at": "2026-01-02T00:00:00+00:00", "none": None, "many": ["a", 2], "ok": True}
+    ]
+    assert "Only the first 1 are shown" in captured.err
+
+
+def test_nothing_is_said_in_words_or_as_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_rows([], as_json=False, empty="No messages.")
+    output.print_rows([], as_json=True, empty="No messages.")
+    assert capsys.readouterr().out == "No messages.\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [("30d", timedelta(days=30)), ("12H", timedelta(hours=12)), ("45m", timedelta(minutes=45)), ("0", timedelta(0))],
+)
+def test_durations(text: str, duration: timedelta) -> None:
+    assert tenants._duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "-1d", "1w", "1.5h", "soon"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(OperatorError, match="is no duration: write 30d"):
+        tenants._duration(text)
+
+
+# Addresses
+
+
+def addresses(**environment: str) -> UploadAddresses:
+    return UploadAddresses(AddressSettings.from_env(environment))
+
+
+def test_addresses_and_tokens() -> None:
+    ours = addresses(INGEST_ADDRESS_DOMAINS="dms.cloud,other.example")
+    assert ours.address("0A1B2C3D4E5F6071") == "upload.0a1b2c3d4e5f6071@dms.cloud"
+    assert ours.address("0a1b2c3d-4e5f-6071") == "upload.0a1b2c3d-4e5f-6071@dms.cloud"
+    assert ours.token("Upload+0A1B2C3D-4E5F-6071@other.example") == "0a1b2c3d4e5f6071"
+    assert ours.token("info@dms.cloud") is None
+
+
+def test_without_domains_the_mailbox_has_one() -> None:
+    assert addresses(AZURE_INGEST_MAILBOX="upload@dms.cloud").address("0a1b2c3d4e5f6071").endswith("@dms.cloud")
+
+
+def test_a_pattern_of_ones_own_decides_on_the_form() -> None:
+    only_plus = {"INGEST_ADDRESS_PATTERN": r"^upload\+(?P<token>\w+)@", "INGEST_ADDRESS_DOMAINS": "dms.cloud"}
+    assert addresses(**only_plus).address("abcdef0123456789") == "upload+abcdef0123456789@dms.cloud"
+    other = {"INGEST_ADDRESS_PATTERN": r"^(?P<token>\w+)@in\.", "INGEST_ADDRESS_DOMAINS": "in.dms.cloud"}
+    with pytest.raises(OperatorError, match="write the address as your pattern wants it"):
+        addresses(**other).address("abcdef0123456789")
