@@ -44,7 +44,8 @@ class Simulator:
         self._data = data
         self._command: list[str | Path] = [
             *(sys.executable, "-m", "local.graph", "--data", data),
-            *("--client-id", identity.client_id, "--client-secret", identity.client_secret),
+            # With an equals sign: a secret may begin with a dash.
+            *("--client-id", identity.client_id, f"--client-secret={identity.client_secret}"),
             *("--tenant-id", identity.tenant_id),
             *(part for mailbox in identity.mailboxes for part in ("--mailbox", mailbox)),
             *arguments,
