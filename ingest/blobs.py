@@ -11,8 +11,9 @@ import base64
 import hashlib
 import logging
 import secrets
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import islice
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -72,12 +73,15 @@ class BlobStore:
         blob = self._container.get_blob_client(name)
         upload = _Upload(blob)
         blocks = _rechunk(content)
-        first = next(blocks, b"")
-        second = next(blocks, None)
-        # One iterator for both, so that a refusal at any block (an immutable blob refuses the first) loses none.
-        left = iter(()) if second is None else chain((first, second), blocks)
+        head = deque(islice(blocks, 2))
+        in_blocks = len(head) > 1
+        # One iterator for all, so that a refusal at any block (an immutable blob refuses the first) loses none.
+        left = _given_away(head, blocks)
         try:
-            stored = upload.whole(first, metadata or {}) if second is None else upload.in_blocks(left, metadata or {})
+            if in_blocks:
+                stored = upload.in_blocks(left, metadata or {})
+            else:
+                stored = upload.whole(next(left, b""), metadata or {})
         except ResourceExistsError:
             stored = upload.rest(left)
             self._must_hold(blob, stored)
@@ -157,6 +161,7 @@ class _Upload:
             with span("blob.put_block"):
                 self._blob.stage_block(block_id, content, length=len(content), validate_content=True)
             ids.append(BlobBlock(block_id))
+            del content  # not held while the next one is read
         with span("blob.put_block_list"):
             self._blob.commit_block_list(
                 ids,
@@ -205,10 +210,20 @@ def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
     for piece in content:
         buffer += piece
         while len(buffer) >= BLOCK_SIZE:
-            yield bytes(buffer[:BLOCK_SIZE])
+            with memoryview(buffer) as view:
+                block = bytes(view[:BLOCK_SIZE])
             del buffer[:BLOCK_SIZE]
+            yield block
+            del block
     if buffer:
         yield bytes(buffer)
+
+
+def _given_away(head: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    """All blocks in their order, none of them kept here."""
+    while head:
+        yield head.popleft()
+    yield from rest
 
 
 def _unavailable(operation: str, error: AzureError) -> BlobUnavailable:
