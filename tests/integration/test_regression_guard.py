@@ -1,0 +1,149 @@
+"""What a mail costs, in numbers that do not depend on the machine: requests, statements, bytes held, imports.
+
+Who makes one of them grow has to change it here, and say why.
+"""
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+
+import pytest
+
+from ingest import trace, wiring
+from ingest.model import MessageRef, Stored, Trigger
+from ingest.settings import Settings
+from local.graph.admin import MessageState
+from local.parts import ROOT
+from local.stack import Stack
+
+MIB = 1024 * 1024
+HEAVY = ("msal", "requests", "urllib3", "psycopg", "psycopg_pool", "azure.storage", "azure.identity", "typer", "yoyo")
+
+
+@pytest.fixture
+def app(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.App]:
+    """The app in this process, beside the host, at the same services."""
+    description = json.loads((stack.data / "stack.json").read_text())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", description["ca_file"])
+    app = wiring.build(
+        Settings.from_env(
+            {
+                "AZURE_INGEST_CLIENT_ID": description["client_id"],
+                "AZURE_INGEST_CLIENT_SECRET": description["client_secret"],
+                "AZURE_INGEST_TENANT_ID": description["tenant_id"],
+                "AZURE_INGEST_MAILBOX": ",".join(description["mailboxes"]),
+                "AZURE_AUTHORITY_HOST": description["authority_host"],
+                "GRAPH_BASE_URL": description["graph_base_url"],
+                "INGEST_NOTIFICATION_URL": description["functions_url"],
+                "INGEST_CLIENT_STATE": "of nobody",
+                "INGEST_DATABASE_URL": description["database_url"],
+                "INGEST_STORAGE": description["storage_connection_string"],
+                "INGEST_SWEEP_SCOPE": "all",
+            }
+        )
+    )
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def address(stack: Stack) -> str:
+    return stack.add_tenant("Regression guard").address
+
+
+def delivered(stack: Stack, address: str, size: int) -> MessageState:
+    """A mail with one document, in the inbox and known to nobody: its notification is lost, the sweep skips it."""
+    mail = EmailMessage()
+    mail["From"] = "supplier@example.com"
+    mail["To"] = address
+    mail["Subject"] = "Invoice"
+    mail.set_content("Attached.")
+    mail.add_attachment(b"%PDF-1.7\n" + bytes(size), maintype="application", subtype="pdf", filename="invoice.pdf")
+    dropped = stack.admin.notification_counters().get("dropped", 0)
+    stack.admin.set_notification_faults(drop_next=1)
+    [state] = stack.admin.deliver(mail.as_bytes(), list(stack.identity.mailboxes[:1]))
+    stack.admin.mark_read(state.id)
+    stack.admin.wait_for(lambda: stack.admin.notification_counters().get("dropped", 0) > dropped)
+    return state
+
+
+@contextmanager
+def calls() -> Iterator[Counter[str]]:
+    counted: Counter[str] = Counter()
+
+    def count(name: str, phase: trace.Phase) -> None:
+        if phase == "before" and not name.endswith(".content"):
+            counted[name] += 1
+
+    unsubscribe = trace.subscribe(count)
+    yield counted
+    unsubscribe()
+
+
+def of(system: str, counted: Counter[str]) -> dict[str, int]:
+    return {name: number for name, number in counted.items() if name.startswith(f"{system}.") and "gate" not in name}
+
+
+def warm(app: wiring.App, stack: Stack, address: str) -> None:
+    """What a process does once: a token, the inbox's id, the container."""
+    state = delivered(stack, address, 10)
+    app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
+
+
+def test_a_notified_mail_takes_four_requests_four_sql_calls_and_two_blobs(
+    app: wiring.App, stack: Stack, address: str
+) -> None:
+    warm(app, stack, address)
+    state = delivered(stack, address, 100_000)
+    with calls() as counted:
+        outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
+    assert outcome == Stored(documents=1)
+    assert of("graph", counted) == {
+        "graph.get_message": 1,
+        "graph.get_mime": 1,
+        "graph.get_attachment": 1,
+        "graph.delete_message": 1,
+    }
+    assert of("sql", counted) == {"sql.claim": 1, "sql.resolve_tokens": 1, "sql.save": 1, "sql.end": 1}
+    assert of("blob", counted) == {"blob.put": 2}
+
+
+def test_a_small_mail_that_the_sweep_found_takes_three_requests(app: wiring.App, stack: Stack, address: str) -> None:
+    warm(app, stack, address)
+    state = delivered(stack, address, 100_000)
+    pages = list(app.mailboxes.left_over(state.mailbox))
+    [found] = [item for page in pages for item in page if item.ref.message_id == state.id]
+    assert found.ref.trigger is Trigger.SWEEP
+    with calls() as counted:
+        outcome = app.pipeline.ingest_message(found.ref)
+    assert outcome == Stored(documents=1)
+    assert of("graph", counted) == {"graph.get_message": 1, "graph.get_mime": 1, "graph.delete_message": 1}
+
+
+def test_memory_does_not_follow_the_size_of_a_mail(app: wiring.App, stack: Stack, address: str) -> None:
+    warm(app, stack, address)
+    peaks = []
+    for size in (16 * MIB, 48 * MIB):
+        state = delivered(stack, address, size)
+        tracemalloc.start()
+        outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert outcome == Stored(documents=1)
+    assert peaks[0] <= 14 * MIB
+    assert peaks[1] <= peaks[0] + 2 * MIB
+
+
+def test_a_cold_start_imports_no_sdk() -> None:
+    code = "import function_app, sys; print(*sorted(sys.modules))"
+    done = subprocess.run(  # noqa: S603 - our own line
+        [sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    loaded = done.stdout.split()
+    assert [module for module in loaded if module.startswith(HEAVY)] == []
+    assert len([module for module in loaded if module.partition(".")[0] in {"ingest", "subscriptions"}]) <= 12
