@@ -1,0 +1,111 @@
+"""What a number of mails needs and costs on Azure, from measured results: `python -m bench.cost [results.json]`.
+
+Prices are list prices in USD without tax, West Europe as far as they differ, and are to be checked before anyone relies on them:
+https://azure.microsoft.com/pricing/details/functions/ and https://azure.microsoft.com/pricing/details/storage/blobs/
+"""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
+from bench.report import latest
+
+# Exchange Online: a mailbox receives at most 3,600 messages an hour.
+# https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
+RECEIVED_PER_HOUR = 3_600
+_PROCESSORS = {512: 0.25, 2048: 1.0, 4096: 2.0}  # of a Flex Consumption instance, by its memory in MB
+_INSTANCE = 2048
+
+# Flex Consumption, on demand: for each GB-second of an instance that runs something, and for each execution.
+_GB_SECOND = 0.000026
+_EXECUTION = 0.40 / 1_000_000
+_FREE_GB_SECONDS, _FREE_EXECUTIONS = 100_000, 250_000  # a month and subscription
+_QUEUE_OPERATION = 0.04 / 100_000  # class 1, LRS
+_BLOB_WRITE = 0.055 / 10_000  # hot, LRS
+_BLOB_GB_MONTH = 0.0184
+
+_QUEUE_OPERATIONS = 3  # put, get, delete; `get` brings up to 16 and is counted as if it brought one
+_EXECUTIONS = 2  # webhook and ingest_message
+_BLOBS = 2
+_MAIL_BYTES = 240_000  # original and document of the mail that is measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Of one measured run. Rates are mails a second, `cpu` is seconds of the app's process for one mail."""
+
+    mailbox_rate: float
+    cpu: float
+    single_seconds: float
+
+
+def read(results: Path) -> Figures:
+    """Raises StopIteration where a row is missing."""
+    rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
+
+    def value(start: str, name: str) -> float:
+        return float(next(row["values"][name] for row in rows if row["what"].startswith(start)))
+
+    return Figures(
+        mailbox_rate=value("by webhook", "rate"),
+        cpu=value("CPU ms", "host") / 1000,
+        single_seconds=value("one mail", "milliseconds") / 1000,
+    )
+
+
+def capacity(figures: Figures, mails_per_minute: float) -> tuple[int, int]:
+    """Mailboxes by Exchange's limit, and instances by the processor, at half of what each could do."""
+    mailboxes = math.ceil(mails_per_minute * 60 / RECEIVED_PER_HOUR)
+    instances = math.ceil(mails_per_minute / 60 * figures.cpu / (0.5 * _PROCESSORS[_INSTANCE]))
+    return mailboxes, max(1, instances)
+
+
+def dollars(figures: Figures, mails: int) -> dict[str, float]:
+    """By item, for `mails`; an instance is billed while anything runs on it, so by how much runs side by side."""
+    # A mail alone on its instance is billed for all of its time; many side by side share it, down to their processor
+    # time at half load. Both ends are printed.
+    alone = figures.single_seconds * _INSTANCE / 1024
+    shared = figures.cpu / 0.5 * _INSTANCE / 1024
+    return {
+        "execution time, each mail alone": max(0.0, mails * alone - _FREE_GB_SECONDS) * _GB_SECOND,
+        "execution time, under load": max(0.0, mails * shared - _FREE_GB_SECONDS) * _GB_SECOND,
+        "executions": max(0.0, mails * _EXECUTIONS - _FREE_EXECUTIONS) * _EXECUTION,
+        "queue": mails * _QUEUE_OPERATIONS * _QUEUE_OPERATION,
+        "blobs written": mails * _BLOBS * _BLOB_WRITE,
+        "blobs kept, each month": mails * _MAIL_BYTES / 1e9 * _BLOB_GB_MONTH,
+    }
+
+
+def main() -> None:
+    """Print both tables as Markdown."""
+    results = Path(sys.argv[1]) if len(sys.argv) > 1 else latest()
+    figures = read(results)
+    console = Console(width=100)
+    console.print(
+        f"From {results.name}: {figures.mailbox_rate:.1f} mails/s for one mailbox, {1000 * figures.cpu:.0f} ms of "
+        f"processor and {1000 * figures.single_seconds:.0f} ms for one mail.\n",
+        highlight=False,
+    )
+    table = Table(box=MARKDOWN)
+    for heading in ("mails a minute", "mailboxes (Exchange)", f"instances of {_INSTANCE} MB (processor)"):
+        table.add_column(heading, justify="right")
+    for rate in (1, 100, 10_000):
+        mailboxes, instances = capacity(figures, rate)
+        table.add_row(f"{rate:,}", f"{mailboxes:,}", f"{instances:,}")
+    console.print(table)
+    table = Table(box=MARKDOWN)
+    table.add_column("a million mails")
+    table.add_column("USD", justify="right")
+    for item, amount in dollars(figures, 1_000_000).items():
+        table.add_row(item, f"{amount:.2f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
