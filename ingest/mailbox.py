@@ -26,7 +26,7 @@ from ingest.settings import DeleteMode, SweepScope
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
 FOLDER_CACHE = timedelta(minutes=5)  # how long a folder that somebody renamed or threw away may still be used
-PAGE_SIZE = 500  # messages a listing request; Outlook takes up to 1,000 but answers 504 on heavy pages
+PAGE_SIZE = 1000  # messages a listing request, the most that Outlook takes; each is an id, a time and a size
 
 _ATTACHMENT_FIELDS = "id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId"
 _MESSAGE_FIELDS = (
