@@ -1,6 +1,7 @@
 """What a number of mails needs and costs on Azure, from measured results: `python -m bench.cost [results.json]`.
 
-Prices are list prices in USD without tax, West Europe as far as they differ, and are to be checked before anyone relies on them:
+Prices are list prices in USD without tax, West Europe as far as they differ, and are to be
+checked before anyone relies on them:
 https://azure.microsoft.com/pricing/details/functions/ and https://azure.microsoft.com/pricing/details/storage/blobs/
 """
 
