@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos lint requirements clean
+.PHONY: help up demo test chaos fuzz lint requirements clean
 
 help:  ## What can be done here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -29,6 +29,10 @@ chaos: $(INSTALLED)  ## Send 10,000 mails while everything goes wrong; none may 
 
 bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a loop written with O365 (10 minutes)
 	@$(RUN) -m bench
+
+fuzz: $(INSTALLED)  ## Fuzz every reader of strangers' bytes under coverage guidance, half a minute each (Linux, macOS)
+	@$(RUN) -m pip install --quiet atheris
+	@$(RUN) -m tests.fuzz
 
 lint: $(INSTALLED)  ## Style, formatting and types
 	$(BIN)/ruff check .

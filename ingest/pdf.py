@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO
@@ -43,7 +43,7 @@ def _as_written(name: str) -> bytes:
 
 
 _NAMES_IN_FILE = re.compile(b"|".join(map(_as_written, sorted(INVOICE_NAMES))), re.IGNORECASE)
-_OVERLAP = 128  # bytes: longer than any of these, so that none is lost between two blocks
+_OVERLAP = 128  # bytes: longer than any of these
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +56,7 @@ class Pdf:
 
 def read_pdf(file: IO[bytes], size: int) -> Pdf:
     """Look into a PDF of `size` bytes. Never raises: what can't be read here may still open elsewhere."""
-    hinted, named = _scan(read_range(file, 0, size))
-    if not hinted:
+    if not any(any(hint in window for hint in _HINTS) for window in _windows(file, size)):
         return Pdf()
     try:
         return _read(file)
@@ -65,19 +64,16 @@ def read_pdf(file: IO[bytes], size: int) -> Pdf:
         problem = "the PDF is too large or too intricate to look into"
     except Exception as error:  # noqa: BLE001 - a stranger's file meets a library that promises no kind of error
         problem = f"the PDF is damaged ({type(error).__name__})"
+    named = any(_NAMES_IN_FILE.search(window) for window in _windows(file, size))
     return Pdf(invoice=Invoice(kind=InvoiceKind.ZUGFERD, problem=problem) if named else None)
 
 
-def _scan(blocks: Iterable[bytes]) -> tuple[bool, bool]:
-    """Whether the PDF may be encrypted or hold files, and whether an invoice's file name stands in it."""
-    hinted = named = False
+def _windows(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """The file in pieces that overlap, so that nothing short is lost between two of them."""
     tail = b""
-    for block in blocks:
-        window = tail + block
-        hinted = hinted or any(hint in window for hint in _HINTS)
-        named = named or bool(_NAMES_IN_FILE.search(window))
-        tail = window[-_OVERLAP:]
-    return hinted, named
+    for block in read_range(file, 0, size):
+        yield tail + block
+        tail = block[-_OVERLAP:]
 
 
 def _read(file: IO[bytes]) -> Pdf:

@@ -1,0 +1,141 @@
+"""What is fuzzed: every reader of strangers' bytes, one function each, that may raise nothing.
+
+`python -m tests.fuzz TARGET` runs one of them under coverage guidance; tests/unit/test_fuzz.py under hypothesis.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ingest.detection import detect
+from ingest.einvoice import read_invoice
+from ingest.errors import PartRejected
+from ingest.model import Disposition, Limits, Part, StoredBlob
+from ingest.pdf import read_pdf
+from ingest.sorting import Sorter
+from ingest.spool import HEAD, Spool
+from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
+from ingest.unpacking.container import Container, Member
+
+SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
+MOST = 100  # parts
+LIMITS = Limits(depth=4, parts=MOST, expanded_bytes=4 * 1024 * 1024, ratio=50)
+
+
+def _drain(container: Container) -> None:
+    """Everything that a container offers."""
+    container.shown()
+    for member in container.members:
+        if member.embedded is not None:
+            _drain(member.embedded)
+        taken = 0
+        try:
+            for block in member.open():
+                taken += len(block)
+                if taken > LIMITS.expanded_bytes:
+                    break
+        except PartRejected:
+            continue
+
+
+def _opened(open_container: Callable[[], Container]) -> None:
+    try:
+        _drain(open_container())
+    except PartRejected:
+        return
+
+
+def fuzz_mime(data: bytes) -> None:
+    """An attached mail."""
+    _opened(lambda: mime.open_mail(io.BytesIO(data), max_parts=MOST))
+    try:
+        mime.find_body(io.BytesIO(data), max_parts=MOST)
+    except PartRejected:
+        return
+
+
+def fuzz_zip(data: bytes) -> None:
+    """An archive."""
+    _opened(lambda: zip.open_zip(io.BytesIO(data), max_parts=MOST))
+
+
+def fuzz_tnef(data: bytes) -> None:
+    """A winmail.dat."""
+    _opened(lambda: tnef.open_tnef(io.BytesIO(data), max_parts=MOST))
+
+
+def fuzz_msg(data: bytes) -> None:
+    """An Outlook message."""
+    _opened(lambda: msg.open_msg(io.BytesIO(data), max_parts=MOST))
+
+
+def fuzz_cms(data: bytes) -> None:
+    """A signed message."""
+    cms.kind_of(io.BytesIO(data))
+    _opened(lambda: cms.open_signed(io.BytesIO(data), "smime.p7m"))
+
+
+def fuzz_xml(data: bytes) -> None:
+    """An e-invoice."""
+    read_invoice([data[: len(data) // 2], data[len(data) // 2 :]])
+
+
+def fuzz_pdf(data: bytes) -> None:
+    """A PDF, which says that it has something to look for."""
+    marked = data if b"/EmbeddedFile" in data else data + b"\n% /EmbeddedFile"
+    read_pdf(io.BytesIO(marked), len(marked))
+
+
+def fuzz_detection(data: bytes) -> None:
+    """Any content, under any name."""
+    name, _, content = data.partition(b"\n")
+    text = name.decode("utf-8", "replace")
+    detect(io.BytesIO(content), content[:HEAD], name=text, declared_type=text)
+
+
+def fuzz_sorting(data: bytes) -> None:
+    """Any content as the attachment of a mail: what goes in comes out with a disposition."""
+    sort(data)
+
+
+def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
+    """The parts that an attachment comes to; parts in = dispositions out."""
+
+    def store(path: tuple[int, ...], _: str, spool: Spool) -> StoredBlob:
+        content = b"".join(spool.blocks())
+        blob = ".".join(map(str, path))
+        return StoredBlob(name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    sorter = Sorter(limits=LIMITS, store=store)
+    with Spool() as spool:
+        spool.fill([data])
+        sorter.take(Member(name=name), spool, shown=frozenset)
+    parts = sorter.parts()
+    assert [part.position for part in parts] == list(range(1, len(parts) + 1))
+    assert len(parts) <= 1 + LIMITS.parts
+    containers = {part.position for part in parts if part.disposition is Disposition.CONTAINER}
+    documents = {part.position for part in parts if part.disposition is Disposition.DOCUMENT}
+    assert all(part.parent is None or part.parent in containers | documents for part in parts)
+    assert all(part.blob.sha256 == part.sha256 for part in parts if part.blob)
+    return parts
+
+
+TARGETS: Mapping[str, Callable[[bytes], None]] = {
+    name.removeprefix("fuzz_"): target for name, target in list(globals().items()) if name.startswith("fuzz_")
+}
+
+
+def seeds() -> list[bytes]:
+    """The attachments of the samples, and the samples: what mutations start from."""
+    found: list[bytes] = []
+    for path in sorted(SAMPLES.glob("*.eml")):
+        raw = path.read_bytes()
+        if len(raw) > 64 * 1024:
+            continue
+        found.append(raw)
+        file = io.BytesIO(raw)
+        found += [b"".join(entity.content(file)) for entity in mime.walk(file, max_parts=1000)]
+    return sorted({seed for seed in found if seed}, key=len)

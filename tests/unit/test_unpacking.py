@@ -1,0 +1,177 @@
+"""What is inside of containers: read as others wrote it, and within bounds."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import pytest
+import tnefparse
+
+from ingest.errors import PartRejected
+from ingest.model import Rule
+from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
+from ingest.unpacking.bounded import Bounded
+from ingest.unpacking.container import shown_content_ids
+from tests.mails.catalogue import sign, zipped
+from tests.mails.compound import OutlookFile, OutlookMessage
+from tests.mails.compound import msg as written_msg
+from tests.mails.compound import tnef as written_tnef
+from tests.mails.mime import entity, file, mail, multipart, text
+
+LARGE = bytes(range(256)) * 64
+MESSAGE = OutlookMessage(
+    subject="Grüße",
+    body="Anbei",
+    html=b'<img src="cid:logo@x">',
+    files=[
+        OutlookFile(name="Größe.pdf", content_type="application/pdf", content=b"%PDF-small", content_id="logo@x"),
+        OutlookFile(name="groß.bin", content=LARGE),
+        OutlookFile(
+            name="innen", message=OutlookMessage(subject="innen", body="", files=[OutlookFile(name="a", content=b"b")])
+        ),
+    ],
+)
+
+
+def opened(raw: bytes, *, max_parts: int = 100) -> list[tuple[str, bytes]]:
+    container = mime.open_mail(io.BytesIO(raw), max_parts=max_parts)
+    return [(member.name, b"".join(member.open())) for member in container.members]
+
+
+def test_a_tnef_that_another_library_reads_too() -> None:
+    raw = written_tnef(MESSAGE)
+    theirs = tnefparse.TNEF(raw)
+    assert [attachment.data for attachment in theirs.attachments][:2] == [b"%PDF-small", LARGE]
+    ours = tnef.open_tnef(io.BytesIO(raw), max_parts=10)
+    assert [member.name for member in ours.members] == ["Größe.pdf", "groß.bin", "innen"]
+    assert [b"".join(member.open()) for member in ours.members][:2] == [b"%PDF-small", LARGE]
+    assert ours.shown() == {"logo@x"}
+    embedded = ours.members[2].embedded
+    assert embedded is not None
+    assert [(member.name, b"".join(member.open())) for member in embedded.members] == [("a", b"b")]
+
+
+def test_an_outlook_message() -> None:
+    ours = msg.open_msg(io.BytesIO(written_msg(MESSAGE)), max_parts=10)
+    assert [member.name for member in ours.members] == ["Größe.pdf", "groß.bin", "innen.msg"]
+    assert [b"".join(member.open()) for member in ours.members][:2] == [b"%PDF-small", LARGE]
+    assert [member.content_id for member in ours.members] == ["logo@x", None, None]
+    assert ours.shown() == {"logo@x"}
+    embedded = ours.members[2].embedded
+    assert embedded is not None
+    assert [(member.name, b"".join(member.open())) for member in embedded.members] == [("a", b"b")]
+
+
+@pytest.mark.parametrize("kind", ["mail", "zip", "tnef", "msg"])
+def test_more_parts_than_allowed_are_refused_before_any_is_expanded(kind: str) -> None:
+    files = [OutlookFile(name=f"{number}", content=b"x") for number in range(11)]
+    message = OutlookMessage(subject="", body="", files=files)
+    containers = {
+        "mail": lambda: mime.open_mail(
+            io.BytesIO(mail("x", multipart("mixed", *[file("a", "text/plain", b"x")] * 11))), max_parts=10
+        ),
+        "zip": lambda: zip.open_zip(io.BytesIO(zipped({f"{number}": b"x" for number in range(11)})), max_parts=10),
+        "tnef": lambda: tnef.open_tnef(io.BytesIO(written_tnef(message)), max_parts=10),
+        "msg": lambda: msg.open_msg(io.BytesIO(written_msg(message)), max_parts=10),
+    }
+    with pytest.raises(PartRejected) as refused:
+        containers[kind]()
+    assert refused.value.rule is Rule.TOO_MANY
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "8bit", "7bit"])
+@pytest.mark.parametrize("size", [0, 1, 75, 300_000])
+def test_transfer_encodings_over_block_borders(encoding: str, size: int) -> None:
+    content = (b"Gr\xc3\xb6\xc3\x9fe = 12 %\r\n" * (size // 16 + 1))[:size]
+    encoders = {
+        "base64": lambda: file("a", "application/octet-stream", content),
+        "quoted-printable": lambda: entity(
+            ["Content-Type: application/octet-stream; name=a", "Content-Transfer-Encoding: quoted-printable"],
+            b"".join(bytes([c]) if c in b"\r\n" else b"=%02X" % c for c in content),
+        ),
+    }
+    plain = entity(
+        ["Content-Type: application/octet-stream; name=a", f"Content-Transfer-Encoding: {encoding}"], content
+    )
+    part = encoders.get(encoding, lambda: plain)()
+    assert opened(mail("x", multipart("mixed", text("Anbei"), part))) == [("a", content)]
+
+
+def test_a_line_without_end_is_content() -> None:
+    line = b"x" * 300_000 + b"--nicht das Ende"
+    part = entity(["Content-Type: application/octet-stream; name=a"], line)
+    assert opened(mail("x", multipart("mixed", part))) == [("a", line)]
+
+
+def test_quoted_printable_without_a_line_break() -> None:
+    part = entity(["Content-Type: a/b; name=a", "Content-Transfer-Encoding: quoted-printable"], b"=41" * 400_000)
+    assert opened(mail("x", multipart("mixed", part))) == [("a", b"A" * 400_000)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\r\n", b"kein Kopf", b"Content-Type: multipart/mixed; boundary=x\r\n", b"--x\r\n--x--\r\n", b"\xff\xfe\0"],
+)
+def test_broken_mails_are_mails(raw: bytes) -> None:
+    assert opened(raw) == []
+
+
+def test_boundaries_that_begin_alike() -> None:
+    inner = b"--a-b\r\nContent-Type: a/b; name=innen\r\n\r\n1\r\n--a-b--\r\n"
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/mixed; boundary=a-b\r\n\r\n"
+        + inner
+        + b"--a\r\nContent-Type: a/b; name=aussen\r\n\r\n2\r\n--a--\r\n"
+    )
+    assert opened(raw) == [("innen", b"1"), ("aussen", b"2")]
+
+
+def test_signed_content_of_any_encoding() -> None:
+    content = b"Content-Type: text/plain\r\n\r\nAnbei.\r\n"
+    raw = sign(content, detached=False)
+    assert cms.kind_of(io.BytesIO(raw)) is cms.CmsKind.SIGNED
+    (member,) = cms.open_signed(io.BytesIO(raw), "smime.p7m").members
+    assert (member.name, b"".join(member.open())) == ("smime.eml", content)
+    assert cms.kind_of(io.BytesIO(sign(content, detached=True))) is cms.CmsKind.SIGNATURE
+    # The same in pieces of unknown length, as streams are signed.
+    head = bytes.fromhex("308006092a864886f70d010702a080308002010131003080 06092a864886f70d010701 a0802480")
+    pieces = b"".join(b"\x04" + bytes([len(piece)]) + piece for piece in (content[:10], content[10:]))
+    (member,) = cms.open_signed(io.BytesIO(head + pieces + bytes(10)), "rechnung.xml.p7m").members
+    assert (member.name, b"".join(member.open())) == ("rechnung.xml", content)
+
+
+def test_only_what_expands_step_by_step_is_expanded() -> None:
+    raw = bytearray(zipped({"a": b"x"}))
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        struct.pack_into("<H", raw, raw.find(signature) + offset, 14)  # LZMA
+    (member,) = zip.open_zip(io.BytesIO(bytes(raw)), max_parts=10).members
+    with pytest.raises(PartRejected) as refused:
+        list(member.open())
+    assert refused.value.rule is Rule.UNREADABLE
+
+
+def test_a_reader_in_circles_comes_to_an_end() -> None:
+    bound = Bounded(io.BytesIO(b"x" * 100), at_once=50, in_all=1000, calls=100, rule=Rule.UNREADABLE)
+    with pytest.raises(PartRejected):
+        bound.read()
+    with pytest.raises(PartRejected):
+        turn_in_circles(bound)
+
+
+def turn_in_circles(file: Bounded) -> None:
+    while True:
+        file.seek(0)
+        file.read(10)
+
+
+def test_content_ids_are_found_over_block_borders() -> None:
+    html = b'<p><img src="cid:logo%40x"><img src=CID:two@y>'
+    for cut in range(len(html)):
+        assert shown_content_ids([html[:cut], html[cut:]]) >= {"logo@x", "two@y"}
+
+
+def test_the_samples_are_there() -> None:
+    folder = Path(__file__).parents[1] / "mails" / "samples"
+    assert {path.stem for path in folder.glob("*.eml")} == {path.stem for path in folder.glob("*.txt")}
