@@ -58,8 +58,8 @@ class Plan:
     points: int = len(POINTS)  # at how many of them somebody dies; fewer only where a test has to be quick
 
 
-SHORT = Plan(mails=300, seed=1, lease=3, retry=1, outage=1, in_flight=100, patience=300)
-LONG = Plan(mails=10_000, seed=1, lease=8, retry=5, outage=10, in_flight=150, patience=900)
+SHORT = Plan(mails=300, seed=1, lease=3, retry=2, outage=1, in_flight=100, patience=300)
+LONG = Plan(mails=10_000, seed=1, lease=8, retry=15, outage=10, in_flight=150, patience=900)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +260,7 @@ class Chaos:
         self._replace_the_dead()
         now = time.monotonic()
         if now >= self._sweep_due:
-            self._sweep_due = now + 2 * self._plan.retry
+            self._sweep_due = now + max(self._plan.retry / 2, 2)
             self._fire("maintain")
             self._keep_share(self._postgres, "sql.")
             self._keep_share(self._blob, "blob.")
@@ -400,7 +400,7 @@ class Chaos:
                 f"calming down: {len(self._sent)} mails sent, {self._places_ended} ended, "
                 f"{unfinished(self._stack)} in work"
             )
-            time.sleep(max(_TICK, self._plan.retry / 2))
+            time.sleep(1)
 
     def _calm_round(self) -> None:
         """The faults have ended: the share that `_look_after_everything` keeps is none."""

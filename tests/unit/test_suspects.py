@@ -1,0 +1,49 @@
+"""Messages over which processes died are worked on one at a time, so that the culprit goes to Quarantine alone."""
+
+import pytest
+
+from ingest.errors import Later
+from ingest.model import MessageRef, Stored
+from ingest.pipeline import SUSPECT_CRASHES
+from tests.fakes.journal import Journal
+from tests.fakes.mail import email
+from tests.unit.test_pipeline import World
+
+
+def suspect(world: World) -> MessageRef:
+    ref = world.mail.deliver(email())
+    for _ in range(SUSPECT_CRASHES):
+        world.records.claim(ref)
+        world.records.crash(ref)
+    return ref
+
+
+def test_a_suspect_waits_for_its_turn_and_is_given_back_meanwhile() -> None:
+    world = World()
+    first, second = suspect(world), suspect(world)
+
+    class Meanwhile(Journal):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if name == "fetch" and self.steps.count(name) == 1:
+                with pytest.raises(Later, match="has had its turn"):
+                    world.pipeline.ingest_message(second)
+                assert world.records.row(second).lease_until is None
+
+    world.mail.journal = world.blobs.journal = world.records.journal = Meanwhile()
+    assert world.pipeline.ingest_message(first) == Stored(documents=1)
+    assert world.pipeline.ingest_message(second) == Stored(documents=1)
+
+
+def test_a_message_that_nobody_died_of_waits_for_no_suspect() -> None:
+    world = World()
+    first, innocent = suspect(world), world.mail.deliver(email())
+
+    class Meanwhile(Journal):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if name == "fetch" and self.steps.count(name) == 1:
+                assert world.pipeline.ingest_message(innocent) == Stored(documents=1)
+
+    world.mail.journal = world.blobs.journal = world.records.journal = Meanwhile()
+    assert world.pipeline.ingest_message(first) == Stored(documents=1)
