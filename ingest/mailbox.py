@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from ingest.errors import GraphRefused, NotFound, Reason, Rejected
 from ingest.graph import CANNOT_DELETE, GraphClient, Json
 from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
+from ingest.unpacking.container import shown_content_ids
 
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
@@ -47,8 +47,6 @@ _UNREADABLE_CODES = frozenset(
         "ErrorItemCorrupt",
     }
 )
-_CID = re.compile(rb"""cid:([^\s"'<>\\)&]{1,250})""", re.IGNORECASE)
-_CID_OVERLAP = 300  # bytes: longer than any match, so that none is lost between two blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,15 +137,9 @@ class Mailboxes:
 
         Searched in the stream: a body can be as large as a mail.
         """
-        found: set[str] = set()
         path = f"{_message_path(ref)}?$select=body"
         with self._graph.stream("get_body", path, mailbox=ref.mailbox) as blocks:
-            tail = b""
-            for block in blocks:
-                window = tail + block
-                found.update(match[1].decode("utf-8", "replace") for match in _CID.finditer(window))
-                tail = window[-_CID_OVERLAP:]
-        return frozenset(found)
+            return shown_content_ids(blocks)
 
     def in_inbox(self, message: Message) -> bool:
         """Whether the message is in its mailbox's inbox, and so ours to work on."""

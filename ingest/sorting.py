@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ingest import media_types
 from ingest.detection import detect
 from ingest.einvoice import read_invoice
-from ingest.errors import PartRejected
+from ingest.errors import Defect, PartRejected
 from ingest.model import Disposition, Invoice, Limits, Part, Rule, StoredBlob
 from ingest.parts import Facts, decide, item_name, link_invoices
 from ingest.spool import Spool
@@ -78,8 +78,11 @@ class Sorter:
         self._record(_bare(member, self._reserve(), None, disposition, rule))
 
     def parts(self) -> tuple[Part, ...]:
-        """All of them, by position."""
-        return link_invoices([part for part in self._parts if part is not None])
+        """All of them, by position. Raises Defect where one was met and has no disposition."""
+        parts = [part for part in self._parts if part is not None]
+        if len(parts) != len(self._parts):
+            raise Defect(f"{len(self._parts) - len(parts)} parts have no disposition")
+        return link_invoices(parts)
 
     # One part
 

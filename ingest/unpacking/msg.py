@@ -135,11 +135,14 @@ class _Reader:
         return ""
 
     def _small(self, stream: str, at_most: int) -> bytes:
-        """A stream that is small; nothing where it is not there, or not small."""
-        if not self._ole.exists(stream) or self._ole.get_size(stream) > at_most:
+        """A stream that is small; nothing where it is not there, not small, or broken."""
+        try:
+            with _readable():
+                if not self._ole.exists(stream) or self._ole.get_size(stream) > at_most:
+                    return b""
+                return bytes(self._ole.openstream(stream).read())
+        except PartRejected:
             return b""
-        with _readable():
-            return bytes(self._ole.openstream(stream).read())
 
     def _content(self, stream: str) -> Iterator[bytes]:
         """A stream sector by sector: olefile itself would put it together in memory."""
