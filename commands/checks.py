@@ -260,14 +260,16 @@ def _container(patient: Patient) -> str:
 def _database(patient: Patient) -> str:
     from ingest import migrations
 
-    current, newest = patient.inspection.schema_version(), migrations.names()[-1]
-    if current != newest:
-        known = current in migrations.names()
-        raise _Trouble(
-            f"the database is at {current or 'no migration'}, this version wants {newest}"
-            if known or current is None
-            else f"the database is at {current}: it was migrated by a newer version"
-        )
+    current, known = patient.inspection.schema_version(), migrations.names()
+    if current is None:
+        raise _Trouble("no migration is applied")
+    if current not in known:
+        raise _Trouble(f"the database is at {current}: it was migrated by a newer version")
+    missing = known[known.index(current) + 1 :]
+    if missing == [migrations.DROPS_MAIL_ACCOUNTS]:
+        raise _Trouble("ready; the DMS's old mail accounts are still there, until it has switched", warning=True)
+    if missing:
+        raise _Trouble(f"the database is at {current}; missing: {', '.join(missing)}")
     return f"at {current}"
 
 

@@ -11,12 +11,13 @@ from psycopg.rows import dict_row
 MIN_SERVER_VERSION = 15_00_00  # views with the rights of whoever asks (security_invoker)
 ID_TYPES = ("integer", "bigint", "uuid")
 TOKEN_TYPES = ("text", "character varying", "uuid")
+ROLES = ("ingest_app", "ingest_reader")
 TOKEN_LENGTH = 32  # of the tokens that the database makes
 
 _ROLE = """
 select current_user as name, rolsuper or rolcreaterole as may_create_roles,
     array(
-        select wanted from unnest(array['ingest_app', 'ingest_reader']) as wanted
+        select wanted from unnest(%(roles)s::text[]) as wanted
         where not exists (select from pg_roles where rolname = wanted) order by wanted
     ) as missing_roles,
     has_database_privilege(current_database(), 'CREATE') as may_create_schemas,
@@ -68,7 +69,7 @@ def _problems(connection: psycopg.Connection[Any], *, fresh: bool) -> Iterator[s
     if version < MIN_SERVER_VERSION:
         yield f"PostgreSQL {version // 10_000} is too old: {MIN_SERVER_VERSION // 10_000} or newer is needed."
         return
-    role = _one(connection, _ROLE) or {}
+    role = _one(connection, _ROLE, roles=list(ROLES)) or {}
     yield from _role_problems(role)
     tenants = _one(connection, _TABLE, table="dms_tenant")
     if tenants is None:
@@ -120,6 +121,6 @@ def _tenant_problems(connection: psycopg.Connection[Any]) -> Iterator[str]:
         yield f"Tenants {ids} have the same ingest_token (case and dashes don't count): give all but one another."
 
 
-def _one(connection: psycopg.Connection[Any], query: LiteralString, **parameters: str) -> dict[str, Any] | None:
+def _one(connection: psycopg.Connection[Any], query: LiteralString, **parameters: object) -> dict[str, Any] | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, parameters).fetchone()

@@ -1,4 +1,4 @@
-"""Hear of new documents within moments: `python manage.py shell < listen_for_documents.py`, or as a command.
+"""Hear of new documents within moments: call `run` from a management command of the DMS.
 
 A notification is a hint and nothing more: it is lost where nobody listens. So look for what is new first, then
 after every notification, and from time to time without one.

@@ -15,6 +15,7 @@ from commands.app import run
 from local.graph.admin import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
+from tests.integration.databases import Server
 from tests.unit.test_cli import Done
 
 PDF = b"%PDF-1.7\n%%EOF\n"
@@ -217,6 +218,15 @@ def test_messages_are_listed_by_state(cli: Callable[..., Done], stack: Stack) ->
     assert cli("messages", "show", "no-such-message").code == 1
 
 
+def test_the_running_app_signs_in_as_the_apps_role(stack: Stack) -> None:
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        logins = owner.execute(
+            "select distinct usename from pg_stat_activity"
+            " where application_name in ('mail-ingest', 'mail-ingest gate') and datname = current_database()"
+        ).fetchall()
+    assert logins == [("ingest_app_login",)]
+
+
 # doctor
 
 
@@ -302,6 +312,20 @@ def test_a_role_that_is_too_powerful_and_a_mailbox_out_of_reach(
     assert found["mailbox access"]["status"] == "failed"
     assert found["other mailboxes"]["said"] == f"the app can read {stack.identity.mailboxes[0]}"
     assert found["quarantine folder"]["status"] == "skipped"
+
+
+def test_old_accounts_may_wait_for_the_switch_and_other_migrations_may_not(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    with server.database() as database:
+        monkeypatch.setenv("INGEST_DATABASE_URL", database.owner_url)
+        monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", database.owner_url)
+        assert "not migrated" in findings(cli("doctor", "--json"))["database version"]["said"]
+        for migration, status in (("0006_fill_token_history", "failed"), ("0007_documents", "warning")):
+            assert f"applied {migration}" in cli("migrate", "--to", migration).out
+            assert findings(cli("doctor", "--json"))["database version"]["status"] == status
+        assert "up to date" in cli("migrate", "--to", "0001_tenant_token").out
+        assert "took back 0007_documents" in cli("migrate", "--back-to", "0006_fill_token_history", "--yes").out
 
 
 @pytest.mark.usefixtures("clean")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from ingest.migrations import MigrationError, migrate
@@ -86,14 +86,15 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     with server.admin(database) as admin:
         admin.execute(f"grant ingest_reader to {OWNER}".encode())  # as whom this DMS signs in
     tenant = Tenant(id=database.value("select id from dms_tenant where slug = 'old-code'"))
-    with records_of(database) as store, psycopg.connect(database.owner_url, autocommit=True) as listener:
-        listener.execute("listen ingest_document")
+    heard = runpy.run_path(str(EXAMPLES / "listen_for_documents.py"))["document_ids"](database.owner_url)
+    assert next(heard) is None  # listening from here on
+    with records_of(database) as store:
         claim = store.claim(values.ref())
         assert isinstance(claim, Claim)
         with store.tenant_context(tenant):
             store.save(claim, values.message(), blob("abc"), [document("abc")], copies=1)
-        (notification,) = listener.notifies(timeout=30, stop_after=1)
-    assert notification.channel == "ingest_document"
+    document_id = next(heard)
+    heard.close()
 
     seen = json.loads(dms.after("switch"))
     assert seen["sql"] == ["BEGIN;", "COMMIT;"]  # Django's own migration changes nothing in the database
@@ -103,4 +104,4 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert seen["address"] == f"upload.{seen['created']}@dms.cloud"
     assert seen["renamed"] == "Saved with the token of before"
     assert seen["rotation_stands"]
-    assert seen["documents"] == [["old-code", "abc.pdf", notification.payload, "abc"]]
+    assert seen["documents"] == [["old-code", "abc.pdf", document_id, "abc"]]

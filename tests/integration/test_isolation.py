@@ -119,7 +119,7 @@ def as_tenant(database: Database, tenant: Tenant) -> Iterator[psycopg.Connection
         connection.rollback()
 
 
-def everything_of(admin: psycopg.Connection, tenant: Tenant) -> list[object]:
+def everything_of(admin: psycopg.Connection, tenant: Tenant) -> list[list[tuple[object, ...]]]:
     """Every row of a tenant, past row-level security."""
     queries = [
         f"select to_jsonb(t) from ingest.{table} as t where tenant_id = %s order by id" for table in TENANT_TABLES
@@ -293,6 +293,19 @@ def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database,
             " values (%s, %s, 9, 'document', 'x')",
             [theirs.message, ours.tenant.id],
         )
+
+
+def test_a_tenant_is_removed_as_the_documentation_says(server: Server, database: Database, store: Records) -> None:
+    ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        database.run(f"delete from dms_tenant where id = {ours.tenant.id}")  # nobody loses evidence by a cascade
+    with database.owner() as owner, owner.transaction():
+        owner.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+        owner.execute("delete from ingest.document; delete from ingest.part; delete from ingest.message")
+        owner.execute("delete from dms_tenant where id = %s", [ours.tenant.id])
+    with server.admin(database) as admin:
+        assert everything_of(admin, ours.tenant) == [[], [], [], []]
+        assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1]
 
 
 # The context and the pool
