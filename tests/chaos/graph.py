@@ -84,9 +84,10 @@ class Mailbox:
         for subscription in self._all("/subscriptions"):
             self._call("DELETE", f"/subscriptions/{subscription['id']}")
 
-    def add_wrong_subscription(self) -> None:
-        """One that looks like an older deployment's: another URL, another secret."""
+    def spoil_subscription(self) -> None:
+        """Put one in its place that looks like an older deployment's: another URL, another secret."""
         for subscription in self._all("/subscriptions")[:1]:
+            self._call("DELETE", f"/subscriptions/{subscription['id']}")
             wrong = {
                 name: subscription[name]
                 for name in ("changeType", "resource", "expirationDateTime", "lifecycleNotificationUrl")

@@ -22,13 +22,13 @@ def report(console: Console, plan: Plan, result: Result) -> None:
     for title, troubles in (("Lost", books.lost), ("Duplicates", books.duplicates), ("Wrong", books.wrong)):
         for subject, what in list(troubles.items())[:_SHOWN]:
             console.print(f"[red]{title}[/] {escape(subject)}: {escape(what)}")
+    missed = f": not {', '.join(result.missed)}" if result.missed and plan.points == len(result.kills) else ""
     console.print(
         f"{result.mails} mails: {books.stored} stored in {books.blobs} blobs, in Quarantine {quarantined or 'none'}\n"
         f"{result.deaths} processes killed, {books.taken_over} mails taken over from them, "
         f"{result.released} released from Quarantine, at most {books.most_attempts} attempts on one mail\n"
         f"{result.outages} outages, {result.subscriptions_removed} times all subscriptions removed\n"
-        f"{len(result.kills) - len(result.missed)} of {len(result.kills)} kill points hit"
-        f"{': not ' + ', '.join(result.missed) if result.missed else ''}"
+        f"{len(result.kills) - len(result.missed)} of {len(result.kills)} kill points hit{missed}"
     )
     colour = "green" if books.balanced else "red"
     console.print(

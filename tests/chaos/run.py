@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
@@ -320,17 +321,18 @@ class Chaos:
         blob = (stack.azurite.blob.stop, stack.azurite.blob.start)
         queue = (stack.azurite.queue.stop, stack.azurite.queue.start)
         admin = self._mailbox.admin
-        graph = (lambda: admin.set_outage(on=True), lambda: admin.set_outage(on=False)) if admin else _NOTHING
-        return [
-            (0.1, self._remove_subscription),
-            (0.15, lambda: self._outage(postgres)),
-            (0.3, lambda: self._outage(blob)),
-            (0.4, self._remove_subscription),
-            (0.45, lambda: self._outage(graph)),
-            (0.6, lambda: self._outage(queue)),
-            (0.75, lambda: self._outage(postgres, blob, graph, queue)),
-            (0.85, self._remove_subscription),
-        ]
+        services = [postgres, blob, queue]
+        if admin is not None:
+            services.insert(2, (lambda: admin.set_outage(on=True), lambda: admin.set_outage(on=False)))
+        outages: list[Callable[[], None]] = [partial(self._outage, service) for service in services]
+        outages.append(partial(self._outage, *services))
+        return sorted(
+            [
+                *((0.15 * number, outage) for number, outage in enumerate(outages, start=1)),
+                *((share, self._remove_subscription) for share in (0.1, 0.4, 0.85)),
+            ],
+            key=lambda trouble: trouble[0],
+        )
 
     def _do_due(self, troubles: list[tuple[float, Callable[[], None]]], share: float) -> None:
         while troubles and troubles[0][0] <= share:
@@ -360,7 +362,7 @@ class Chaos:
         if "graph.renew_subscription" in wanted:
             self._reauthorize()
         if "graph.delete_subscription" in wanted:
-            self._undisturbed(self._mailbox.add_wrong_subscription)
+            self._undisturbed(self._mailbox.spoil_subscription)
         if "graph.create_subscription" in wanted:
             self._undisturbed(self._mailbox.drop_subscriptions)
         if wanted & {"graph.create_folder", "graph.find_folder"} and self._progress() > _TICK:
@@ -452,4 +454,3 @@ _SIMULATOR = (
     *("--requests-per-window", "10000000"),  # Outlook's 10,000 in ten minutes would make hours of ten thousand mails
 )
 _PLUGIN = ("--plugin", "tests.chaos.plugin:install")
-_NOTHING = (lambda: None, lambda: None)
