@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -82,9 +83,10 @@ def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None)
         return [name for name in reversed(before) if name not in after]
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """All migrations of this version, first to last."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
 
 
 def sql_files(stub: str, *, transactional: bool = True) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -208,7 +210,7 @@ def _applied(connection: sqlalchemy.Connection) -> list[str]:
         raise MigrationError(
             f"The database is at {current}, which this version does not know: it was migrated by a newer one."
         )
-    return known[: known.index(current) + 1]
+    return list(known[: known.index(current) + 1])
 
 
 def _must_exist(name: str) -> None:

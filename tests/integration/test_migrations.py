@@ -20,7 +20,7 @@ from ingest.migrations import MigrationError, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
 
 ROOT = Path(__file__).parents[2]
-ALL = migrations.names()
+ALL = list(migrations.names())
 BEFORE_DROP = ALL[-2]
 
 # What Django's migrations make of a DMS, with columns that are none of our business.
