@@ -23,6 +23,7 @@ from xml.parsers import expat
 from ingest.model import Invoice, InvoiceKind
 
 MAX_DEPTH = 100  # elements in elements; an invoice has about ten
+MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value
 
 _UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
@@ -133,6 +134,7 @@ class _Reader:
     _path: list[str] = field(default_factory=list)
     _text: list[str] | None = None
     _length: int = 0
+    _elements: int = 0
 
     @property
     def values(self) -> dict[str, str]:
@@ -175,8 +177,11 @@ class _Reader:
             self._terms = paths
             self._wanted = frozenset(path for alternatives in paths.values() for path in alternatives)
             return
+        self._elements += 1
         if len(self._path) >= MAX_DEPTH:
             raise _Stop("its elements are nested too deep")
+        if self._elements > MAX_ELEMENTS:
+            raise _Stop("it has too many elements")
         self._path.append(name.rpartition(" ")[2])
         self._text, self._length = ([], 0) if "/".join(self._path) in self._wanted else (None, 0)
 

@@ -32,6 +32,9 @@ _INTEGER, _OCTET_STRING, _OID, _SEQUENCE, _SET, _EXPLICIT_0 = 0x02, 0x04, 0x06, 
 _CONSTRUCTED = 0x20
 _LONGEST_OID = 64  # bytes
 _MAX_NESTING = 16
+_MAX_LENGTH = 1 << 40  # bytes; what says more lies
+_MAX_ELEMENTS = 10_000  # within one element that is passed over
+_MAX_PIECES = 500_000  # of the content; streams are signed in pieces of a thousand bytes and more
 
 
 class CmsKind(StrEnum):
@@ -110,8 +113,8 @@ def _octets(file: IO[bytes], element: _Element, nesting: int = 0) -> Iterator[by
     if not element.tag & _CONSTRUCTED:
         yield from read_range(file, element.start, _end(element))
         return
-    for piece in _children(file, element):
-        if piece.tag & ~_CONSTRUCTED != _OCTET_STRING:
+    for count, piece in enumerate(_children(file, element)):
+        if count > _MAX_PIECES or piece.tag & ~_CONSTRUCTED != _OCTET_STRING:
             raise PartRejected(Rule.UNREADABLE)
         yield from _octets(file, piece, nesting + 1)
 
@@ -133,11 +136,12 @@ def _after(file: IO[bytes], element: _Element, nesting: int = 0) -> int:
     if nesting > _MAX_NESTING:
         raise PartRejected(Rule.UNREADABLE)
     position = element.start
-    while True:
+    for _ in range(_MAX_ELEMENTS):
         child = _element(file, position)
         position = _after(file, child, nesting + 1)
         if child.tag == 0:
             return position
+    raise PartRejected(Rule.UNREADABLE)
 
 
 def _expect(file: IO[bytes], position: int, tag: int) -> _Element:
@@ -171,6 +175,8 @@ def _element(file: IO[bytes], position: int) -> _Element:
             raise PartRejected(Rule.UNREADABLE)
         start += count
         length = int.from_bytes(digits)
+    if length > _MAX_LENGTH:
+        raise PartRejected(Rule.UNREADABLE)
     return _Element(tag, start, start + length)
 
 

@@ -1,13 +1,14 @@
 """Attached mails: where the parts of a MIME message lie in its file (RFC 2045, 2046), and their content.
 
 Headers are read and decoded by the standard library. Its parser as a whole keeps every attachment in memory as
-text, so the walk from boundary to boundary is done here, line by line, and content is decoded while it is read.
+text, so the walk from boundary to boundary is done here, and content is decoded while it is read.
 """
 
 from __future__ import annotations
 
 import binascii
 import email.policy
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,7 +26,10 @@ from ingest.unpacking.container import Container, Member, shown_content_ids
 
 LINE = 64 * 1024  # bytes read as one line; longer ones can only be content
 MAX_HEADER = 256 * 1024  # bytes of one part's headers; what comes after counts as its content
+MAX_HEADERS = 2 * 1024 * 1024  # bytes of all parts' headers
 MAX_NESTING = 50  # multiparts within multiparts
+MAX_MULTIPARTS = 1000
+MAX_CANDIDATES = 200_000  # lines that begin as delimiters do
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _LENGTH_OF_ESCAPE = 3  # =4F
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
@@ -76,7 +80,7 @@ class Entity:
 
 
 def open_mail(file: IO[bytes], *, max_parts: int) -> Container:
-    """A mail and what is attached to it. Raises PartRejected(too_many)."""
+    """A mail and what is attached to it. Raises PartRejected(too_many), PartRejected(unreadable)."""
     entities = walk(file, max_parts=max_parts)
     bodies = [entity for entity in entities if entity.is_body and entity.content_type == "text/html"]
 
@@ -92,17 +96,17 @@ def open_mail(file: IO[bytes], *, max_parts: int) -> Container:
 
 
 def find_body(file: IO[bytes], *, max_parts: int) -> Entity | None:
-    """The body of a mail: its HTML form where there is one, else its text. Raises PartRejected(too_many)."""
+    """The body of a mail: its HTML form where there is one, else its text. Raises as `open_mail`."""
     bodies = [entity for entity in walk(file, max_parts=max_parts) if entity.is_body and entity.end > entity.start]
     html = (entity for entity in bodies if entity.content_type == "text/html")
     return next(html, bodies[0] if bodies else None)
 
 
 def walk(file: IO[bytes], *, max_parts: int) -> list[Entity]:
-    """Every part that is no multipart, in the order of the mail. Raises PartRejected(too_many).
+    """Every part that is no multipart, in the order of the mail. Raises as `open_mail`.
 
-    Nothing is an error: a part without a blank line, a boundary that never closes, or no MIME at all are read as
-    mail programs read them. An attached message is one part; its own parts are not walked.
+    Only what no mail has is refused: a part without a blank line, a boundary that never closes, or no MIME at all
+    are read as mail programs read them. An attached message is one part; its own parts are not walked.
     """
     return list(_Walk(file, max_parts).entities())
 
@@ -112,27 +116,54 @@ class _Walk:
     file: IO[bytes]
     max_parts: int
     _open: list[tuple[bytes, str]] = field(default_factory=list)  # boundary and subtype of the multiparts around
-    _header: list[bytes] | None = None  # lines so far, while in a header
+    _header: list[bytes] | None = field(default_factory=list)  # lines so far, while in a header
     _header_size: int = 0
     _current: tuple[Headers, int] | None = None  # of the part whose content is being passed
     _count: int = 0
+    _multiparts: int = 0
+    _headers_left: int = MAX_HEADERS
+    _candidates: int = 0
 
     def entities(self) -> Iterator[Entity]:
-        self._header = []
-        position, newline, at_line_start = 0, 0, True
-        self.file.seek(0)
-        while line := self.file.readline(LINE):
-            delimiter = self._delimiter(line) if at_line_start and line.startswith(b"--") else None
+        position = 0  # of a line's first byte
+        while line := self._line(position):
+            delimiter = self._delimiter(line) if line.startswith(b"--") else None
             if delimiter is not None:
-                # The line break before a delimiter belongs to the delimiter.
-                yield from self._end(position - newline)
+                yield from self._end(position - self._newline_before(position))
                 self._enter(*delimiter)
             elif self._header is not None:
                 self._header_line(line, position)
-            newline = _length_of_newline(line)
-            at_line_start = newline > 0
             position += len(line)
-        yield from self._end(position)
+            if self._header is None:
+                position = self._next_candidate(position)
+        yield from self._end(self.file.seek(0, io.SEEK_END))
+
+    def _line(self, position: int) -> bytes:
+        self.file.seek(position)
+        return self.file.readline(LINE)
+
+    def _next_candidate(self, position: int) -> int:
+        """Where the next line begins that may be a delimiter; content is passed block by block, not by line."""
+        self._candidates += 1
+        if self._candidates > MAX_CANDIDATES:
+            raise PartRejected(Rule.UNREADABLE)
+        start = max(0, position - 1)  # with the line break before it
+        while self._open:
+            self.file.seek(start)
+            block = self.file.read(BLOCK)
+            found = block.find(b"\n--")
+            if found >= 0:
+                return start + found + 1
+            if len(block) < BLOCK:
+                break
+            start += len(block) - len(b"\n-")
+        return self.file.seek(0, io.SEEK_END)
+
+    def _newline_before(self, position: int) -> int:
+        """The length of the line break before a delimiter, to which it belongs."""
+        start = max(0, position - 2)
+        self.file.seek(start)
+        return _length_of_newline(self.file.read(position - start))
 
     def _delimiter(self, line: bytes) -> tuple[int, bool] | None:
         """Which of the multiparts around has this delimiter, and whether it is the closing one."""
@@ -158,18 +189,24 @@ class _Walk:
 
     def _begin(self, start: int) -> None:
         """The header is over: what follows is content, or the parts of a multipart."""
+        self._headers_left -= self._header_size
+        if self._headers_left < 0:
+            raise PartRejected(Rule.UNREADABLE)
         headers = _parsed(b"".join(self._header or ()))
         self._header = None
         if self._open and self._open[-1][1] == "digest":
             headers.set_default_type("message/rfc822")
         boundary = headers.get_boundary() if headers.get_content_maintype() == "multipart" else None
         if boundary and len(self._open) < MAX_NESTING:
+            self._multiparts += 1
+            if self._multiparts > MAX_MULTIPARTS:
+                raise PartRejected(Rule.TOO_MANY)
             self._open.append((boundary.encode("utf-8", "surrogateescape"), headers.get_content_subtype()))
             return
         self._current = (headers, start)
 
     def _end(self, position: int) -> Iterator[Entity]:
-        if self._header is not None and self._header:
+        if self._header:
             self._begin(position)  # a part that ends within its header has no content
         if self._current is not None:
             headers, start = self._current
@@ -177,7 +214,7 @@ class _Walk:
             self._count += 1
             if self._count > self.max_parts:
                 raise PartRejected(Rule.TOO_MANY)
-            yield Entity(headers=headers, start=min(start, max(start, position)), end=max(start, position))
+            yield Entity(headers=headers, start=start, end=max(start, position))
 
 
 def _member(file: IO[bytes], entity: Entity) -> Member:

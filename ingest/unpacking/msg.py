@@ -86,6 +86,7 @@ class _Reader:
     def __init__(self, ole: _CompoundFile, max_parts: int) -> None:
         self._ole = ole
         self._left = max_parts
+        self._storages = ole.listdir(streams=False, storages=True)
 
     def message(self, path: str, nesting: int) -> Container:
         """The message in the storage `path`, which ends with a slash or is empty."""
@@ -94,7 +95,7 @@ class _Reader:
         depth = path.count("/") + 1
         storages = sorted(
             entry[depth - 1]
-            for entry in self._ole.listdir(streams=False, storages=True)
+            for entry in self._storages
             if len(entry) == depth and "/".join(entry).startswith(f"{path}{_ATTACHMENT}")
         )
         self._left -= len(storages)

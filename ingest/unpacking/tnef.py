@@ -39,6 +39,7 @@ _STRING8, _UNICODE, _OBJECT, _BINARY = 0x001E, 0x001F, 0x000D, 0x0102
 _FIXED_SIZES = {2: 4, 3: 4, 4: 4, 5: 8, 6: 8, 7: 8, 0x0A: 4, 0x0B: 4, 0x14: 8, 0x40: 8, 0x48: 16}
 _EMBEDDED_MESSAGE = bytes.fromhex("0703020000000000c000000000000046")  # IID_IMessage
 
+_MAX_ATTRIBUTES = 100_000  # of one message
 _MAX_PROPERTIES = 10_000  # of one object
 _MAX_VALUES = 100_000  # of one property
 _MAX_TEXT = 4096  # bytes of a name
@@ -132,13 +133,16 @@ class _Reader:
 
     def _attributes(self, within: _Range) -> Iterator[tuple[int, _Range]]:
         position = within.start + 6  # behind signature and key
-        while position + _HEADER.size <= within.end:
+        for _ in range(_MAX_ATTRIBUTES):
+            if position + _HEADER.size > within.end:
+                return
             _, attribute, length = _HEADER.unpack(self._bytes(position, _HEADER.size))
             start = position + _HEADER.size
             if start + length > within.end:
                 raise PartRejected(Rule.UNREADABLE)
             yield attribute, _Range(start, start + length)
             position = start + length + _CHECKSUM
+        raise PartRejected(Rule.UNREADABLE)
 
     def _properties(self, within: _Range) -> list[tuple[int, int, _Range]]:
         """Id, type and place of every MAPI property that has a value."""

@@ -118,6 +118,28 @@ def test_broken_mails_are_mails(raw: bytes) -> None:
     assert opened(raw) == []
 
 
+def test_a_header_without_end_is_cut_and_its_content_kept() -> None:
+    part = entity(["Content-Type: a/b; name=a", f"X-Long: {'x' * 200_000}"], b"Inhalt")
+    assert opened(mail("x", multipart("mixed", part, file("b", "a/b", b"2")))) == [("a", b"Inhalt"), ("b", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--x\n" * 300_000, Rule.UNREADABLE),
+        (b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\nContent-Type: multipart/a; boundary=c\n\n" * 2000,
+         Rule.TOO_MANY),
+        (b"Content-Type: multipart/mixed; boundary=b\n\n" + (b"--b\n" + b"a: b\n" * 20_000 + b"\n\n") * 20,
+         Rule.UNREADABLE),
+    ],
+    ids=["lines like delimiters", "multiparts", "headers"],
+)  # fmt: skip
+def test_work_is_bounded_as_well(raw: bytes, rule: Rule) -> None:
+    with pytest.raises(PartRejected) as refused:
+        opened(raw)
+    assert refused.value.rule is rule
+
+
 def test_boundaries_that_begin_alike() -> None:
     inner = b"--a-b\r\nContent-Type: a/b; name=innen\r\n\r\n1\r\n--a-b--\r\n"
     raw = (
