@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ import psycopg
 from azure.storage.blob import ContainerClient
 from O365 import Account, Connection, MSGraphProtocol  # type: ignore[import-untyped]  # the library has no types
 from O365.utils.token import MemoryTokenBackend  # type: ignore[import-untyped]  # as above
+
+from bench.processes import forget_peak, peak_bytes, resident_bytes
 
 _TOKEN = re.compile(r"^upload[.+](?P<token>[0-9a-f]{32})@", re.IGNORECASE)
 SCHEMA = """
@@ -171,7 +172,8 @@ def main() -> None:
     stack = json.loads(options.stack.read_text())
     os.environ["REQUESTS_CA_BUNDLE"] = stack["ca_file"]
     rival = Rival(stack, delay_milliseconds=options.delay)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    idle = resident_bytes(os.getpid())
+    forget_peak(os.getpid())  # ru_maxrss would begin with that of the process that started this one
     cpu, began = time.process_time(), time.perf_counter()
     mails = rival.drain()
     print(
@@ -180,7 +182,7 @@ def main() -> None:
                 "mails": mails,
                 "seconds": time.perf_counter() - began,
                 "cpu_seconds": time.process_time() - cpu,
-                "peak_bytes_above_idle": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
+                "peak_bytes_above_idle": peak_bytes(os.getpid()) - idle,
             }
         )
     )
