@@ -14,12 +14,13 @@ from azure.storage.blob import ContainerClient
 from psycopg.rows import class_row
 
 from ingest.errors import Reason
-from local.functions_host.rest import Client, open_session, parse_connection_string
+from local.functions_host.rest import Client, StorageError, open_session, parse_connection_string
 from local.stack import CONTAINER, Stack
 from tests.chaos.graph import GONE, INBOX, QUARANTINE, Place
 from tests.chaos.mails import Sent
 
 _READERS = 8  # blobs read at a time
+_QUEUES = ("ingest-messages", "ingest-messages-poison", "subscription-events")
 # Duplicates of what has ended are also work, for as long as somebody is at it.
 _UNFINISHED = """
 select count(*) from ingest.claim where state in ('waiting', 'processing', 'stored') or lease_until > now()
@@ -89,6 +90,27 @@ def unfinished(stack: Stack) -> int:
     with psycopg.connect(stack.postgres.owner_url) as database:
         row = database.execute(_UNFINISHED).fetchone()
     return int(row[0]) if row else 0
+
+
+def queued(stack: Stack) -> int:
+    """How many messages the queues still hold: duplicates of what has ended among them."""
+    return asyncio.run(_queued(stack))
+
+
+async def _queued(stack: Stack) -> int:
+    account = parse_connection_string(stack.azurite.connection_string)
+    total = 0
+    async with open_session() as session:
+        client = Client(session, account, account.queue_endpoint)
+        for queue in _QUEUES:
+            try:
+                answer = await client.request("GET", f"/{queue}", query={"comp": "metadata"})
+            except StorageError as error:
+                if error.code != "QueueNotFound":
+                    raise
+            else:
+                total += int(answer.headers["x-ms-approximate-messages-count"])
+    return total
 
 
 def ended(stack: Stack) -> int:

@@ -25,7 +25,7 @@ from local.graph.admin import AdminError
 from local.parts import ROOT, GraphEndpoint
 from local.stack import Stack
 from tests.chaos import plugin
-from tests.chaos.accounts import Books, balance, ended, unfinished
+from tests.chaos.accounts import Books, balance, ended, queued, unfinished
 from tests.chaos.control import Control
 from tests.chaos.graph import QUARANTINE, Mailbox
 from tests.chaos.mails import KINDS, Sent, mails
@@ -395,9 +395,9 @@ class Chaos:
             self._mailbox.admin.set_notification_faults()
         deadline = time.monotonic() + self._plan.patience
         while time.monotonic() < deadline:
-            self._calm_round()
             if self._all_ended() and not self._release():
                 return
+            self._calm_round()
             self._tell(
                 f"calming down: {len(self._sent)} mails sent, {self._places_ended} ended, "
                 f"{unfinished(self._stack)} in work"
@@ -411,9 +411,15 @@ class Chaos:
         self._count_ended()
 
     def _all_ended(self) -> bool:
+        """Nothing in the inbox, nothing in the queues, and, asked last, nobody at work on anything."""
         places = self._mailbox.places()
         in_inbox = sum(place.folder not in {QUARANTINE, "deleted"} for place in places.values())
-        return in_inbox == 0 and self._places_ended >= len(self._sent) and unfinished(self._stack) == 0
+        return (
+            in_inbox == 0
+            and self._places_ended >= len(self._sent)
+            and queued(self._stack) == 0
+            and unfinished(self._stack) == 0
+        )
 
     def _release(self) -> int:
         """What ended in Quarantine because processes died is released, as an operator would; how many.
