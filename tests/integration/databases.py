@@ -100,6 +100,15 @@ class Server:
             self.execute("drop database {} with (force)", database.name)
 
     @contextmanager
+    def membership(self, group: str, login: str) -> Iterator[None]:
+        """Roles are the server's: who is made a member in one test is none in the next."""
+        self.execute("grant {} to {}", group, login)
+        try:
+            yield
+        finally:
+            self.execute("revoke {} from {}", group, login)
+
+    @contextmanager
     def admin(self, database: Database | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
         """Who sees past row-level security."""
         url = self._admin_url if database is None else make_conninfo(self._admin_url, dbname=database.name)
