@@ -129,7 +129,7 @@ def test_a_header_without_end_is_cut_and_its_content_kept() -> None:
         (b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--x\n" * 300_000, Rule.UNREADABLE),
         (b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\nContent-Type: multipart/a; boundary=c\n\n" * 2000,
          Rule.TOO_MANY),
-        (b"Content-Type: multipart/mixed; boundary=b\n\n" + (b"--b\n" + b"a: b\n" * 20_000 + b"\n\n") * 20,
+        (b"Content-Type: multipart/mixed; boundary=b\n\n" + (b"--b\n" + b"a: b\n" * 20_000 + b"\n\n") * 25,
          Rule.UNREADABLE),
     ],
     ids=["lines like delimiters", "multiparts", "headers"],
