@@ -17,11 +17,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest import log
+from ingest.content_ids import shown_content_ids
 from ingest.errors import GraphRefused, NotFound, Reason, Rejected
 from ingest.graph import CANNOT_DELETE, GraphClient, Json
 from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
-from ingest.unpacking.container import shown_content_ids
 
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds

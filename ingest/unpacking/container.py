@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
 
 from ingest.model import Rule
-
-_CID = re.compile(rb"""cid:([^\s"'<>\\)&]{1,250})""", re.IGNORECASE)
-_CID_OVERLAP = 300  # bytes: longer than any match, so that none is lost between two blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,14 +38,3 @@ class Container:
     is_mail: bool
     encrypted: bool = False
     shown: Callable[[], frozenset[str]] = field(default=frozenset, repr=False)
-
-
-def shown_content_ids(html: Iterable[bytes]) -> frozenset[str]:
-    """The content ids that a body shows (`cid:…`, RFC 2392). Searched in the stream: a body can be large, too."""
-    found: set[str] = set()
-    tail = b""
-    for block in html:
-        window = tail + block
-        found.update(unquote_to_bytes(match[1]).decode("utf-8", "replace") for match in _CID.finditer(window))
-        tail = window[-_CID_OVERLAP:]
-    return frozenset(found)

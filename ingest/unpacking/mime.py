@@ -19,10 +19,11 @@ from email.parser import HeaderParser
 from email.utils import collapse_rfc2231_value
 from typing import IO
 
+from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.model import Rule
 from ingest.spool import BLOCK, read_range
-from ingest.unpacking.container import Container, Member, shown_content_ids
+from ingest.unpacking.container import Container, Member
 
 LINE = 64 * 1024  # bytes read as one line; longer ones can only be content
 MAX_HEADER = 256 * 1024  # bytes of one part's headers; what comes after counts as its content

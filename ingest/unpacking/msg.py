@@ -12,11 +12,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import olefile
 
+from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.media_types import ENCRYPTED_OFFICE, OUTLOOK_MESSAGE, WINDOWS_INSTALLER
 from ingest.model import Rule
 from ingest.unpacking.bounded import Bounded
-from ingest.unpacking.container import Container, Member, shown_content_ids
+from ingest.unpacking.container import Container, Member
 
 _ATTACHMENT = "__attach_version1.0_#"
 _EMBEDDED_MESSAGE = "__substg1.0_3701000D"

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.model import Rule
 from ingest.spool import read_range
-from ingest.unpacking.container import Container, Member, shown_content_ids
+from ingest.unpacking.container import Container, Member
 
 SIGNATURE = bytes.fromhex("789f3e22")
 _HEADER = struct.Struct("<BII")  # level, id, length of the data; a checksum of 2 bytes follows the data

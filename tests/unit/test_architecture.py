@@ -30,7 +30,8 @@ ALLOWED = {
     "ingest.blobs": TOLD,
     "ingest.records": TOLD,
     "ingest.gate": TOLD,
-    "ingest.mailbox": TOLD | {"ingest.graph", "ingest.settings", "ingest.unpacking.container"},
+    "ingest.content_ids": set(),
+    "ingest.mailbox": TOLD | {"ingest.content_ids", "ingest.graph", "ingest.settings"},
     "ingest.filing": TOLD
     | {"ingest.ports", "ingest.sorting", "ingest.spool", "ingest.unpacking.container", "ingest.unpacking.mime"},
     "ingest.pipeline": TOLD | {"ingest.ports", "ingest.filing", "ingest.routing", "ingest.settings"},

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import tnefparse
 
+from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.model import Rule
 from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.unpacking.bounded import Bounded
-from ingest.unpacking.container import shown_content_ids
 from tests.mails.catalogue import sign, zipped
 from tests.mails.compound import OutlookFile, OutlookMessage
 from tests.mails.compound import msg as written_msg
@@ -188,10 +188,15 @@ def turn_in_circles(file: Bounded) -> None:
         file.read(10)
 
 
-def test_content_ids_are_found_over_block_borders() -> None:
-    html = b'<p><img src="cid:logo%40x"><img src=CID:two@y>'
-    for cut in range(len(html)):
-        assert shown_content_ids([html[:cut], html[cut:]]) >= {"logo@x", "two@y"}
+_SHOWN = b'<p><img src="cid:logo%40x"><img src=CID:two@y><a href="acid:cid:3">cid:' + b"l" * 251 + b" cid:end"
+
+
+def test_content_ids_are_found_whole_wherever_a_block_ends() -> None:
+    whole = {"logo@x", "two@y", "cid:3", "l" * 250, "end"}
+    assert shown_content_ids([_SHOWN]) == whole
+    assert shown_content_ids(bytes([byte]) for byte in _SHOWN) == whole
+    for cut in range(len(_SHOWN) + 1):
+        assert shown_content_ids([_SHOWN[:cut], _SHOWN[cut:]]) == whole
 
 
 def test_the_samples_are_there() -> None:
