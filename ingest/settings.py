@@ -13,6 +13,7 @@ from ingest.model import BodyMode, Limits
 
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
+_DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
 _MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
 
 
@@ -143,7 +144,7 @@ class _Reader:
             storage_url=storage_url,
             container=self._container(),
             address_pattern=self._pattern(),
-            address_domains=frozenset(d.lower().lstrip("@") for d in self._list("INGEST_ADDRESS_DOMAINS")),
+            address_domains=frozenset(self._domains()),
             route=self._choice("INGEST_ROUTE", RouteMode.FIRST),
             quarantine_folder=self._optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
             delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
@@ -158,12 +159,12 @@ class _Reader:
         return settings
 
     def addresses(self) -> AddressSettings:
-        domains = self._list("INGEST_ADDRESS_DOMAINS") or self._list("AZURE_INGEST_MAILBOX")
+        domains = self._domains()
+        if not domains and self._list("AZURE_INGEST_MAILBOX"):
+            domains = tuple(mailbox.rpartition("@")[2] for mailbox in self._mailboxes())
         if not domains:
             self._wrong("INGEST_ADDRESS_DOMAINS", "is missing (the domain of the upload addresses)")
-        return AddressSettings(
-            pattern=self._pattern(), domains=tuple(domain.lower().rpartition("@")[2] for domain in domains)
-        )
+        return AddressSettings(pattern=self._pattern(), domains=domains)
 
     def database_url(self, name: str = "INGEST_DATABASE_URL") -> str:
         url = self._required(name)
@@ -209,6 +210,14 @@ class _Reader:
             if not _MAILBOX.match(mailbox):
                 self._wrong("AZURE_INGEST_MAILBOX", f"names {mailbox!r}, which is not a mail address")
         return mailboxes
+
+    def _domains(self) -> tuple[str, ...]:
+        """Of the upload addresses, in lower case and their order; none where they are not limited."""
+        domains = tuple(dict.fromkeys(item.lower().removeprefix("@") for item in self._list("INGEST_ADDRESS_DOMAINS")))
+        for domain in domains:
+            if not _DOMAIN.match(domain):
+                self._wrong("INGEST_ADDRESS_DOMAINS", f"names {domain!r}: write the part behind the @ only")
+        return domains
 
     def _url(self, name: str, default: str) -> str:
         url = (self._optional(name) or default).rstrip("/")

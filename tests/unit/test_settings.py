@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.errors import SettingsError
-from ingest.settings import DeleteMode, RouteMode, Settings, SweepScope, database_url
+from ingest.settings import AddressSettings, DeleteMode, RouteMode, Settings, SweepScope, database_url
 from tests.fakes.values import CLIENT_STATE, ENVIRONMENT, MAILBOX, OLD_CLIENT_STATE, OTHER_MAILBOX
 
 SECRETS = ("leaked", CLIENT_STATE, OLD_CLIENT_STATE, "bGVha2Vk")
@@ -111,6 +111,7 @@ WRONG = {
     "INGEST_STORAGE__blobServiceUri": ["dms.blob.example", "http://dms.blob.example"],
     "INGEST_CONTAINER": ["Documents", "a", "-documents", "docu--ments", "x" * 64, "docs/a"],
     "INGEST_ADDRESS_PATTERN": ["(", r"^upload\.(\w+)@"],
+    "INGEST_ADDRESS_DOMAINS": ["upload@dms.example", "dms.example,@", "dms example"],
     "INGEST_DELETE_MODE": ["archive"],
     "INGEST_SWEEP_SCOPE": ["none"],
     "INGEST_ROUTE": ["last"],
@@ -123,6 +124,16 @@ WRONG = {
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
     assert [problem.split()[0] for problem in problems(**{name: value})] == [name]
+
+
+def test_the_domains_are_the_same_for_commands_and_in_their_order() -> None:
+    told = {"INGEST_ADDRESS_DOMAINS": "@Other.example,DMS.example", "AZURE_INGEST_MAILBOX": MAILBOX}
+    assert AddressSettings.from_env(told).domains == ("other.example", "dms.example")
+    assert AddressSettings.from_env({"AZURE_INGEST_MAILBOX": "upload@DMS.cloud"}).domains == ("dms.cloud",)
+    with pytest.raises(SettingsError, match="write the part behind the @ only"):
+        AddressSettings.from_env({"INGEST_ADDRESS_DOMAINS": "upload@dms.example"})
+    with pytest.raises(SettingsError, match="INGEST_ADDRESS_DOMAINS is missing"):
+        AddressSettings.from_env({})
 
 
 def test_everything_malformed_is_named_at_once() -> None:
