@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest.database import OperatorError
-from ingest.routing import normal_token
+from ingest.routing import normal_token, token_of
 from ingest.settings import AddressSettings
 
 _FORMS = ("upload.{token}@{domain}", "upload+{token}@{domain}")
@@ -30,5 +30,4 @@ class UploadAddresses:
 
     def token(self, address: str) -> str | None:
         """The token that an address names, as tokens are compared; None where it names none."""
-        match = self._settings.pattern.search(address)
-        return normal_token(match["token"]) if match else None
+        return token_of(address, self._settings.pattern)

@@ -20,6 +20,12 @@ def normal_token(token: str) -> str:
     return token.lower().replace("-", "")
 
 
+def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
+    """The token that an address names, normalised; None where it names none."""
+    match = pattern.search(address)
+    return normal_token(match["token"] or "") or None if match else None
+
+
 def candidate_tokens(
     message: Message, pattern: re.Pattern[str], domains: AbstractSet[str] = frozenset()
 ) -> tuple[str, ...]:
@@ -31,9 +37,9 @@ def candidate_tokens(
     for address in (*message.to, *message.cc):
         if domains and address.rpartition("@")[2].lower() not in domains:
             continue
-        match = pattern.search(address)
-        if match and match["token"]:
-            tokens[normal_token(match["token"])] = None
+        token = token_of(address, pattern)
+        if token is not None:
+            tokens[token] = None
     return tuple(tokens)
 
 

@@ -172,6 +172,11 @@ def test_addresses_and_tokens() -> None:
     assert ours.token("info@dms.cloud") is None
 
 
+def test_an_address_whose_token_is_optional_may_name_none() -> None:
+    optional = {"INGEST_ADDRESS_PATTERN": r"^upload(\.(?P<token>\w+))?@", "INGEST_ADDRESS_DOMAINS": "dms.cloud"}
+    assert addresses(**optional).token("upload@dms.cloud") is None
+
+
 def test_without_domains_the_mailbox_has_one() -> None:
     assert addresses(AZURE_INGEST_MAILBOX="upload@dms.cloud").address("0a1b2c3d4e5f6071").endswith("@dms.cloud")
 
