@@ -9,7 +9,15 @@ from pathlib import Path
 
 import psycopg
 
-from ingest.model import ClaimState, Disposition, Message, MessageRef, Part, Rule, StoredBlob, Tenant
+from ingest.codes import Disposition, Rule
+from ingest.model import (
+    ClaimState,
+    Message,
+    MessageRef,
+    Part,
+    StoredBlob,
+    Tenant,
+)
 from ingest.records import Records
 from local.postgres import Postgres
 

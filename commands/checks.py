@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from ingest import log, wiring
-from ingest.errors import GraphUnavailable, IngestError, NotFound
+from ingest.errors import GraphForbidden, IngestError, NotFound
 from ingest.inspection import Inspection
 from ingest.settings import Settings, SweepScope
 from ingest.wiring import App
@@ -152,10 +152,8 @@ def _other_mailboxes(patient: Patient) -> str:
         raise _Trouble("not tried: name a mailbox that the app must not reach, with --other-mailbox", warning=True)
     try:
         patient.app.mailboxes.count_inbox(other)
-    except GraphUnavailable as refused:
-        if " 403 " in f"{refused} ":
-            return f"{other} is refused, as it should be"
-        raise
+    except GraphForbidden:
+        return f"{other} is refused, as it should be"
     except NotFound:
         raise _Trouble(f"there is no mailbox {other}: name one that exists", warning=True) from None
     raise _Trouble(f"the app can read {other}")

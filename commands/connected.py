@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ingest import wiring
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.inspection import ClaimRecord, Inspection
 from ingest.model import MessageRef, Trigger
 from ingest.settings import Settings, database_url

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from commands.connected import MessageArgument, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, console, print_record, print_rows
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.model import ClaimState
 from ingest.settings import Settings, owner_database_url
 from ingest.verification import Verdict, Verification

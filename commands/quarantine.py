@@ -13,8 +13,7 @@ from commands.connected import MailboxOption, MessageArgument, chosen_mailboxes,
 from commands.output import JsonOption, LimitOption, Row, print_rows
 from ingest import log
 from ingest.addresses import UploadAddresses
-from ingest.database import OperatorError
-from ingest.errors import Later
+from ingest.errors import Later, OperatorError
 from ingest.model import CleanedUp, MessageRef, Stored, Tenant
 from ingest.quarantine import Quarantine, QuarantinedMail
 from ingest.settings import AddressSettings, owner_database_url

@@ -9,7 +9,7 @@ import typer
 
 from commands.connected import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, Row, print_rows
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.wiring import App
 from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted
 

@@ -12,7 +12,7 @@ import typer
 
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.addresses import UploadAddresses
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, owner_database_url
 from ingest.tenants import DEFAULT_GRACE, TenantRecord, Tenants
 

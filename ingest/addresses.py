@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.routing import normal_token, token_of
 from ingest.settings import AddressSettings
 

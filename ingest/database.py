@@ -9,16 +9,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ingest.errors import IngestError
+from ingest.errors import OperatorError
 
 type Connection = psycopg.Connection[dict[str, Any]]
 
 _CONNECT_SECONDS = 10
 _STATEMENT_MS = 60_000
-
-
-class OperatorError(IngestError):
-    """What an operator asked for can't be done; the text says why and what to do."""
 
 
 @contextmanager

@@ -1,37 +1,38 @@
 """Everything that can go wrong, as a decision: come back later, quarantine with a reason, or our own defect.
 
     IngestError
-    ├── Later            infrastructure: the mail stays where it is, the attempt counts against nobody
-    ├── Rejected         this mail will not get better by itself: Quarantine, with a reason code
-    ├── Defect           our own fault: counts, and ends in Quarantine after a limit
-    ├── PartRejected     one part of a mail can't be taken; it is recorded, and the mail goes on without it
-    ├── NotFound         Graph has no such thing any more: normal, acknowledged
-    ├── MalformedRef     a queue message that nobody can work on
-    └── SettingsError    the app can't run as configured
+    ├── Later                     infrastructure: the mail stays where it is, the attempt counts against nobody
+    │   ├── GraphUnavailable
+    │   │   └── GraphForbidden
+    │   ├── GraphThrottled
+    │   ├── ContentInterrupted
+    │   ├── BlobUnavailable
+    │   ├── DatabaseUnavailable
+    │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
+    │   └── LeaseLost
+    ├── Rejected                  this mail will not get better by itself: Quarantine, with a reason code
+    ├── Defect                    our own fault: counts, and ends in Quarantine after a limit
+    │   ├── GraphRefused
+    │   ├── BlobConflict
+    │   └── BlobMissing
+    ├── PartRejected              one part of a mail can't be taken; it is recorded, and the mail goes on without it
+    ├── NotFound                  Graph has no such thing any more: normal, acknowledged
+    ├── MalformedRef              a queue message that nobody can work on
+    ├── NotANotification          in subscriptions.notifications: a body that holds no event
+    ├── SettingsError             the app can't run as configured
+    ├── OperatorError             what an operator asked for can't be done
+    └── MigrationError            in ingest.migrations: the database can't be migrated
 
 Texts of these exceptions are written here and by the adapters, from names and codes only: never from a
-secret, a token, an address or a mail's content, so that they may be logged as they are.
+secret, a token, an address or a mail's content, so that they may be logged as they are. An OperatorError may
+repeat what the operator has typed: it is told on the command line and nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ingest.model import Rule  # which imports this module
-
-
-class Reason(StrEnum):
-    """Why a mail is in Quarantine: on its record, and as an Outlook category on the message itself."""
-
-    NO_TOKEN = "no_token"  # noqa: S105 - a reason code, not a password
-    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
-    TENANT_INACTIVE = "tenant_inactive"
-    UNREADABLE = "unreadable"
-    PROCESSING_FAILED = "processing_failed"
-    CRASHED_REPEATEDLY = "crashed_repeatedly"
+from ingest.codes import Reason, Rule
 
 
 class IngestError(Exception):
@@ -48,6 +49,10 @@ class Later(IngestError):
 
 class GraphUnavailable(Later):
     """Graph or its token endpoint can't be reached, answers 5xx, or refuses us altogether."""
+
+
+class GraphForbidden(GraphUnavailable):
+    """Graph forbids the call (403): a permission or its scope is missing, or does not reach this far."""
 
 
 class GraphThrottled(Later):
@@ -122,3 +127,7 @@ class SettingsError(IngestError):
         self.problems = tuple(problems)
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
         super().__init__(f"The settings are incomplete or wrong (see local.settings.sample.json):{lines}")
+
+
+class OperatorError(IngestError):
+    """What an operator asked for can't be done; the text says why and what to do."""

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 
 from ingest import log
+from ingest.codes import Disposition, Rule
 from ingest.errors import ContentInterrupted, PartRejected
 from ingest.model import (
     Attachment,
     AttachmentKind,
     BodyMode,
     Claim,
-    Disposition,
     Limits,
     Message,
     Part,
-    Rule,
     StoredBlob,
     Tenant,
 )

@@ -27,7 +27,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest import log
-from ingest.errors import ContentInterrupted, GraphRefused, GraphThrottled, GraphUnavailable, NotFound
+from ingest.errors import ContentInterrupted, GraphForbidden, GraphRefused, GraphThrottled, GraphUnavailable, NotFound
 from ingest.trace import span
 
 CONNECT_SECONDS = 5.0
@@ -328,7 +328,7 @@ def _judge(operation: str, response: requests.Response) -> _Trouble:
         raise NotFound(f"{operation}: Graph answered {cause}")
     if status == _FORBIDDEN and code != CANNOT_DELETE:
         # Configuration (a missing permission or scope), not this mail's fault: it waits until that is mended.
-        raise GraphUnavailable(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
+        raise GraphForbidden(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
     if status in _TRANSIENT:
         return _Trouble(cause=cause, throttled=status == _THROTTLED, retry_after=retry_after_seconds(response.headers))
     raise GraphRefused(operation, status, code)

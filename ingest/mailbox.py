@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest import log
+from ingest.codes import Reason
 from ingest.content_ids import shown_content_ids
-from ingest.errors import GraphRefused, NotFound, Reason, Rejected
+from ingest.errors import GraphRefused, NotFound, Rejected
 from ingest.graph import CANNOT_DELETE, GraphClient, Json
 from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope

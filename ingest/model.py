@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
 
-from ingest.errors import DatabaseUnavailable, MalformedRef, Reason
+from ingest.codes import Disposition, Reason, Rule
+from ingest.errors import DatabaseUnavailable, MalformedRef
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
 MAX_ID_LENGTH = 1024
@@ -199,56 +200,8 @@ class StoredBlob:
     sha256: str
 
 
-class Disposition(StrEnum):
-    """What became of a part of a mail. Every part has exactly one."""
-
-    DOCUMENT = "document"
-    INLINE_IMAGE = "inline_image"
-    SIGNATURE = "signature"
-    CALENDAR = "calendar"
-    LINK = "link"
-    CONTAINER = "container"
-    DUPLICATE_IN_MAIL = "duplicate_in_mail"
-    REJECTED = "rejected"
-
-
 # Stands on each mail's record; counted up whenever a mail would be taken apart in another way than before.
 RULES_VERSION = 1
-
-
-class Rule(StrEnum):
-    """Which rule decided on a part: the `reason` on its record. docs/documents.md tells each of them."""
-
-    # document
-    FILE = "file"
-    MAIL_WITHOUT_DOCUMENTS = "mail_without_documents"
-    BODY = "body"
-    ENCRYPTED = "encrypted"
-    UNREADABLE_CONTAINER = "unreadable_container"
-    # inline_image, signature, calendar, link
-    SHOWN_IN_BODY = "shown_in_body"
-    SMIME_SIGNATURE = "smime_signature"
-    PGP = "pgp"
-    VCARD = "vcard"
-    ICALENDAR = "icalendar"
-    CLOUD_ATTACHMENT = "cloud_attachment"
-    # container
-    ATTACHED_MAIL = "attached_mail"
-    ZIP_ARCHIVE = "zip_archive"
-    WINMAIL_DAT = "winmail_dat"
-    SIGNED_MAIL = "signed_mail"
-    # duplicate_in_mail
-    SAME_CONTENT = "same_content"
-    # rejected
-    DANGEROUS_TYPE = "dangerous_type"
-    TOO_DEEP = "too_deep"
-    TOO_MANY = "too_many"
-    TOO_LARGE = "too_large"
-    EMPTY = "empty"
-    SYSTEM_FILE = "system_file"
-    BODY_PART = "body_part"
-    UNREADABLE = "unreadable"
-    UNKNOWN_ATTACHMENT_TYPE = "unknown_attachment_type"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

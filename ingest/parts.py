@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ingest import media_types
-from ingest.model import Disposition, InvoiceKind, Part, Rule
+from ingest.codes import Disposition, Rule
+from ingest.model import InvoiceKind, Part
 
 _UNPACKED = {
     media_types.MAIL: Rule.ATTACHED_MAIL,

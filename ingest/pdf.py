@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.einvoice import read_invoice
 from ingest.errors import PartRejected
-from ingest.model import Invoice, InvoiceKind, Rule
+from ingest.model import Invoice, InvoiceKind
 from ingest.spool import read_range
 from ingest.unpacking.bounded import Bounded
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from ingest import log, routing
-from ingest.errors import DatabaseUnavailable, Defect, Later, LeaseLost, NotFound, Reason, Rejected
+from ingest.codes import Reason
+from ingest.errors import (
+    DatabaseUnavailable,
+    Defect,
+    Later,
+    LeaseLost,
+    NotFound,
+    Rejected,
+)
 from ingest.filing import Filing, FilingRules
 from ingest.model import (
     Busy,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.errors import Reason
+from ingest.codes import Reason
 from ingest.model import (
     Attachment,
     Claim,

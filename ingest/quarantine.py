@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ingest.database import OperatorError
-from ingest.errors import NotFound, Reason
+from ingest.codes import Reason
+from ingest.errors import NotFound, OperatorError
 from ingest.model import MessageRef, Trigger
 
 if TYPE_CHECKING:  # heavy, and given by the caller

@@ -22,13 +22,13 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from ingest import log
-from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
+from ingest.codes import Disposition, Reason
+from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
     RULES_VERSION,
     Claim,
     ClaimInDoubt,
     ClaimState,
-    Disposition,
     LeftOver,
     Message,
     MessageRef,

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from ingest.errors import Reason, Rejected
+from ingest.codes import Reason
+from ingest.errors import Rejected
 from ingest.model import Message, Tenant, TokenMatch
 from ingest.settings import RouteMode
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ingest import media_types
+from ingest.codes import Disposition, Rule
 from ingest.detection import detect
 from ingest.einvoice import read_invoice
 from ingest.errors import Defect, PartRejected
-from ingest.model import Disposition, Invoice, Limits, Part, Rule, StoredBlob
+from ingest.model import Invoice, Limits, Part, StoredBlob
 from ingest.parts import Facts, decide, item_name, link_invoices
 from ingest.spool import Spool
 from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, Self
 
+from ingest.codes import Rule
 from ingest.errors import PartRejected
-from ingest.model import Rule
 
 IN_MEMORY = 1024 * 1024  # bytes of one content; the platform runs 16 and more side by side
 BLOCK = 256 * 1024  # bytes read at a time

@@ -15,8 +15,8 @@ from typing import LiteralString, Protocol
 
 from psycopg.rows import class_row
 
-from ingest.database import Connection, OperatorError, connect
-from ingest.errors import BlobMissing
+from ingest.database import Connection, connect
+from ingest.errors import BlobMissing, OperatorError
 
 WORKERS = 8
 _BATCH = 256  # blobs that are asked for ahead

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.errors import PartRejected
-from ingest.model import Rule
 
 
 class Bounded(io.RawIOBase):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.errors import PartRejected
-from ingest.model import Rule
 from ingest.spool import read_range
 from ingest.unpacking.container import Container, Member
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ingest.model import Rule
+from ingest.codes import Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

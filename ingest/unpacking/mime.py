@@ -19,9 +19,9 @@ from email.parser import HeaderParser
 from email.utils import collapse_rfc2231_value
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
-from ingest.model import Rule
 from ingest.spool import BLOCK, read_range
 from ingest.unpacking.container import Container, Member
 

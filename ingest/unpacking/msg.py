@@ -12,10 +12,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import olefile
 
+from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.media_types import ENCRYPTED_OFFICE, OUTLOOK_MESSAGE, WINDOWS_INSTALLER
-from ingest.model import Rule
 from ingest.unpacking.bounded import Bounded
 from ingest.unpacking.container import Container, Member
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
-from ingest.model import Rule
 from ingest.spool import read_range
 from ingest.unpacking.container import Container, Member
 

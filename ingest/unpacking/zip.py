@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from ingest.codes import Rule
 from ingest.errors import PartRejected
-from ingest.model import Rule
 from ingest.spool import BLOCK
 from ingest.unpacking.bounded import Bounded
 from ingest.unpacking.container import Container, Member

@@ -13,7 +13,7 @@ import psycopg
 from azure.storage.blob import ContainerClient
 from psycopg.rows import class_row
 
-from ingest.errors import Reason
+from ingest.codes import Reason
 from local.functions_host.rest import Client, StorageError, open_session, parse_connection_string
 from local.stack import CONTAINER, Stack
 from tests.chaos.graph import GONE, INBOX, QUARANTINE, Place

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import psycopg
 import requests
 
-from ingest.errors import Reason
+from ingest.codes import Reason
 from local.graph.admin import AdminError
 from local.parts import ROOT, GraphEndpoint
 from local.stack import Stack

@@ -9,7 +9,8 @@ from email.message import EmailMessage
 
 import pytest
 
-from ingest.errors import GraphUnavailable, NotFound, Reason
+from ingest.codes import Reason
+from ingest.errors import GraphUnavailable, NotFound
 from ingest.graph import ClientCredentials, GraphClient
 from ingest.mailbox import Mailboxes
 from ingest.model import AttachmentKind, MessageRef, Trigger

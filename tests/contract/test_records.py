@@ -13,16 +13,15 @@ import psycopg
 import pytest
 
 from ingest import records as adapter
-from ingest.errors import LeaseLost, Reason
+from ingest.codes import Disposition, Reason, Rule
+from ingest.errors import LeaseLost
 from ingest.model import (
     Claim,
     ClaimState,
-    Disposition,
     LeftOver,
     Message,
     MessageRef,
     Part,
-    Rule,
     StoredBlob,
     Tenant,
     TokenMatch,

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.errors import Reason
+from ingest.codes import Reason
 from ingest.filing import Filing, FilingRules
 from ingest.model import (
     Attachment,

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import getaddresses
 
-from ingest.errors import NotFound, Reason
+from ingest.codes import Reason
+from ingest.errors import NotFound
 from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
 from tests.fakes.journal import Journal
 from tests.fakes.values import MAILBOX, TOKEN

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from ingest.errors import DatabaseUnavailable, LeaseLost, Reason
+from ingest.codes import Reason
+from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
     Claim,
     ClaimState,

@@ -10,10 +10,11 @@ import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ingest.codes import Disposition
 from ingest.detection import detect
 from ingest.einvoice import read_invoice
 from ingest.errors import PartRejected
-from ingest.model import Disposition, Limits, Part, StoredBlob
+from ingest.model import Limits, Part, StoredBlob
 from ingest.pdf import read_pdf
 from ingest.sorting import Sorter
 from ingest.spool import HEAD, Spool

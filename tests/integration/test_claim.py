@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from psycopg.rows import dict_row
 
-from ingest.errors import LeaseLost, Reason
+from ingest.codes import Reason
+from ingest.errors import LeaseLost
 from ingest.model import Claim, ClaimState, LeftOver, Message, MessageRef, StoredBlob, Tenant, Trigger
 from ingest.records import Records
 from tests.integration.databases import Database

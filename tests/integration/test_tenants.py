@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.records import Records
 from ingest.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database

@@ -14,7 +14,7 @@ from typer.main import get_command
 from commands import output, tenants
 from commands.app import app, run
 from ingest.addresses import UploadAddresses
-from ingest.database import OperatorError
+from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
 from ingest.tenants import Tenants
 from tests.fakes.values import ENVIRONMENT

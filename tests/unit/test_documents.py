@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.codes import Disposition, Rule
 from ingest.filing import FilingRules
-from ingest.model import BodyMode, Disposition, Limits, Rule
+from ingest.model import BodyMode, Limits
 from tests.fakes.filing import file_mail, rows
 from tests.mails.table import table
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.model import Disposition
+from ingest.codes import Disposition
 from tests.fuzz.targets import LIMITS, TARGETS, seeds, sort
 from tests.mails.mime import file, mail, multipart, text
 

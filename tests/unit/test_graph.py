@@ -12,6 +12,7 @@ from urllib3.exceptions import ProtocolError
 
 from ingest.errors import (
     ContentInterrupted,
+    GraphForbidden,
     GraphRefused,
     GraphThrottled,
     GraphUnavailable,
@@ -232,7 +233,7 @@ def test_an_id_that_no_message_can_have_is_an_id_of_nothing() -> None:
 
 
 def test_403_is_configuration_and_waits() -> None:
-    with pytest.raises(GraphUnavailable, match="403 ErrorAccessDenied"):
+    with pytest.raises(GraphForbidden, match="403 ErrorAccessDenied"):
         get(graph(error(403, "ErrorAccessDenied")))
 
 

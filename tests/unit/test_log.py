@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import log
-from ingest.errors import Defect, GraphRefused, Reason, Rejected
+from ingest.codes import Reason
+from ingest.errors import Defect, GraphRefused, Rejected
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingest.errors import GraphRefused, NotFound, Reason, Rejected
+from ingest.codes import Reason
+from ingest.errors import GraphRefused, NotFound, Rejected
 from ingest.mailbox import NOT_FOUND_WAITS, Mailboxes
 from ingest.model import Attachment, AttachmentKind, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope

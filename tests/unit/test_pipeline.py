@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ingest.codes import Disposition, Reason
 from ingest.errors import (
     BlobUnavailable,
     ContentInterrupted,
@@ -15,10 +16,17 @@ from ingest.errors import (
     GraphUnavailable,
     LeaseLost,
     NotFound,
-    Reason,
     Rejected,
 )
-from ingest.model import Busy, CleanedUp, Disposition, Gone, MessageRef, Quarantined, Stored, Tenant
+from ingest.model import (
+    Busy,
+    CleanedUp,
+    Gone,
+    MessageRef,
+    Quarantined,
+    Stored,
+    Tenant,
+)
 from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline, Rules
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.blobs import FakeBlobs

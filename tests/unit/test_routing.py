@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.errors import Reason, Rejected
+from ingest.codes import Reason
+from ingest.errors import Rejected
 from ingest.model import Tenant, TokenMatch
 from ingest.routing import candidate_tokens, choose_tenants, normal_token
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import tnefparse
 
+from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
-from ingest.model import Rule
 from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.unpacking.bounded import Bounded
 from tests.mails.catalogue import sign, zipped
