@@ -6,6 +6,7 @@ hundreds of formats, names the rest.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import re
 from collections.abc import Sequence
@@ -14,12 +15,18 @@ from typing import IO
 
 from ingest.errors import PartRejected
 from ingest.media_types import (
+    ANDROID_PACKAGE,
     APPLE_DOUBLE,
     CALENDAR,
     CMS_ENCRYPTED,
     DANGEROUS,
+    ELF_PROGRAM,
     ENCRYPTED_OFFICE,
     FINDER_STORE,
+    HTML_HELP,
+    JAVA_ARCHIVE,
+    JAVA_CLASS,
+    MACH_PROGRAM,
     MAIL,
     OUTLOOK_MESSAGE,
     PDF,
@@ -27,13 +34,16 @@ from ingest.media_types import (
     PGP_ENCRYPTED,
     PGP_KEYS,
     PGP_SIGNATURE,
+    PROGRAM,
     SCRIPT,
+    SHORTCUT,
     SIGNED,
     SMIME_SIGNATURE,
     TEXT,
     TNEF,
     UNKNOWN,
     VCARD,
+    WINDOWS_PROGRAM,
     XML,
     ZIP,
 )
@@ -54,14 +64,14 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"\x1f\x8b\x08", "application/gzip"),
     (b"{\\rtf", "application/rtf"),
     (tnef.SIGNATURE, TNEF),
-    (b"\x7fELF", "application/x-elf"),
-    (b"\xfe\xed\xfa\xce", "application/x-mach-binary"),
-    (b"\xfe\xed\xfa\xcf", "application/x-mach-binary"),
-    (b"\xce\xfa\xed\xfe", "application/x-mach-binary"),
-    (b"\xcf\xfa\xed\xfe", "application/x-mach-binary"),
-    (b"\xca\xfe\xba\xbe", "application/java-vm"),
-    (b"L\0\0\0\x01\x14\x02\0", "application/x-ms-shortcut"),
-    (b"ITSF\x03\0\0\0", "application/vnd.ms-htmlhelp"),
+    (b"\x7fELF", ELF_PROGRAM),
+    (b"\xfe\xed\xfa\xce", MACH_PROGRAM),
+    (b"\xfe\xed\xfa\xcf", MACH_PROGRAM),
+    (b"\xce\xfa\xed\xfe", MACH_PROGRAM),
+    (b"\xcf\xfa\xed\xfe", MACH_PROGRAM),
+    (b"\xca\xfe\xba\xbe", JAVA_CLASS),
+    (b"L\0\0\0\x01\x14\x02\0", SHORTCUT),
+    (b"ITSF\x03\0\0\0", HTML_HELP),
     (b"\0\x05\x16\x07", APPLE_DOUBLE),
     (b"\0\x05\x16\0", APPLE_DOUBLE),
     (b"\0\0\0\x01Bud1", FINDER_STORE),
@@ -205,7 +215,7 @@ def _of_content(file: IO[bytes], head: bytes, name: str, declared: str) -> str:
     if found in {None, TEXT} and b"%PDF-" in head[:_PDF_WITHIN]:
         return PDF
     if found in {None, TEXT, "text/html"} and _RUN_BY_NAME.search(name):
-        return SCRIPT if found else "application/x-executable"
+        return SCRIPT if found else PROGRAM
     return found or _by_library(head)
 
 
@@ -215,7 +225,7 @@ def _of_signature(file: IO[bytes], head: bytes) -> str | None:
     if head.startswith(_COMPOUND):
         return msg.type_of(file)
     if head.startswith(b"MZ") and len(head) >= _EXECUTABLE_HEADER and _as_text(head) is None:
-        return "application/vnd.microsoft.portable-executable"
+        return WINDOWS_PROGRAM
     if head.startswith(b"\x30") and (kind := cms.kind_of(file)) is not None:
         return _OF_CMS[kind]
     return next((found for signature, found in _SIGNATURES if head.startswith(signature)), None)
@@ -249,8 +259,8 @@ _OF_OOXML_FOLDER = {
     "ppt": f"{_OOXML}presentationml.presentation",
 }
 _OF_MEMBER = {
-    "AndroidManifest.xml": "application/vnd.android.package-archive",
-    "META-INF/MANIFEST.MF": "application/java-archive",
+    "AndroidManifest.xml": ANDROID_PACKAGE,
+    "META-INF/MANIFEST.MF": JAVA_ARCHIVE,
 }
 
 
@@ -261,8 +271,8 @@ def _as_text(head: bytes) -> str | None:
             return head[len(mark) :].decode(encoding, "replace")[:_TEXT_HEAD]
     sample = head[:_TEXT_HEAD]
     try:
-        # Without the last character, which may be cut in two.
-        text = sample.decode("utf-8", "strict" if len(head) <= _TEXT_HEAD else "ignore")
+        # The last character of a sample may be cut in two: that is no error.
+        text = codecs.getincrementaldecoder("utf-8")().decode(sample, final=len(head) <= _TEXT_HEAD)
     except UnicodeDecodeError:
         text = sample.decode("latin-1")
     return None if _CONTROL.search(text) else text

@@ -19,23 +19,34 @@ PGP_ENCRYPTED = "application/pgp-encrypted"
 PGP_CONTROL = "application/pgp-encrypted; version"
 VCARD = "text/vcard"
 CALENDAR = "text/calendar"
-SCRIPT = "text/x-script"
 APPLE_DOUBLE = "application/applefile"
 FINDER_STORE = "application/x-ds-store"
 ENCRYPTED_OFFICE = "application/x-ole-encrypted-package"
+
+# What a computer would run.
+WINDOWS_PROGRAM = "application/vnd.microsoft.portable-executable"
+ELF_PROGRAM = "application/x-elf"
+MACH_PROGRAM = "application/x-mach-binary"
+SHORTCUT = "application/x-ms-shortcut"
+PROGRAM = "application/x-executable"
+JAVA_CLASS = "application/java-vm"
+JAVA_ARCHIVE = "application/java-archive"
+ANDROID_PACKAGE = "application/vnd.android.package-archive"
+HTML_HELP = "application/vnd.ms-htmlhelp"
 WINDOWS_INSTALLER = "application/x-msi"
+SCRIPT = "text/x-script"
 
 DANGEROUS = frozenset(
     {
-        "application/vnd.microsoft.portable-executable",
-        "application/x-elf",
-        "application/x-mach-binary",
-        "application/x-ms-shortcut",
-        "application/x-executable",
-        "application/java-vm",
-        "application/java-archive",
-        "application/vnd.android.package-archive",
-        "application/vnd.ms-htmlhelp",
+        WINDOWS_PROGRAM,
+        ELF_PROGRAM,
+        MACH_PROGRAM,
+        SHORTCUT,
+        PROGRAM,
+        JAVA_CLASS,
+        JAVA_ARCHIVE,
+        ANDROID_PACKAGE,
+        HTML_HELP,
         WINDOWS_INSTALLER,
         SCRIPT,
     }

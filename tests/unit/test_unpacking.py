@@ -11,7 +11,9 @@ import tnefparse
 
 from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
+from ingest.detection import detect
 from ingest.errors import PartRejected
+from ingest.media_types import TEXT, XML
 from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.unpacking.bounded import Bounded
 from tests.mails.catalogue import sign, zipped
@@ -186,6 +188,20 @@ def turn_in_circles(file: Bounded) -> None:
     while True:
         file.seek(0)
         file.read(10)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("<Größe xmlns='x'>" + "ü" * 5000, XML),
+        ("<Größe xmlns='x'>." + "ü" * 5000, XML),
+        ("ü#!/bin/sh\n" + "echo\n" * 2000, TEXT),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_text_larger_than_what_is_looked_at_is_read_in_its_encoding(content: str, found: str, encoding: str) -> None:
+    data = content.encode(encoding)
+    assert detect(io.BytesIO(data), data, name="bericht", declared_type=None).media_type == found
 
 
 _SHOWN = b'<p><img src="cid:logo%40x"><img src=CID:two@y><a href="acid:cid:3">cid:' + b"l" * 251 + b" cid:end"
