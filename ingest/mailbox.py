@@ -29,7 +29,7 @@ NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
 FOLDER_CACHE = timedelta(minutes=5)  # how long a folder that somebody renamed or threw away may still be used
 PAGE_SIZE = 1000  # messages a listing request, the most that Outlook takes; each is an id, a time and a size
 
-_ATTACHMENT_FIELDS = "id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId"
+_ATTACHMENT_FIELDS = "id,name,contentType,microsoft.graph.fileAttachment/contentId"
 _MESSAGE_FIELDS = (
     "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,parentFolderId,categories"
 )
@@ -158,19 +158,22 @@ class Mailboxes:
         except NotFound:
             log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
         except GraphRefused as refused:
-            if refused.code != CANNOT_DELETE or self._is_in_inbox(ref):
+            if refused.code != CANNOT_DELETE or self.categories_in_inbox(ref) is not None:
                 raise
             log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
 
-    def _is_in_inbox(self, ref: MessageRef) -> bool:
-        params = {"$select": "id,parentFolderId"}
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        """The categories of a message that is in the inbox; None of one that is elsewhere or gone."""
+        params = {"$select": "id,parentFolderId,categories"}
         try:
             body = self._graph.request(
                 "locate_message", "GET", _message_path(ref), mailbox=ref.mailbox, params=params
             ).body
         except NotFound:
-            return False
-        return body.get("parentFolderId") == self._folder(ref.mailbox, "inbox", self._get_inbox)
+            return None
+        if body.get("parentFolderId") != self._folder(ref.mailbox, "inbox", self._get_inbox):
+            return None
+        return tuple(body.get("categories") or ())
 
     def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
         """Put the reason on the message and move it to the Quarantine folder. Raises NotFound, Later.
@@ -354,8 +357,6 @@ def _attachment(item: Mapping[str, Any]) -> Attachment:
         kind=kind,
         name=item.get("name") or "",
         content_type=item.get("contentType"),
-        size=int(item.get("size") or 0),
-        is_inline=bool(item.get("isInline")),
         content_id=(item.get("contentId") or "").strip("<>") or None,
         content=_content(item.get("contentBytes")),
     )

@@ -105,7 +105,7 @@ class AttachmentKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attachment:
-    """An attachment as Graph lists it. `size` is Graph's figure and never the byte count.
+    """An attachment as Graph lists it, without what no rule asks for: Graph's size is never the byte count.
 
     `content` is there where a small message brought it along; otherwise it is streamed when it is needed.
     """
@@ -114,8 +114,6 @@ class Attachment:
     kind: AttachmentKind
     name: str
     content_type: str | None
-    size: int
-    is_inline: bool
     content_id: str | None = None
     content: bytes | None = field(default=None, repr=False)
 

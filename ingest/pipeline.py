@@ -126,7 +126,7 @@ class Pipeline:
             self._clean_up(claim)
             return CleanedUp()
         if (reason := _given_up(claim)) is not None:
-            return self._quarantine(claim, reason)
+            return self._give_up(claim, reason, assigned)
         categories: tuple[str, ...] = ()
         try:
             message = self._mail.fetch(claim.ref)
@@ -165,6 +165,18 @@ class Pipeline:
         except NotFound:
             return False
 
+    def _give_up(self, claim: Claim, reason: Reason, assigned: Tenant | None) -> Outcome:
+        """To Quarantine, unless somebody has moved the message elsewhere in the meantime: that is his to decide."""
+        categories: Sequence[str] | None = ()
+        try:
+            categories = self._mail.categories_in_inbox(claim.ref)
+        except (Later, Defect) as error:
+            # That it can't be looked at may be what it is given up for.
+            log.warning("message.not_located", **_fields(claim), cause=log.describe(error))
+        if categories is None and assigned is None:
+            return self._gone(claim)
+        return self._quarantine(claim, reason, categories or ())
+
     def _route(self, message: Message) -> tuple[Tenant, ...]:
         tokens = routing.candidate_tokens(message, self._rules.address_pattern, self._rules.address_domains)
         matches = self._records.resolve_tokens(tokens) if tokens else []
@@ -175,7 +187,7 @@ class Pipeline:
         self._mail.delete(claim.ref)
         self._records.end(claim, ClaimState.DELETED)
 
-    def _quarantine(self, claim: Claim, reason: Reason, categories: tuple[str, ...] = ()) -> Outcome:
+    def _quarantine(self, claim: Claim, reason: Reason, categories: Sequence[str] = ()) -> Outcome:
         # The reason is recorded first: whoever dies after the move leaves a record that can be completed.
         self._records.renew(claim, reason=reason)
         try:

@@ -30,6 +30,9 @@ class Mail(Protocol):
     def in_inbox(self, message: Message) -> bool:
         """Whether the message is in its mailbox's inbox."""
 
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        """The categories of a message that is in its mailbox's inbox; None of one that is not, or nowhere."""
+
     def original(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
         """The whole message as MIME. Reading it may raise ContentInterrupted."""
 

@@ -76,6 +76,9 @@ class OneMail:
     def in_inbox(self, message: Message) -> bool:
         return message.parent_folder_id == "inbox"
 
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        raise NotImplementedError
+
     def delete(self, ref: MessageRef) -> None:
         raise NotImplementedError
 
@@ -183,7 +186,5 @@ def _attachment(number: int, parsed: ParsedAttachment) -> Attachment:
         kind=_KINDS[parsed.kind],
         name=parsed.name,
         content_type=parsed.content_type,
-        size=parsed.size,
-        is_inline=parsed.is_inline,
         content_id=parsed.content_id,
     )

@@ -66,7 +66,7 @@ class FakeMail:
         attachments, contents = [], {}
         for number, part in enumerate(mail.iter_attachments()):
             content = _content(part)
-            attachment = _attachment(f"att-{number}", part, len(content))
+            attachment = _attachment(f"att-{number}", part)
             attachments.append(attachment)
             contents[attachment.id] = content
         message = Message(
@@ -94,6 +94,10 @@ class FakeMail:
     def categories(self, ref: MessageRef) -> tuple[str, ...]:
         return self._kept[_key(ref)].message.categories
 
+    def categorise(self, ref: MessageRef, *categories: str) -> None:
+        """As somebody in Outlook would."""
+        self._change(ref, categories=categories)
+
     def move(self, ref: MessageRef, folder: str) -> None:
         """As somebody in Outlook would."""
         self._change(ref, parent_folder_id=folder)
@@ -110,6 +114,10 @@ class FakeMail:
     def in_inbox(self, message: Message) -> bool:
         self.journal.step("in_inbox")
         return message.parent_folder_id == "inbox"
+
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        self.journal.step("locate")
+        return self.categories(ref) if self.folder(ref) == "inbox" else None
 
     @contextmanager
     def original(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
@@ -177,14 +185,12 @@ def _content(part: EmailMessage) -> bytes:
     return content if isinstance(content, bytes) else str(content).encode()
 
 
-def _attachment(attachment_id: str, part: EmailMessage, size: int) -> Attachment:
+def _attachment(attachment_id: str, part: EmailMessage) -> Attachment:
     attached_mail = part.get_content_type() == "message/rfc822"
     return Attachment(
         id=attachment_id,
         kind=AttachmentKind.ITEM if attached_mail else AttachmentKind.FILE,
         name=part.get_filename() or "",
         content_type=None if attached_mail else part.get_content_type(),
-        size=size + 200,  # Graph's figure is not the byte count
-        is_inline=part.get_content_disposition() == "inline",
         content_id=(part["Content-ID"] or "").strip("<>") or None,
     )

@@ -36,7 +36,6 @@ def attachment(
     attachment_id: str = "att-1",
     kind: AttachmentKind = AttachmentKind.FILE,
     content_type: str | None = "application/pdf",
-    is_inline: bool = False,
     content_id: str | None = None,
 ) -> Attachment:
     return Attachment(
@@ -44,8 +43,6 @@ def attachment(
         kind=kind,
         name=name,
         content_type=content_type,
-        size=1,
-        is_inline=is_inline,
         content_id=content_id,
     )
 

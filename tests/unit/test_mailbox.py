@@ -110,7 +110,7 @@ def test_ids_are_escaped() -> None:
     one = graph(Answer(content=BARE), Answer(content=b"x"))
     box = boxes(one)
     box.fetch(ref("a/b=?#"))
-    odd = Attachment(id="c/d", kind=AttachmentKind.FILE, name="", content_type=None, size=1, is_inline=False)
+    odd = Attachment(id="c/d", kind=AttachmentKind.FILE, name="", content_type=None)
     with box.content(ref("a/b"), odd) as blocks:
         assert b"".join(blocks) == b"x"
     assert [path for _, path in one.calls] == [

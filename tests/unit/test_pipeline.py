@@ -447,6 +447,35 @@ def test_a_mail_that_kills_its_process_again_and_again_ends_in_quarantine(world:
     assert "fetch" not in world.journal.steps
 
 
+def given_up(world: World) -> MessageRef:
+    ref = world.mail.deliver(email())
+    for _ in range(CRASH_LIMIT):
+        world.records.claim(ref)
+        world.records.crash(ref)
+    return ref
+
+
+def test_a_mail_given_up_that_somebody_has_moved_stays_where_it_is(world: World) -> None:
+    ref = given_up(world)
+    world.mail.move(ref, "Archive")
+    assert world.pipeline.ingest_message(ref) == Gone()
+    assert (world.mail.folder(ref), world.mail.categories(ref)) == ("Archive", ())
+
+
+def test_a_mail_given_up_keeps_the_categories_that_people_gave_it(world: World) -> None:
+    ref = given_up(world)
+    world.mail.categorise(ref, "Wichtig", Reason.PROCESSING_FAILED)
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.CRASHED_REPEATEDLY)
+    assert world.mail.categories(ref) == ("Wichtig", Reason.CRASHED_REPEATEDLY)
+
+
+@pytest.mark.parametrize("trouble", [GraphUnavailable("down"), Defect("refused")])
+def test_a_mail_given_up_is_quarantined_also_where_it_cannot_be_looked_at(world: World, trouble: Exception) -> None:
+    ref = given_up(world)
+    world.journal.trouble["locate"] = [trouble]
+    world.quarantined(ref, Reason.CRASHED_REPEATEDLY)
+
+
 def test_after_a_release_defects_and_crashes_start_from_zero(world: World) -> None:
     ref = world.mail.deliver(email())
     for _ in range(CRASH_LIMIT):
