@@ -11,14 +11,13 @@ import azure.functions as func
 from ingest import log, wiring
 from ingest.errors import MalformedRef, SettingsError
 from ingest.model import MessageRef
+from ingest.queues import EVENTS, MESSAGES
 from subscriptions import notifications
 from subscriptions.notifications import Dropped, Expected, NotANotification, SubscriptionEvent
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 logging.getLogger("ingest").setLevel(logging.INFO)
 
-MESSAGES = "ingest-messages"
-EVENTS = "subscription-events"
 STORAGE = "AzureWebJobsStorage"
 
 

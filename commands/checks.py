@@ -20,12 +20,12 @@ from urllib.parse import quote
 from ingest import log, wiring
 from ingest.errors import GraphForbidden, IngestError, NotFound
 from ingest.inspection import Inspection
+from ingest.queues import EVENTS, MESSAGES
 from ingest.settings import Settings, SweepScope
 from ingest.wiring import App
 from subscriptions.api import Subscriptions
-from subscriptions.plan import Create, Delete, Renew, steps, wanted
+from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
-QUEUES = ("ingest-messages", "subscription-events")
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
 _QUEUE_SECONDS = 10
 
@@ -180,7 +180,7 @@ def _subscription(patient: Patient) -> str:
     listed = Subscriptions(patient.app.graph).list()
     wrong: list[str] = []
     for mailbox in settings.mailboxes:
-        for step in steps(now, listed, wanted(mailbox, settings.notification_url, settings.client_states[0])):
+        for step in steps(now, listed, wanted_by(settings, mailbox)):
             match step:
                 case Create():
                     wrong.append(f"{mailbox} has none that is alive and right")
@@ -235,7 +235,7 @@ def _queue(patient: Patient) -> str:
                 url or f"https://{account}.queue.core.windows.net", credential=DefaultAzureCredential(), **limits
             )
         with service:
-            for name in (one for queue in QUEUES for one in (queue, f"{queue}-poison")):
+            for name in (one for queue in (MESSAGES, EVENTS) for one in (queue, f"{queue}-poison")):
                 try:
                     counts[name] = service.get_queue_client(name).get_queue_properties().approximate_message_count or 0
                 except ResourceNotFoundError:
@@ -247,7 +247,10 @@ def _queue(patient: Patient) -> str:
     if poisoned:
         told = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
         raise _Trouble(f"poisoned messages wait for a running app: {told}", warning=True)
-    return ", ".join(f"{name}: {counts[name]}" for name in QUEUES if name in counts) or "reached; no queue made yet"
+    return (
+        ", ".join(f"{name}: {counts[name]}" for name in (MESSAGES, EVENTS) if name in counts)
+        or "reached; no queue made yet"
+    )
 
 
 def _container(patient: Patient) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import cache
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from commands.connected import MessageArgument, claim_of, inspection
-from commands.output import JsonOption, LimitOption, Row, console, print_record, print_rows
+from commands.output import JsonOption, LimitOption, Row, print_record, print_rows, progress
+from ingest import wiring
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
 from ingest.settings import Settings, owner_database_url
-from ingest.verification import Verdict, Verification
+from ingest.verification import Reader, Verdict, Verification
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 
@@ -104,24 +105,20 @@ def verify(
 
 def _damaged(number: int | None) -> tuple[list[Verdict], int]:
     """What is not well, and how many blobs were read."""
-    from ingest.blobs import BlobStore
-
     settings = Settings.from_env(os.environ)
 
-    @cache
-    def reader(container: str) -> BlobStore:
-        return BlobStore.connect(
-            container=container, connection_string=settings.storage_connection, account_url=settings.storage_url
-        )
-
-    verification = Verification(owner_database_url(os.environ), reader=reader, number=number)
     damaged, count = [], 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as progress:
-        task = progress.add_task("Verifying", total=verification.count())
+    with ExitStack() as opened, progress() as bar:
+
+        @cache
+        def reader(container: str) -> Reader:
+            return opened.enter_context(closing(wiring.blob_store(settings, container)))
+
+        verification = Verification(owner_database_url(os.environ), reader=reader, number=number)
+        task = bar.add_task("Verifying", total=verification.count())
         for verdict in verification.verdicts():
             count += 1
-            progress.advance(task)
+            bar.advance(task)
             if verdict.damage is not None:
                 damaged.append(verdict)
     return damaged, count

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -45,6 +46,12 @@ def print_record(record: Row, *, as_json: bool) -> None:
     width = max(len(name) for name in record)
     for name, value in record.items():
         typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
+
+
+def progress() -> Progress:
+    """A bar on stderr with what is being done, how many of how many, and the time left."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console(stderr=True))
 
 
 def console(*, stderr: bool = False) -> Console:

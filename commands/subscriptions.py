@@ -11,7 +11,7 @@ from commands.connected import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, Row, print_rows
 from ingest.errors import OperatorError
 from ingest.wiring import App
-from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted
+from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted_by
 
 app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")
 
@@ -88,11 +88,7 @@ def delete(
 
 
 def _wanted(ours: App, mailbox: str | None) -> list[Wanted]:
-    settings = ours.settings
-    return [
-        wanted(name, settings.notification_url, settings.client_states[0])
-        for name in chosen_mailboxes(settings, mailbox)
-    ]
+    return [wanted_by(ours.settings, name) for name in chosen_mailboxes(ours.settings, mailbox)]
 
 
 def _next(one: Listed, plans: list[Create | Renew | Delete]) -> str:

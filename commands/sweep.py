@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from commands.connected import MailboxOption, chosen_mailboxes, connected
-from commands.output import JsonOption, console, print_record
+from commands.output import JsonOption, print_record, progress
 from ingest import log
 from ingest.errors import IngestError, Later
 from ingest.gate import PLACES
@@ -54,12 +53,11 @@ def _left_over(ours: App, mailbox: str) -> Iterator[MessageRef]:
 
 def _ingest_all(ours: App, refs: list[MessageRef]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True)) as progress, ThreadPoolExecutor(PLACES) as workers:
-        task = progress.add_task("Ingesting", total=len(refs))
+    with progress() as bar, ThreadPoolExecutor(PLACES) as workers:
+        task = bar.add_task("Ingesting", total=len(refs))
         for done in as_completed([workers.submit(_ingest, ours, ref) for ref in refs]):
             counts.update(done.result())
-            progress.advance(task)
+            bar.advance(task)
     return counts
 
 

@@ -82,9 +82,17 @@ def credentials(settings: Settings) -> ClientCredentials:
     )
 
 
+def blob_store(settings: Settings, container: str) -> BlobStore:
+    """A container of the settings' storage account; to be closed."""
+    from ingest.blobs import BlobStore
+
+    return BlobStore.connect(
+        container=container, connection_string=settings.storage_connection, account_url=settings.storage_url
+    )
+
+
 def build(settings: Settings) -> App:
     """An app for these settings."""
-    from ingest.blobs import BlobStore
     from ingest.filing import FilingRules
     from ingest.gate import MailboxGate
     from ingest.graph import GraphClient
@@ -101,11 +109,7 @@ def build(settings: Settings) -> App:
         delete_mode=settings.delete_mode,
         sweep_scope=settings.sweep_scope,
     )
-    blobs = BlobStore.connect(
-        container=settings.container,
-        connection_string=settings.storage_connection,
-        account_url=settings.storage_url,
-    )
+    blobs = blob_store(settings, settings.container)
     records = Records(
         settings.database_url,
         container=settings.container,

@@ -13,7 +13,7 @@ from ingest.errors import IngestError
 from ingest.model import MessageRef
 from subscriptions.api import Subscriptions
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
-from subscriptions.plan import Wanted, wanted
+from subscriptions.plan import Wanted, wanted_by
 from subscriptions.renew import Renewal
 
 
@@ -74,9 +74,8 @@ def _told(failure: str, mailbox: str) -> Iterator[None]:
 def maintenance() -> Maintenance:
     """The one of this process. Raises SettingsError."""
     app = wiring.app()
-    settings = app.settings
     return Maintenance(
-        mailboxes=[wanted(m, settings.notification_url, settings.client_states[0]) for m in settings.mailboxes],
+        mailboxes=[wanted_by(app.settings, mailbox) for mailbox in app.settings.mailboxes],
         renewal=Renewal(Subscriptions(app.graph)),
         sweep=app.sweep,
     )

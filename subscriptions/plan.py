@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+from ingest.settings import Settings
+
 # Graph allows messages 10,080 minutes (older documentation: 4,230). The shorter holds either way, and a renewal
 # that is due after half of it leaves a day and a half in which everything may fail.
 LIFETIME = timedelta(minutes=4230)
@@ -80,6 +82,11 @@ def wanted(mailbox: str, base_url: str, client_state: str) -> Wanted:
         lifecycle_url=f"{base_url}/api/graph/lifecycle{query}",
         client_state=client_state,
     )
+
+
+def wanted_by(settings: Settings, mailbox: str) -> Wanted:
+    """The same for one of the settings' mailboxes, with the newest of their secrets."""
+    return wanted(mailbox, settings.notification_url, settings.client_states[0])
 
 
 def steps(now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_now: bool = False) -> Sequence[Step]:
