@@ -14,15 +14,30 @@ APP = [ROOT / "function_app.py", *sorted(ROOT.glob("ingest/**/*.py")), *sorted(R
 # What each module may see of the app besides `codes`, `errors` and `model`.
 VALUES = {"ingest.codes", "ingest.model", "ingest.errors"}
 TOLD = VALUES | {"ingest.log", "ingest.trace"}
+UNPACKING = VALUES | {"ingest.spool", "ingest.unpacking.bounded", "ingest.unpacking.container"}
+FORMATS = {"ingest.unpacking.cms", "ingest.unpacking.msg", "ingest.unpacking.tnef", "ingest.unpacking.zip"}
 ALLOWED = {
     "ingest.codes": set(),
     "ingest.errors": {"ingest.codes"},
     "ingest.model": {"ingest.codes", "ingest.errors"},
+    "ingest.queues": set(),
     "ingest.trace": set(),
     "ingest.log": {"ingest.errors"},
     "ingest.settings": VALUES,
     "ingest.routing": VALUES | {"ingest.settings"},
     "ingest.media_types": set(),
+    "ingest.unpacking.container": VALUES,
+    "ingest.unpacking.bounded": VALUES,
+    "ingest.unpacking.cms": UNPACKING,
+    "ingest.unpacking.mime": UNPACKING | {"ingest.content_ids"},
+    "ingest.unpacking.msg": UNPACKING | {"ingest.content_ids", "ingest.media_types"},
+    "ingest.unpacking.tnef": UNPACKING | {"ingest.content_ids"},
+    "ingest.unpacking.zip": UNPACKING,
+    "ingest.detection": {"ingest.errors", "ingest.media_types", *FORMATS},
+    "ingest.pdf": VALUES | {"ingest.einvoice", "ingest.spool", "ingest.unpacking.bounded"},
+    "ingest.sorting": VALUES
+    | {"ingest.detection", "ingest.einvoice", "ingest.media_types", "ingest.parts", "ingest.pdf", "ingest.spool"}
+    | {"ingest.unpacking.container", "ingest.unpacking.mime", *FORMATS},
     "ingest.parts": VALUES | {"ingest.media_types"},
     "ingest.einvoice": VALUES,
     "ingest.spool": VALUES,
@@ -37,10 +52,31 @@ ALLOWED = {
     | {"ingest.ports", "ingest.sorting", "ingest.spool", "ingest.unpacking.container", "ingest.unpacking.mime"},
     "ingest.pipeline": TOLD | {"ingest.ports", "ingest.filing", "ingest.routing", "ingest.settings"},
     "ingest.sweep": TOLD | {"ingest.ports"},
+    # The operator's: nothing that runs in Azure reaches them.
+    "ingest.preflight": set(),
+    "ingest.migrations": VALUES | {"ingest.preflight"},
+    "ingest.database": VALUES,
+    "ingest.inspection": VALUES | {"ingest.database"},
+    "ingest.tenants": VALUES | {"ingest.database"},
+    "ingest.verification": VALUES | {"ingest.database"},
+    "ingest.addresses": VALUES | {"ingest.routing", "ingest.settings"},
+    "ingest.quarantine": VALUES | {"ingest.graph", "ingest.mailbox"},
     "subscriptions.notifications": VALUES,
-    "subscriptions.plan": set(),
+    "subscriptions.plan": {"ingest.settings"},
     "subscriptions.renew": TOLD | {"subscriptions.plan"},
     "subscriptions.api": TOLD | {"ingest.graph", "subscriptions.plan"},
+}
+# They put the others together, and so may see all of them.
+ROOTS = {"function_app", "ingest.wiring", "subscriptions.maintenance", "ingest.__main__"}
+OPERATORS = {
+    "ingest.preflight",
+    "ingest.migrations",
+    "ingest.database",
+    "ingest.inspection",
+    "ingest.tenants",
+    "ingest.verification",
+    "ingest.addresses",
+    "ingest.quarantine",
 }
 # The one module that may import an SDK, of those that the functions reach; the operator's commands have their own.
 OWNERS = {
@@ -91,6 +127,18 @@ def test_a_module_sees_of_the_app_only_what_it_is_built_on(module: str) -> None:
     assert seen - {"ingest", "subscriptions"} <= ALLOWED[module]
 
 
+def test_every_module_has_its_place() -> None:
+    packages = {name_of(path) for path in APP if path.name == "__init__.py"}
+    assert ALLOWED.keys() | ROOTS | packages == MODULES.keys()
+    assert not ALLOWED.keys() & ROOTS
+    assert [name for package in packages for name in imports(package)] == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"ingest.__main__"}))
+def test_nothing_but_the_command_line_knows_its_commands(module: str) -> None:
+    assert not [name for name in imports(module) if is_of(name, "commands")]
+
+
 def reached(module: str) -> set[str]:
     """A module with all that it imports of the app, directly or not."""
     found, todo = set[str](), {module}
@@ -105,6 +153,10 @@ def test_an_sdk_has_one_importer(module: str) -> None:
     for name in imports(module):
         for package, owners in OWNERS.items():
             assert not is_of(name, package) or module in owners, f"{module} imports {name}"
+
+
+def test_what_runs_in_azure_reaches_nothing_of_the_operators() -> None:
+    assert not reached("function_app") & OPERATORS
 
 
 @pytest.mark.parametrize("module", ["ingest.codes", "ingest.errors", "ingest.model", "ingest.trace", "ingest.log"])
