@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from ingest import postgres
 from ingest.errors import OperatorError
 
 type Connection = psycopg.Connection[dict[str, Any]]
 
-_CONNECT_SECONDS = 10
 _STATEMENT_MS = 60_000
 
 
@@ -24,9 +24,7 @@ def connect(database_url: str) -> Iterator[Connection]:
         with psycopg.connect(
             database_url,
             row_factory=dict_row,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name="mail-ingest operator",
-            options=f"-c statement_timeout={_STATEMENT_MS}",
+            **postgres.parameters("mail-ingest operator", options=f"-c statement_timeout={_STATEMENT_MS}"),
         ) as connection:
             yield connection
     except psycopg.Error as error:

@@ -18,7 +18,7 @@ from threading import Condition, Lock
 
 import psycopg
 
-from ingest import log
+from ingest import log, postgres
 from ingest.errors import DatabaseUnavailable, GraphThrottled
 from ingest.trace import span
 
@@ -26,7 +26,6 @@ PLACES = 4
 SHARE_SECONDS = 1.0  # how long a process may hand a place on among its own threads while others wait
 WAIT_SECONDS = 120.0  # for a place, before the message goes back to the queue
 _BLOCK_MS = 2000  # one wait inside Postgres, which serves waiting processes in their order
-_CONNECT_SECONDS = 5
 # In seconds: half a minute after an instance has vanished without a word its places are free, not two hours.
 _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _RETRY_SECONDS = 0.05  # between two looks for a further place, while this process has one
@@ -194,12 +193,7 @@ class _Places:
             self._connection = psycopg.connect(
                 self._database_url,
                 autocommit=True,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="mail-ingest gate",
-                options=f"-c lock_timeout={_BLOCK_MS} {_SERVER_KEEPALIVE}",
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
+                **postgres.parameters("mail-ingest gate", options=f"-c lock_timeout={_BLOCK_MS} {_SERVER_KEEPALIVE}"),
             )
         return self._connection
 

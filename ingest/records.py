@@ -21,7 +21,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from ingest import log
+from ingest import log, postgres
 from ingest.codes import Disposition, Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
@@ -45,9 +45,6 @@ POOL_SECONDS = 5.0
 MAX_DISTANCE = 12  # first distances between two tries of one message, however often it was put off: an hour
 ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without having seen them in the inbox
 _MS = 20_000  # for a statement, and for a transaction that says nothing
-_CONNECT_SECONDS = 5
-# libpq's, in seconds but for the last one: a server that vanished without a word is given up within half a minute.
-KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": _MS}
 _SILENT_SECONDS = 30.0  # after which a pooled connection is tried before it is used
 _last_used: WeakKeyDictionary[psycopg.Connection[dict[str, Any]], float] = WeakKeyDictionary()
 
@@ -220,10 +217,10 @@ class Records:
                 # A statement alone is a transaction alone: no round trips for BEGIN and COMMIT.
                 "autocommit": True,
                 "row_factory": dict_row,
-                "connect_timeout": _CONNECT_SECONDS,
-                **KEEPALIVE,
-                "application_name": "mail-ingest",
-                "options": f"-c statement_timeout={_MS} -c idle_in_transaction_session_timeout={_MS}",
+                **postgres.parameters(
+                    "mail-ingest",
+                    options=f"-c statement_timeout={_MS} -c idle_in_transaction_session_timeout={_MS}",
+                ),
             },
         )
 

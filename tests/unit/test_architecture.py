@@ -20,6 +20,7 @@ ALLOWED = {
     "ingest.codes": set(),
     "ingest.errors": {"ingest.codes"},
     "ingest.model": {"ingest.codes", "ingest.errors"},
+    "ingest.postgres": set(),
     "ingest.queues": set(),
     "ingest.trace": set(),
     "ingest.log": {"ingest.errors"},
@@ -44,8 +45,8 @@ ALLOWED = {
     "ingest.ports": VALUES,
     "ingest.graph": TOLD,
     "ingest.blobs": TOLD,
-    "ingest.records": TOLD,
-    "ingest.gate": TOLD,
+    "ingest.records": TOLD | {"ingest.postgres"},
+    "ingest.gate": TOLD | {"ingest.postgres"},
     "ingest.content_ids": set(),
     "ingest.mailbox": TOLD | {"ingest.content_ids", "ingest.graph", "ingest.settings"},
     "ingest.filing": TOLD
@@ -55,7 +56,7 @@ ALLOWED = {
     # The operator's: nothing that runs in Azure reaches them.
     "ingest.preflight": set(),
     "ingest.migrations": VALUES | {"ingest.preflight"},
-    "ingest.database": VALUES,
+    "ingest.database": VALUES | {"ingest.postgres"},
     "ingest.inspection": VALUES | {"ingest.database"},
     "ingest.tenants": VALUES | {"ingest.database"},
     "ingest.verification": VALUES | {"ingest.database"},
