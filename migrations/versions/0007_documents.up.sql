@@ -50,4 +50,4 @@ create view ingest.evidence with (security_invoker = true) as
             from ingest.part where part.message_id = message.id
         ) as parts
     from ingest.message;
-grant select on ingest.evidence to ingest_app, ingest_reader;
+grant select on ingest.evidence to ingest_reader;

@@ -164,7 +164,6 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "resolve_tokens"): "EXECUTE",
         ("table", "claim"): "INSERT SELECT UPDATE",
         ("table", "document"): "INSERT SELECT",
-        ("table", "evidence"): "SELECT",
         ("table", "fence"): "USAGE",
         ("table", "message"): "INSERT SELECT",
         ("table", "part"): "INSERT SELECT",
