@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -23,8 +24,6 @@ _MAILBOXES = ("upload@dms.cloud", "upload2@dms.cloud", "upload3@dms.cloud", "upl
 _CLIENT_STATE = "what the benchmark's notifications carry"
 _FULL = Counts(rounds=3, backlog=500, webhook=150, rival=100, rival_paced=20, bound=200, four=200, single=20)
 _QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
-# About what the pauses between requests leave of a processor when Python waits for nothing else.
-_BUSY = 0.85
 console = Console()
 
 
@@ -78,16 +77,17 @@ def _running(data: Path, counts: Counts, options: argparse.Namespace) -> Iterato
 
 
 def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
-    rival, sweep = Spread.of(measured.rival), Spread.of([d.rate for d in measured.sweep])
+    rival, paced = Spread.of(measured.rival), Spread.of(measured.rival_paced)
+    faster, sweep = max(rival.median, paced.median), Spread.of([d.rate for d in measured.sweep])
     webhook, four = Spread.of([d.rate for d in measured.webhook]), Spread.of([d.rate for d in measured.four])
     limit, tried = bound.arithmetic_rate(latency), Spread.of(measured.bound)
     mails, first = measured.sweep[0].mails, measured.sweep[0]
     yield Row(
         what="mails/s: the rival, as the library comes / without its waits",
         goal="",
-        measured=f"{Spread.of(measured.rival_paced)} / {rival}",
+        measured=f"{paced} / {rival}",
         reached=None,
-        values={"paced": Spread.of(measured.rival_paced).median, "unpaced": rival.median},
+        values={"paced": paced.median, "unpaced": rival.median},
     )
     yield Row(
         what="mails/s that 4 requests at a time allow, 3 for a mail: by arithmetic / tried with nothing else to do",
@@ -99,9 +99,9 @@ def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
     yield Row(
         what=f"backlog of {mails} mails by sweep, mails/s, beside the faster rival",
         goal="≥ 4 x",
-        measured=f"{sweep.median / rival.median:.1f} x: {sweep}",
-        reached=sweep.median >= 4 * rival.median,
-        values={"rate": sweep.median, "least": sweep.least, "most": sweep.most, "ratio": sweep.median / rival.median},
+        measured=f"{sweep.median / faster:.2f} x: {sweep}",
+        reached=sweep.median >= 4 * faster,
+        values={"rate": sweep.median, "least": sweep.least, "most": sweep.most, "ratio": sweep.median / faster},
     )
     yield Row(
         what="the same beside the bound by arithmetic",
@@ -113,18 +113,18 @@ def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
     yield Row(
         what="by webhook, mails/s, beside the faster rival",
         goal="",
-        measured=f"{webhook.median / rival.median:.1f} x: {webhook}",
+        measured=f"{webhook.median / faster:.2f} x: {webhook}",
         reached=None,
         values={"rate": webhook.median},
     )
-    busy = statistics_median([sum(d.cpu.values()) / d.seconds for d in measured.four])
+    busy = statistics.median([sum(d.cpu.values()) / d.seconds for d in measured.four])
     cores = float(str(machine()["cores"]))
     yield Row(
         what="the same over 4 mailboxes, beside one",
-        goal="≥ 3.5 x, or the CPU is the limit",
-        measured=f"{four.median / sweep.median:.1f} x: {four}; {busy:.2f} of {cores:g} cores busy "
+        goal="≥ 3.5 x",
+        measured=f"{four.median / sweep.median:.2f} x: {four}; {busy:.2f} of {cores:g} cores busy "
         f"({_shares(measured.four)})",
-        reached=four.median >= 3.5 * sweep.median or busy >= _BUSY * cores,
+        reached=four.median >= 3.5 * sweep.median,
         values={"rate": four.median, "ratio": four.median / sweep.median, "cores_busy": busy},
     )
     by_sweep, pages = _requests(first)
@@ -133,7 +133,7 @@ def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
         what="requests to Graph for a mail with one attachment: webhook / sweep",
         goal="≤ 4 / ≤ 3 + pages",
         measured=f"{by_webhook:.2f} / {by_sweep:.2f} + {pages} pages",
-        reached=by_webhook <= 4.1 and by_sweep <= 3.05,  # noqa: PLR2004 - the goals; a timer's turn may fall in between
+        reached=by_webhook <= 4 and by_sweep <= 3,  # noqa: PLR2004 - the goals
         values={"webhook": by_webhook, "sweep": by_sweep},
     )
     single, sequence = Spread.of(measured.single_milliseconds), 4 * latency
@@ -179,7 +179,7 @@ def _burst(mine: Sequence[float], empty: Sequence[float]) -> Row:
     return Row(
         what="webhook's answers to 1,000 notifications, p99 ms beside an empty function",
         goal="≤ 3 x, none above 1 s",
-        measured=f"{ours / theirs:.1f} x: {ours:.0f} beside {theirs:.0f}; the longest {longest:.0f} ms",
+        measured=f"{ours / theirs:.2f} x: {ours:.0f} beside {theirs:.0f}; the longest {longest:.0f} ms",
         reached=ours <= 3 * theirs and longest <= 1000,  # noqa: PLR2004 - the goals
         values={"p99_ms": ours, "empty_p99_ms": theirs, "longest_ms": longest},
     )
@@ -206,10 +206,10 @@ def _growth(data: Path, options: argparse.Namespace) -> Iterator[Row]:
     whole = 4 * options.latency + few_ms.median
     yield Row(
         what=f"SQL for a mail beside {many:,} recorded messages, and beside 1,000",
-        goal="≤ 1.1 x of a mail's time",
+        goal="≤ 1.1 x",
         measured=f"{many_ms.median:.2f} ms beside {few_ms.median:.2f} ms, {many_ms.median / few_ms.median:.2f} x; "
         f"of a mail's {whole:.0f} ms: {(whole + many_ms.median - few_ms.median) / whole:.3f} x",
-        reached=many_ms.median <= 1.1 * few_ms.median or whole + many_ms.median - few_ms.median <= 1.1 * whole,
+        reached=many_ms.median <= 1.1 * few_ms.median,
         values={"many_ms": many_ms.median, "few_ms": few_ms.median},
     )
 
@@ -221,19 +221,15 @@ def _inbox(data: Path, options: argparse.Namespace) -> Iterator[Row]:
     settings = {"INGEST_SWEEP_LIMIT": str(limit), **burst.WITHOUT_INGESTION}
     with _stack(data / "inbox", settings=settings, mailboxes=_MAILBOXES[:1]) as stack:
         swept = inbox.measure(stack, stack.add_tenant("Bench"), mails)
+    per_listing = limit / max(1, swept.listings)
     yield Row(
         what=f"sweep of an inbox of {mails:,}: memory above idle / mails a listing / queue",
-        goal=f"flat / ≥ 500 / ≤ {limit:,}",
-        measured=f"{swept.memory / MIB:.0f} MiB / {limit / max(1, swept.listings):.0f} / {swept.queued:,}, after "
+        goal=f"flat (not judged here) / ≥ 500 / ≤ {limit:,}",
+        measured=f"{swept.memory / MIB:.0f} MiB / {per_listing:.0f} / {swept.queued:,}, after "
         f"another sweep {swept.queued_again:,}; {swept.seconds:.1f} s",
-        reached=limit / max(1, swept.listings) >= 450 and swept.queued_again <= limit,  # noqa: PLR2004 - see below
+        reached=per_listing >= 500 and max(swept.queued, swept.queued_again) <= limit,  # noqa: PLR2004 - the goal
         values={"mib": swept.memory / MIB, "listings": swept.listings, "queued": swept.queued},
     )
-
-
-def statistics_median(values: Sequence[float]) -> float:
-    """As the name says."""
-    return Spread.of(values).median
 
 
 def say(what: str) -> None:
