@@ -139,6 +139,17 @@ def test_what_was_moved_is_not_in_the_inbox(world: World) -> None:
     assert world.mail.in_inbox(world.mail.fetch(ref))
 
 
+def test_the_categories_are_told_of_what_is_in_the_inbox_only(world: World) -> None:
+    ref = world.deliver(email())
+    assert world.mail.categories_in_inbox(ref) == ()
+    world.mail.quarantine(ref, Reason.NO_TOKEN, ["Red"])
+    assert world.mail.categories_in_inbox(ref) is None
+    world.move(ref, "inbox")
+    assert world.mail.categories_in_inbox(ref) == ("Red", "no_token")
+    world.mail.delete(ref)
+    assert world.mail.categories_in_inbox(ref) is None
+
+
 def test_deleting_is_done_however_often(world: World) -> None:
     ref = world.deliver(email())
     for _ in range(3):

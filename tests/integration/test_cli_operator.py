@@ -188,7 +188,7 @@ def test_a_sweep_says_what_it_had_to_put_off(stack: Stack, cli: Callable[..., Do
     done = cli("sweep")
 
     assert done.code == 1
-    assert "put off: GraphUnavailable" in done.err
+    assert "put off: GraphForbidden" in done.err
     stack.admin.clear_faults()
     assert cli("sweep").code == 0
     wait_for(stack, mail, "deleted")
