@@ -36,6 +36,7 @@ from tests.chaos.proxy import Proxy
 HOSTS = 3
 TENANTS = 5
 FAULTS = 0.1  # of all calls to Graph, Blob and Postgres
+_SWEEP_SECONDS = 3.0  # longer than a sweep of an empty inbox takes
 _TICK = 0.1  # seconds between two looks at everything
 _GRAPH_FAULTS = (401, 404, 412, 429, 500, 502, 503, 504, "reset", "lost", "truncate", "slow", "no_next_link")
 _SLOW_SECONDS = 1.0
@@ -395,8 +396,11 @@ class Chaos:
             self._mailbox.admin.set_notification_faults()
         deadline = time.monotonic() + self._plan.patience
         while time.monotonic() < deadline:
-            if self._all_ended() and not self._release():
-                return
+            if self._all_ended():
+                # A sweep that began before the last mail ended may still enqueue it once more.
+                time.sleep(_SWEEP_SECONDS)
+                if self._all_ended() and not self._release():
+                    return
             self._calm_round()
             self._tell(
                 f"calming down: {len(self._sent)} mails sent, {self._places_ended} ended, "
