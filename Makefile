@@ -21,7 +21,8 @@ demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check whe
 	@$(RUN) -m local demo
 
 test: $(INSTALLED)  ## Unit, contract and integration tests
-	@$(BIN)/pytest
+	@rm -rf .local/test
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 chaos: $(INSTALLED)  ## Send 10,000 mails while everything goes wrong; none may be lost or doubled (MAILS=, SEED=)
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\

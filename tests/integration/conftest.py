@@ -1,5 +1,6 @@
 """The running system that the integration tests share. Its traffic with Graph is recorded for .ci/run."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from local.postgres import Postgres
 from local.stack import Stack
 from tests.integration.databases import Database, Server
 
-DATA = Path(__file__).parents[2] / ".local" / "test"
+# One for each worker of pytest-xdist, which all start a stack of their own.
+DATA = Path(__file__).parents[2] / ".local" / "test" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 @pytest.fixture(scope="session")
