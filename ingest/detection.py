@@ -80,6 +80,7 @@ _COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")
 _PDF_WITHIN = 1024  # bytes before %PDF- that readers put up with
 _EXECUTABLE_HEADER = 64  # bytes of an MZ header
 
+_COMMENTS = r"(<!--(?:(?!-->).)*-->\s*)*"  # none goes on beyond its end: there is one way to read them, not 2**n
 _TEXT_SIGNATURES: Sequence[tuple[re.Pattern[str], str]] = tuple(
     (re.compile(pattern, re.IGNORECASE), found)
     for pattern, found in (
@@ -91,9 +92,9 @@ _TEXT_SIGNATURES: Sequence[tuple[re.Pattern[str], str]] = tuple(
         (r"#!\s*/", SCRIPT),
         (r"\[InternetShortcut\]", SCRIPT),
         (r"(Windows Registry Editor|REGEDIT4)", SCRIPT),
-        (r"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<svg[\s>]", "image/svg+xml"),
+        (rf"(<\?xml[^>]*>\s*)?{_COMMENTS}<svg[\s>]", "image/svg+xml"),
         (r"<\?xml[\s?]", XML),
-        (r"(<!--.*?-->\s*)*(<!doctype html|<html[\s>])", "text/html"),
+        (rf"{_COMMENTS}(<!doctype html|<html[\s>])", "text/html"),
         (r"<(\w+:)?\w+\s[^>]*xmlns", XML),
     )
 )
