@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from ingest.codes import Rule
@@ -78,3 +80,14 @@ class Bounded(io.RawIOBase):
             self._calls -= 1
         if (self._left is not None and self._left < 0) or (self._calls is not None and self._calls < 0):
             raise PartRejected(self._rule)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """For libraries that promise no kind of error for what is broken: whatever they raise is PartRejected."""
+    try:
+        yield
+    except PartRejected:
+        raise
+    except Exception:  # noqa: BLE001 - see above
+        raise PartRejected(Rule.UNREADABLE) from None

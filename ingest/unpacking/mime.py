@@ -23,6 +23,7 @@ from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.spool import BLOCK, read_range
+from ingest.unpacking.bounded import readable
 from ingest.unpacking.container import Container, Member
 
 LINE = 64 * 1024  # bytes read as one line; longer ones can only be content
@@ -51,13 +52,20 @@ class Entity:
 
     @property
     def name(self) -> str | None:
-        """The file name as the sender wrote it, decoded (RFC 2231, RFC 2047) as far as that is possible."""
-        name = self.headers.get_param("filename", None, "content-disposition")
-        if name is None:
-            name = self.headers.get_param("name", None, "content-type")
-        if name is None:
-            return None
-        return _decoded_words(collapse_rfc2231_value(name) if isinstance(name, tuple) else str(name))
+        """The file name as the sender wrote it, decoded (RFC 2231, RFC 2047) as far as that is possible.
+
+        Empty where it can't be read at all: the part has one, and so is no body.
+        """
+        try:
+            name = self.headers.get_param("filename", None, "content-disposition")
+            if name is None:
+                name = self.headers.get_param("name", None, "content-type")
+            if name is None:
+                return None
+            decoded = _decoded_words(collapse_rfc2231_value(name) if isinstance(name, tuple) else str(name))
+            return decoded.encode("utf-8", "replace").decode()  # UTF-7 decodes to halves of characters
+        except Exception:  # noqa: BLE001 - the library promises no kind of error for a parameter that is broken
+            return ""
 
     @property
     def is_body(self) -> bool:
@@ -82,23 +90,25 @@ class Entity:
 
 def open_mail(file: IO[bytes], *, max_parts: int) -> Container:
     """A mail and what is attached to it. Raises PartRejected(too_many), PartRejected(unreadable)."""
-    entities = walk(file, max_parts=max_parts)
-    bodies = [entity for entity in entities if entity.is_body and entity.content_type == "text/html"]
+    with readable():
+        entities = walk(file, max_parts=max_parts)
+        bodies = [entity for entity in entities if entity.is_body and entity.content_type == "text/html"]
 
-    def shown() -> frozenset[str]:
-        return frozenset().union(*(shown_content_ids(entity.content(file)) for entity in bodies))
+        def shown() -> frozenset[str]:
+            return frozenset().union(*(shown_content_ids(entity.content(file)) for entity in bodies))
 
-    return Container(
-        rule=Rule.ATTACHED_MAIL,
-        members=tuple(_member(file, entity) for entity in entities if not entity.is_body),
-        is_mail=True,
-        shown=shown,
-    )
+        return Container(
+            rule=Rule.ATTACHED_MAIL,
+            members=tuple(_member(file, entity) for entity in entities if not entity.is_body),
+            is_mail=True,
+            shown=shown,
+        )
 
 
 def find_body(file: IO[bytes], *, max_parts: int) -> Entity | None:
     """The body of a mail: its HTML form where there is one, else its text. Raises as `open_mail`."""
-    bodies = [entity for entity in walk(file, max_parts=max_parts) if entity.is_body and entity.end > entity.start]
+    with readable():
+        bodies = [entity for entity in walk(file, max_parts=max_parts) if entity.is_body and entity.end > entity.start]
     html = (entity for entity in bodies if entity.content_type == "text/html")
     return next(html, bodies[0] if bodies else None)
 
@@ -197,12 +207,12 @@ class _Walk:
         self._header = None
         if self._open and self._open[-1][1] == "digest":
             headers.set_default_type("message/rfc822")
-        boundary = headers.get_boundary() if headers.get_content_maintype() == "multipart" else None
+        boundary = _boundary(headers) if headers.get_content_maintype() == "multipart" else None
         if boundary and len(self._open) < MAX_NESTING:
             self._multiparts += 1
             if self._multiparts > MAX_MULTIPARTS:
                 raise PartRejected(Rule.TOO_MANY)
-            self._open.append((boundary.encode("utf-8", "surrogateescape"), headers.get_content_subtype()))
+            self._open.append((boundary, headers.get_content_subtype()))
             return
         self._current = (headers, start)
 
@@ -247,6 +257,14 @@ def _parsed(header: bytes) -> Headers:
 def _header(headers: Headers, name: str) -> str:
     value = headers.get(name)
     return "" if value is None else _FOLDING.sub("", str(value))
+
+
+def _boundary(headers: Headers) -> bytes | None:
+    try:
+        boundary = headers.get_boundary()
+    except Exception:  # noqa: BLE001 - the library promises no kind of error for a parameter that is broken
+        return None
+    return None if boundary is None else boundary.encode("utf-8", "replace")
 
 
 def _decoded_words(value: str) -> str:

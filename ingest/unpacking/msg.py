@@ -16,7 +16,7 @@ from ingest.codes import Rule
 from ingest.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 from ingest.media_types import ENCRYPTED_OFFICE, OUTLOOK_MESSAGE, WINDOWS_INSTALLER
-from ingest.unpacking.bounded import Bounded
+from ingest.unpacking.bounded import Bounded, readable
 from ingest.unpacking.container import Container, Member
 
 _ATTACHMENT = "__attach_version1.0_#"
@@ -79,7 +79,7 @@ def _type_of(ole: _CompoundFile) -> str:
 
 def open_msg(file: IO[bytes], *, max_parts: int) -> Container:
     """The attachments. Raises PartRejected(too_many), PartRejected(unreadable)."""
-    with _readable():
+    with readable():
         return _Reader(_open(file), max_parts).message("", 0)
 
 
@@ -139,7 +139,7 @@ class _Reader:
     def _small(self, stream: str, at_most: int) -> bytes:
         """A stream that is small; nothing where it is not there, not small, or broken."""
         try:
-            with _readable():
+            with readable():
                 if not self._ole.exists(stream) or self._ole.get_size(stream) > at_most:
                     return b""
                 return bytes(self._ole.openstream(stream).read())
@@ -148,7 +148,7 @@ class _Reader:
 
     def _content(self, stream: str) -> Iterator[bytes]:
         """A stream sector by sector: olefile itself would put it together in memory."""
-        with _readable():
+        with readable():
             if not self._ole.exists(stream):
                 return
             left = self._ole.get_size(stream)
@@ -179,16 +179,5 @@ def _open(file: IO[bytes]) -> _CompoundFile:
 
 @contextmanager
 def _opened(file: IO[bytes]) -> Iterator[_CompoundFile]:
-    with _readable():
+    with readable():
         yield _open(file)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Olefile promises no kind of error for a file that is broken: whatever it raises is that."""
-    try:
-        yield
-    except PartRejected:
-        raise
-    except Exception:  # noqa: BLE001 - see above
-        raise PartRejected(Rule.UNREADABLE) from None

@@ -126,6 +126,45 @@ def test_a_header_without_end_is_cut_and_its_content_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("parameter", "name"),
+    [
+        ("filename*=utf-8''a; filename*0=b", ""),
+        (f"filename*{'9' * 5000}=x", ""),
+        ("filename*=idna''%ff", ""),
+        ("filename*=undefined''x", ""),
+        ("filename*=utf-7''+2AA-", "?"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_name_that_can_not_be_read_costs_no_more_than_itself(parameter: str, name: str) -> None:
+    part = entity(["Content-Type: text/plain", f"Content-Disposition: inline; {parameter}"], b"Inhalt")
+    raw = mail("x", multipart("mixed", text("Anbei"), part, file("b", "a/b", b"2")))
+    assert opened(raw) == [(name, b"Inhalt"), ("b", b"2")]
+    body = mime.find_body(io.BytesIO(raw), max_parts=10)
+    assert body is not None
+    assert b"".join(body.content(io.BytesIO(raw))).strip() == b"Anbei"
+
+
+@pytest.mark.parametrize("boundary", ["utf-7''+2AA-", "idna''%ff", "undefined''x"])
+def test_a_boundary_that_can_not_be_read_is_none(boundary: str) -> None:
+    part = f"Content-Type: multipart/mixed; boundary*={boundary}\r\n\r\n".encode()
+    raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + part + b"\r\n--b\r\n"
+    raw += b"Content-Type: a/b; name=a\r\n\r\n1\r\n--b--\r\n"
+    assert opened(raw)[-1] == ("a", b"1")
+
+
+def test_whatever_the_library_raises_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: bytes) -> None:
+        raise AttributeError
+
+    monkeypatch.setattr(mime, "_parsed", broken)
+    for read in (mime.open_mail, mime.find_body):
+        with pytest.raises(PartRejected) as refused:
+            read(io.BytesIO(b"Subject: x\n\nText"), max_parts=10)
+        assert refused.value.rule is Rule.UNREADABLE
+
+
+@pytest.mark.parametrize(
     ("raw", "rule"),
     [
         (b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--x\n" * 300_000, Rule.UNREADABLE),
