@@ -86,6 +86,7 @@ class BlobStore:
             stored = upload.rest(left)
             self._must_hold(blob, stored)
         except AzureError as error:
+            self._container_seen = False  # should it have been deleted under us, the next try makes it again
             raise _unavailable("store", error) from None
         return stored
 
@@ -108,8 +109,10 @@ class BlobStore:
                 if not self._container.exists():
                     self._container.create_container()
                     log.info("blob.container_created", container=self._container.container_name)
-        except ResourceExistsError:
-            pass  # another instance was faster
+        except ResourceExistsError as error:
+            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
+                raise _unavailable("container", error) from None
+            # Another instance was faster.
         except AzureError as error:
             raise _unavailable("container", error) from None
         self._container_seen = True

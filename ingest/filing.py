@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from ingest import log
 from ingest.codes import Disposition, Rule
-from ingest.errors import ContentInterrupted, PartRejected
+from ingest.errors import ContentInterrupted, Later, PartRejected
 from ingest.model import (
     Attachment,
     AttachmentKind,
@@ -28,6 +28,8 @@ from ingest.spool import Spool
 from ingest.unpacking.container import Member
 from ingest.unpacking.mime import find_body
 
+# Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.
+FILING_SECONDS = 480.0
 CONTENT_TRIES = 3  # of one download within one try of the message
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the documents that are no attachments; those count from 1
 MAX_METADATA_NAME = 255  # characters of a file name beside the blob; Postgres has all of it
@@ -48,18 +50,22 @@ class FilingRules:
 
 
 class Filing:
-    """The filing of a claimed message; knows its claim, so that every step proves that it still owns it."""
+    """The filing of a claimed message for one tenant; knows its claim, so that every step proves that it owns it.
+
+    `last`: no other tenant gets a copy after this one.
+    """
 
     def __init__(
-        self, claim: Claim, *, copies: int, rules: FilingRules, mail: Mail, blobs: Blobs, records: Records
+        self, claim: Claim, *, last: bool, rules: FilingRules, mail: Mail, blobs: Blobs, records: Records
     ) -> None:
         self._claim = claim
-        self._copies = copies
+        self._last = last
         self._rules = rules
         self._mail = mail
         self._blobs = blobs
         self._records = records
         self._renewed_at = time.monotonic()
+        self._deadline = self._renewed_at + FILING_SECONDS
 
     def process_email_message(self, message: Message, tenant: Tenant) -> int:
         """Store the original and all parts in Blob, and their rows in one transaction.
@@ -80,7 +86,7 @@ class Filing:
         parts = [*self._sorted(message, folder), *body]
         if not any(part.disposition is Disposition.DOCUMENT and part.reason is not Rule.BODY for part in parts):
             parts.append(_original_as_document(message, original))
-        self._records.save(self._claim, message, original, parts, copies=self._copies)
+        self._records.save(self._claim, message, original, parts, last=self._last)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
     def _sorted(self, message: Message, folder: str) -> tuple[Part, ...]:
@@ -146,6 +152,8 @@ class Filing:
         """The same blocks; on the way the lease is kept alive, and its loss ends the transfer."""
         for block in blocks:
             now = time.monotonic()
+            if now > self._deadline:
+                raise Later(f"the message is not filed after {FILING_SECONDS:g} seconds; another try goes on")
             if now - self._renewed_at > self._claim.lease_seconds / 3:
                 self._records.renew(self._claim)
                 self._renewed_at = now

@@ -40,19 +40,32 @@ STREAM_BLOCK = 256 * 1024  # bytes handed on at once; nothing larger is held
 POOL_SIZE = 32  # connections kept alive: more than the invocations one instance runs at a time
 
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
-_REDIRECT, _CLIENT_ERROR = 300, 400
+_REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 300, 400, 500
 _NOT_FOUND = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _THROTTLED = 429
-# 408, 412 (changed meanwhile) and 423 (locked) pass by themselves; 509 is Graph's bandwidth limit.
-_TRANSIENT = frozenset({408, 412, 423, 429, 500, 502, 503, 504, 509})
+# 408, 412 (changed meanwhile) and 423 (locked) pass by themselves, as whatever a server says of itself (5xx) does.
+_TRANSIENT = frozenset({408, 412, 423, 429})
 
 # What a second DELETE by immutable id answers: the first has put the item where nobody may delete it, and where
 # its id still finds it. Seen in the field, not documented.
 CANNOT_DELETE = "ErrorCannotDeleteObject"
 # What Graph says (400) of an id that none of its messages can have: there is nothing to come back for.
 _NO_ID = "ErrorInvalidIdMalformed"
+_NO_CODE = "without an error code"
+# What Graph, or somebody before it, says (404) of a whole mailbox: it has no licence, or is being moved.
+_NOBODY = frozenset(
+    {
+        "ErrorInvalidUser",
+        "ErrorNonExistentMailbox",
+        "MailboxNotEnabledForRESTAPI",
+        "MailboxNotSupportedForRESTAPI",
+        "Request_ResourceNotFound",
+        _NO_CODE,
+    }
+)
+_CONFLICTS = frozenset({"ErrorIrresolvableConflict"})  # 409: somebody changed the item at the same time
 
 type Json = dict[str, Any]
 
@@ -324,12 +337,15 @@ def _judge(operation: str, response: requests.Response) -> _Trouble:
         raise GraphUnavailable(f"{operation}: redirected with {status}")
     if status == _UNAUTHORIZED:
         return _Trouble(cause=cause, fresh_token=True)
+    if status == _NOT_FOUND and code in _NOBODY:
+        # The whole mailbox can't be found (no licence, being moved): nothing of it is gone.
+        raise GraphUnavailable(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
     if status == _NOT_FOUND or code == _NO_ID:
         raise NotFound(f"{operation}: Graph answered {cause}")
     if status == _FORBIDDEN and code != CANNOT_DELETE:
         # Configuration (a missing permission or scope), not this mail's fault: it waits until that is mended.
         raise GraphForbidden(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
-    if status in _TRANSIENT:
+    if status in _TRANSIENT or status >= _SERVER_ERROR or code in _CONFLICTS:
         return _Trouble(cause=cause, throttled=status == _THROTTLED, retry_after=retry_after_seconds(response.headers))
     raise GraphRefused(operation, status, code)
 
@@ -339,7 +355,7 @@ def _error_code(response: requests.Response) -> str:
     try:
         code = response.json()["error"]["code"]
     except (ValueError, KeyError, TypeError, requests.RequestException, HTTPError):
-        return "without an error code"
+        return _NO_CODE
     return str(code)[:100]
 
 
@@ -412,7 +428,8 @@ def _blocks(
             for block in response.iter_content(STREAM_BLOCK):
                 received += len(block)
                 if clock() > deadline:
-                    raise ContentInterrupted(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
+                    # Not ContentInterrupted: starting over at once would outlast the invocation.
+                    raise GraphUnavailable(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None

@@ -144,16 +144,16 @@ class Pipeline:
             return self._gone(claim)
 
     def _ingest(self, claim: Claim, message: Message, tenants: Sequence[Tenant]) -> Stored:
-        filing = Filing(
-            claim,
-            copies=len(tenants),
-            rules=self._rules.filing,
-            mail=self._mail,
-            blobs=self._blobs,
-            records=self._records,
-        )
         documents = 0
         for tenant in tenants:
+            filing = Filing(
+                claim,
+                last=tenant is tenants[-1],
+                rules=self._rules.filing,
+                mail=self._mail,
+                blobs=self._blobs,
+                records=self._records,
+            )
             with self._records.tenant_context(tenant):
                 documents += filing.process_email_message(message, tenant)
         self._clean_up(claim)

@@ -84,8 +84,8 @@ class Records(Protocol):
     def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
         """Everything saved in here is this tenant's."""
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
-        """The copy of the context's tenant, in one transaction; with the last of `copies` the claim is STORED."""
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+        """The copy of the context's tenant, in one transaction; with the `last` one the claim is STORED."""
 
 
 class Backlog(Protocol):

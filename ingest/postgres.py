@@ -18,6 +18,7 @@ class ConnectionParameters(TypedDict):
     keepalives_interval: int
     keepalives_count: int
     tcp_user_timeout: int
+    target_session_attrs: str
 
 
 def parameters(application_name: str, *, options: str) -> ConnectionParameters:
@@ -30,4 +31,5 @@ def parameters(application_name: str, *, options: str) -> ConnectionParameters:
         keepalives_interval=5,
         keepalives_count=3,
         tcp_user_timeout=_SILENT_MS,
+        target_session_attrs="read-write",  # after a failover never the replica, which takes locks and no rows
     )

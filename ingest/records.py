@@ -45,6 +45,7 @@ POOL_SECONDS = 5.0
 MAX_DISTANCE = 12  # first distances between two tries of one message, however often it was put off: an hour
 ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without having seen them in the inbox
 _MS = 20_000  # for a statement, and for a transaction that says nothing
+_LIMIT_EXCEEDED = ("54",)  # the class of Postgres's program limits, which psycopg counts among operational errors
 _SILENT_SECONDS = 30.0  # after which a pooled connection is tried before it is used
 _last_used: WeakKeyDictionary[psycopg.Connection[dict[str, Any]], float] = WeakKeyDictionary()
 
@@ -82,11 +83,12 @@ where id = %(id)s and fence = %(fence)s
 returning id
 """
 
-# The end of one copy. The claim is stored once every tenant addressed has committed.
+# The end of one copy. The claim is stored with the last one; that those before have committed is what the caller
+# says, not what a count says: who is addressed can change between two tries.
 COMMIT = """
 update ingest.claim
-set copies = copies + 1,
-    state = case when copies + 1 >= %(copies)s then 'stored' else state end,
+set copies = copies + %(new)s,
+    state = case when %(last)s then 'stored' else state end,
     lease_until = now() + %(lease)s * interval '1 second',
     received_at = %(received_at)s, reason = null
 where id = %(id)s and fence = %(fence)s
@@ -339,11 +341,11 @@ class Records:
         finally:
             _current_tenant.reset(token)
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
         """The message, its parts and its documents for the tenant of the context, in one transaction.
 
-        With the last of `copies` tenants the claim becomes STORED in the same transaction. A copy that this
-        tenant has already is left as it is. Raises LeaseLost: then nothing was written.
+        With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
+        already is left as it is. Raises LeaseLost: then nothing was written.
         """
         tenant = _current_tenant.get()
         if tenant is None:
@@ -368,17 +370,17 @@ class Records:
                     "rules_version": RULES_VERSION,
                 },
             ).fetchone()
-            if row is None:
-                return
-            with connection.cursor() as cursor:
-                cursor.executemany(INSERT_PART, self._parts(row["id"], tenant, parts))
+            if row is not None:
+                with connection.cursor() as cursor:
+                    cursor.executemany(INSERT_PART, self._parts(row["id"], tenant, parts))
             ours = connection.execute(
                 COMMIT,
                 {
                     "id": claim.id,
                     "fence": claim.fence,
                     "lease": self._lease,
-                    "copies": copies,
+                    "new": int(row is not None),
+                    "last": last,
                     "received_at": message.received_at,
                 },
             ).fetchone()
@@ -459,6 +461,10 @@ class Records:
             raise DatabaseUnavailable(f"sql {name}: {type(error).__name__}") from None
         except (psycopg.DataError, psycopg.IntegrityError):
             raise  # this mail's fault, or ours
+        except psycopg.OperationalError as error:
+            if (error.sqlstate or "").startswith(_LIMIT_EXCEEDED):
+                raise  # something of this mail is too large for Postgres: no outage, and it will not pass
+            raise DatabaseUnavailable(f"sql {name}: {type(error).__name__} {error.sqlstate or ''}".rstrip()) from None
         except psycopg.Error as error:
             # Lost connections, but also missing rights or tables: a deployment that is not complete yet.
             raise DatabaseUnavailable(f"sql {name}: {type(error).__name__} {error.sqlstate or ''}".rstrip()) from None

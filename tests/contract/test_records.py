@@ -104,7 +104,7 @@ class World:
         return {Tenant(id=tenant) for (tenant,) in rows}
 
     def save(
-        self, claim: Claim, tenant: Tenant, *, copies: int = 1, of: Message | None = None, name: str = "a"
+        self, claim: Claim, tenant: Tenant, *, last: bool = True, of: Message | None = None, name: str = "a"
     ) -> None:
         original = StoredBlob(name="x/original.eml", size=1, sha256="00" * 32)
         part = Part(
@@ -118,7 +118,7 @@ class World:
             sha256="00" * 32,
         )
         with self.records.tenant_context(tenant):
-            self.records.save(claim, of or message(of=claim.ref), original, [part], copies=copies)
+            self.records.save(claim, of or message(of=claim.ref), original, [part], last=last)
 
     def _sql(self, statement: str, **parameters: object) -> list[Any]:
         if self.postgres is None:
@@ -285,20 +285,35 @@ def test_a_saved_message_only_wants_cleaning_up(world: World) -> None:
 
 def test_a_message_is_stored_with_the_last_of_its_copies(world: World) -> None:
     claim = world.claim()
-    world.save(claim, world.first, copies=2)
+    world.save(claim, world.first, last=False)
     assert world.state()[0] == "processing"
-    world.save(claim, world.second, copies=2)
+    world.save(claim, world.second)
     assert world.state()[0] == "stored"
 
 
 def test_a_copy_that_is_there_is_left_as_it_is(world: World) -> None:
-    world.save(world.claim(), world.first, copies=2)
+    world.save(world.claim(), world.first, last=False)
     world.leases_run_out()
     again = world.claim()
-    world.save(again, world.first, copies=2)
-    world.save(again, world.second, copies=2)
+    world.save(again, world.first, last=False)
+    world.save(again, world.second)
     assert world.state()[0] == "stored"
     assert world.saved() == {world.first, world.second}
+
+
+def test_who_is_addressed_may_change_between_two_tries(world: World) -> None:
+    world.save(world.claim(), world.first, last=False)
+    world.leases_run_out()
+    again = world.claim()
+    world.save(again, world.second, last=False)
+    assert world.state()[0] == "processing", "a third one is still to get its copy"
+
+
+def test_a_last_copy_that_is_there_already_ends_the_story(world: World) -> None:
+    world.save(world.claim(), world.first, last=False)
+    world.leases_run_out()
+    world.save(world.claim(), world.first)
+    assert world.state()[0] == "stored"
 
 
 def test_saving_forgets_an_intended_quarantine(world: World) -> None:
@@ -319,7 +334,7 @@ def test_nothing_is_saved_outside_of_a_tenants_context(world: World) -> None:
     claim = world.claim()
     original = StoredBlob(name="x", size=1, sha256="00" * 32)
     with pytest.raises(RuntimeError):
-        world.records.save(claim, message(of=claim.ref), original, [], copies=1)
+        world.records.save(claim, message(of=claim.ref), original, [], last=True)
 
 
 def test_one_tenant_at_a_time(world: World) -> None:

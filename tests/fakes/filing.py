@@ -106,8 +106,8 @@ class Saved:
         self.original: StoredBlob | None = None
         self.parts: tuple[Part, ...] = ()
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
-        assert (claim.ref, message.ref, copies) == (REF, REF, 1)
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+        assert (claim.ref, message.ref, last) == (REF, REF, True)
         self.original, self.parts = original, tuple(parts)
 
     def claim(self, ref: MessageRef) -> Claim | None:
@@ -136,7 +136,7 @@ def file_mail(raw: bytes, folder: Path, rules: FilingRules | None = None) -> tup
         id=1, ref=REF, fence=1, state=ClaimState.PROCESSING, attempts=1, crashes=0, defects=0, lease_seconds=600
     )
     mail, blobs, saved = OneMail(raw, folder), Blobs(), Saved()
-    filing = Filing(claim, copies=1, rules=rules or FilingRules(), mail=mail, blobs=blobs, records=saved)
+    filing = Filing(claim, last=True, rules=rules or FilingRules(), mail=mail, blobs=blobs, records=saved)
     filing.process_email_message(mail.fetch(REF), TENANT)
     return saved, blobs
 

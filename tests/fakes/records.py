@@ -170,17 +170,16 @@ class FakeRecords:
         finally:
             self._tenant = None
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, copies: int) -> None:
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
         self._step("save")
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
         key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
-        if key in self.saved:
-            return
         row = self._own(claim)
-        self.saved[key] = Saved(message=message, original=original, parts=tuple(parts))
-        row.copies += 1
-        if row.copies >= copies:
+        if key not in self.saved:
+            self.saved[key] = Saved(message=message, original=original, parts=tuple(parts))
+            row.copies += 1
+        if last:
             row.state = ClaimState.STORED
         row.lease_until = self.now + self.lease_seconds
         row.reason = None

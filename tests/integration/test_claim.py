@@ -161,7 +161,7 @@ class Owners(RuleBasedStateMachine):
         )
         original = StoredBlob(name="original.eml", size=0, sha256="0" * 64)
         with self.world.records.tenant_context(self.world.tenant):
-            self.world.records.save(claim, message, original, [], copies=1)
+            self.world.records.save(claim, message, original, [], last=True)
 
     @rule()
     def sweep(self) -> None:

@@ -87,7 +87,7 @@ def save(store: Records, tenant: Tenant, mark: str, part: Part | None = None) ->
     claim = store.claim(values.ref(message_id=f"AAk-{mark}"))
     assert isinstance(claim, Claim)
     with store.tenant_context(tenant):
-        store.save(claim, values.message(subject=mark, of=claim.ref), blob(mark), [part or document(mark)], copies=1)
+        store.save(claim, values.message(subject=mark, of=claim.ref), blob(mark), [part or document(mark)], last=True)
     return claim
 
 
@@ -261,7 +261,7 @@ def test_outside_of_a_context_nothing_can_be_saved(database: Database, store: Re
     claim = store.claim(values.ref())
     assert isinstance(claim, Claim)
     with pytest.raises(RuntimeError, match="inside tenant_context"):
-        store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+        store.save(claim, values.message(), blob("x"), [document("x")], last=True)
     ours = {"claim": claim.id, "tenant": tenant.id}
     with database.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         app.execute(records.INSERT_MESSAGE, {name: SAMPLES[name] for name in parameters(records.INSERT_MESSAGE)} | ours)
@@ -320,7 +320,7 @@ def test_contexts_end_with_their_block_and_are_not_nested(database: Database, st
     claim = store.claim(values.ref())
     assert isinstance(claim, Claim)
     with pytest.raises(RuntimeError, match="inside tenant_context"):
-        store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+        store.save(claim, values.message(), blob("x"), [document("x")], last=True)
 
 
 def test_another_thread_is_not_in_the_context(database: Database, store: Records) -> None:
@@ -331,7 +331,7 @@ def test_another_thread_is_not_in_the_context(database: Database, store: Records
 
     def elsewhere() -> None:
         try:
-            store.save(claim, values.message(), blob("x"), [document("x")], copies=1)
+            store.save(claim, values.message(), blob("x"), [document("x")], last=True)
         except RuntimeError as error:
             raised.append(error)
 
@@ -355,7 +355,7 @@ def _lost(store: Records, tenant: Tenant) -> None:
     claim = store.claim(values.ref(message_id="AAk-lost"))
     assert isinstance(claim, Claim)
     with pytest.raises(LeaseLost), store.tenant_context(tenant):
-        store.save(replace(claim, fence=-1), values.message(), blob("lost"), [document("lost")], copies=1)
+        store.save(replace(claim, fence=-1), values.message(), blob("lost"), [document("lost")], last=True)
 
 
 def _killed(store: Records, tenant: Tenant) -> None:
@@ -401,11 +401,11 @@ def parameters(statement: str) -> list[str]:
 # Some value for each parameter. A new one has to be added here: nothing goes untested.
 SAMPLES: dict[str, object] = {
     **dict.fromkeys(("lease", "retry", "most"), 60.0),
-    **dict.fromkeys(("copies", "defects", "position", "size", "limit", "rules_version"), 1),
+    **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
     **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason"), "x"),
-    **dict.fromkeys(("encrypted", "type_mismatch"), False),
+    **dict.fromkeys(("encrypted", "type_mismatch", "last"), False),
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),
     "invoice_issue_date": date(2026, 1, 1),

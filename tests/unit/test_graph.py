@@ -227,6 +227,17 @@ def test_404_is_not_found() -> None:
     assert len(one.requests) == 1
 
 
+@pytest.mark.parametrize("code", ["MailboxNotEnabledForRESTAPI", "ErrorInvalidUser", "without an error code"])
+def test_a_mailbox_that_is_away_takes_none_of_its_mails_with_it(code: str) -> None:
+    with pytest.raises(GraphUnavailable):
+        get(graph(error(404, code)))
+
+
+@pytest.mark.parametrize(("status", "code"), [(507, "x"), (520, "x"), (529, "x"), (409, "ErrorIrresolvableConflict")])
+def test_what_passes_by_itself_is_no_defect(status: int, code: str) -> None:
+    assert get(graph(error(status, code), Answer(content=b"{}"))) is not None
+
+
 def test_an_id_that_no_message_can_have_is_an_id_of_nothing() -> None:
     with pytest.raises(NotFound):
         get(graph(error(400, "ErrorInvalidIdMalformed")))
@@ -294,7 +305,7 @@ def test_a_stream_that_only_drips_is_given_up() -> None:
     with one.client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks:
         next(blocks)
         one.time.now += STREAM_SECONDS + 1
-        with pytest.raises(ContentInterrupted, match="too slow"):
+        with pytest.raises(GraphUnavailable, match="too slow"):  # and not started over in the same invocation
             next(blocks)
 
 
