@@ -42,7 +42,7 @@ _EMBEDDED_MESSAGE = bytes.fromhex("0703020000000000c000000000000046")  # IID_IMe
 
 _MAX_ATTRIBUTES = 100_000  # of one message
 _MAX_PROPERTIES = 10_000  # of one object
-_MAX_VALUES = 100_000  # of one property
+_MAX_VALUES = 100_000  # of all properties in the file
 _MAX_TEXT = 4096  # bytes of a name
 _MAX_NESTING = 16  # messages in messages
 
@@ -74,6 +74,7 @@ class _Reader:
     max_parts: int
     count: int = 0
     subject: str = ""
+    values: int = 0
 
     def message(self, within: _Range, nesting: int) -> Container:
         if nesting > _MAX_NESTING or self._bytes(within.start, 4) != SIGNATURE:
@@ -146,7 +147,7 @@ class _Reader:
         raise PartRejected(Rule.UNREADABLE)
 
     def _properties(self, within: _Range) -> list[tuple[int, int, _Range]]:
-        """Id, type and place of every MAPI property that has a value."""
+        """Id, type and place of every MAPI property that has a value; of several values, of the first."""
         found: list[tuple[int, int, _Range]] = []
         position = within.start + 4
         for _ in range(self._number(within.start, _MAX_PROPERTIES)):
@@ -161,11 +162,13 @@ class _Reader:
                 continue
             if kind not in {_STRING8, _UNICODE, _OBJECT, _BINARY}:
                 raise PartRejected(Rule.UNREADABLE)
-            values = self._number(position, _MAX_VALUES)
+            values = self._number(position, _MAX_VALUES - self.values)
+            self.values += values
             position += 4
-            for _ in range(values):
+            for index in range(values):
                 length = self._number(position, within.end - position)
-                found.append((key, kind, _Range(position + 4, position + 4 + length)))
+                if index == 0:
+                    found.append((key, kind, _Range(position + 4, position + 4 + length)))
                 position += 4 + length + -length % 4
                 if position > within.end + 3:
                     raise PartRejected(Rule.UNREADABLE)

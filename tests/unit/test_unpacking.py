@@ -181,6 +181,33 @@ def test_work_is_bounded_as_well(raw: bytes, rule: Rule) -> None:
     assert refused.value.rule is rule
 
 
+def tnef_of_properties(*properties: bytes) -> io.BytesIO:
+    """A winmail.dat with one attachment, which has `properties` in attributes of their own."""
+    raw = tnef.SIGNATURE + bytes(2)
+    for attribute, data in ((0x00069002, b""), *((0x00069005, data) for data in properties)):
+        raw += struct.pack("<BII", 2, attribute, len(data)) + data + bytes(2)
+    return io.BytesIO(raw)
+
+
+def names(*values: bytes) -> bytes:
+    """A list of one property: the attachment's long file name, with several values."""
+    head = struct.pack("<IHHI", 1, 0x101E, 0x3707, len(values))
+    return head + b"".join(struct.pack("<I", len(value)) + value + bytes(-len(value) % 4) for value in values)
+
+
+def test_of_several_values_the_first_one_counts() -> None:
+    (member,) = tnef.open_tnef(tnef_of_properties(names(b"a.pdf", b"b.pdf")), max_parts=1).members
+    assert member.name == "a.pdf"
+
+
+def test_the_values_of_all_properties_are_counted_together() -> None:
+    list_of_values = names(b"a.pdf", *[b""] * 24_999)
+    assert tnef.open_tnef(tnef_of_properties(*[list_of_values] * 4), max_parts=1).members
+    with pytest.raises(PartRejected) as refused:
+        tnef.open_tnef(tnef_of_properties(*[list_of_values] * 4, names(b"a.pdf")), max_parts=1)
+    assert refused.value.rule is Rule.UNREADABLE
+
+
 def test_boundaries_that_begin_alike() -> None:
     inner = b"--a-b\r\nContent-Type: a/b; name=innen\r\n\r\n1\r\n--a-b--\r\n"
     raw = (
