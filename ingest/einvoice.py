@@ -14,7 +14,7 @@ https://xeinkauf.de/xrechnung/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -25,6 +25,9 @@ from ingest.model import Invoice, InvoiceKind
 MAX_DEPTH = 100  # elements in elements; an invoice has about ten
 MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value
+MAX_NUMBER = 200  # characters kept of the invoice number, which the database has an index on
+MAX_TOKEN = 1024 * 1024  # bytes of one tag or comment: expat keeps it whole until it ends
+_STEP = 64 * 1024  # bytes given to expat at a time
 
 _UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
 _CII = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
@@ -151,8 +154,12 @@ class _Reader:
         parser.CharacterDataHandler = self._characters
         parser.buffer_text = True
         try:
-            for block in xml:
-                parser.Parse(block, False)  # noqa: FBT003 - expat takes no keyword: not the last block
+            fed = 0
+            for piece in _pieces(xml):
+                parser.Parse(piece, False)  # noqa: FBT003 - expat takes no keyword: not the last block
+                fed += len(piece)
+                if fed - parser.CurrentByteIndex > MAX_TOKEN:  # where the token begins that it waits for the end of
+                    return "one of its tags is too long"
             parser.Parse(b"", True)  # noqa: FBT003 - the last one
         except _Stop as stop:
             return stop.problem
@@ -198,12 +205,22 @@ class _Reader:
             self._length += len(text)
 
 
+def _pieces(xml: Iterable[bytes]) -> Iterator[bytes]:
+    """The same in pieces that are small beside what is allowed."""
+    for block in xml:
+        for start in range(0, len(block), _STEP):
+            yield block[start : start + _STEP]
+
+
 def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) -> Invoice:
     wrong = [] if problem is None else [problem]
     if problem is None or any(values.values()):
         wrong += [f"no {told}" for term, told in _TERMS.items() if not values.get(term)]
     issue_date, total = _date(values.get("issue_date", "")), _amount(values.get("total", ""))
     currency = values.get("currency") or None
+    number = values.get("number", "")
+    if len(number) > MAX_NUMBER:
+        wrong.append(f"the invoice number (BT-1) is longer than {MAX_NUMBER} characters")
     if values.get("issue_date") and issue_date is None:
         wrong.append("the issue date (BT-2) is no date")
     if values.get("total") and total is None:
@@ -214,7 +231,7 @@ def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) 
     return Invoice(
         kind=kind,
         profile=_profile(values.get("profile", "")),
-        number=values.get("number") or None,
+        number=number[:MAX_NUMBER] or None,
         issue_date=issue_date,
         seller=values.get("seller") or None,
         total=total,

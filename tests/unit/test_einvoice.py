@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
@@ -151,7 +152,34 @@ def test_depth_and_length_are_bounded() -> None:
     assert deep.problem is not None
     assert "nested too deep" in deep.problem
     long = read(invoices.ubl("9" * 5000))
-    assert long.number == "9" * 1000
+    assert long.number == "9" * 200
+    assert long.problem == "the invoice number (BT-1) is longer than 200 characters"
+    assert read(invoices.ubl("9" * 200)).problem is None
+
+
+@pytest.mark.parametrize("tag", [b"<a ", b"<!-- "])
+def test_a_tag_without_end_is_not_waited_for(tag: bytes) -> None:
+    given = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal given
+        head, _, _ = invoices.ubl("RE-1").partition(b"<cbc:IssueDate>")
+        yield head + tag
+        for number in range(1000):
+            given += 1
+            yield b"".join(b' b%d-%d=""' % (number, count) for count in range(10_000))
+
+    invoice = read_invoice(blocks())
+    assert invoice is not None
+    assert invoice.number == "RE-1"
+    assert invoice.problem is not None
+    assert "one of its tags is too long" in invoice.problem
+    assert given < 20
+
+
+def test_a_long_text_is_no_long_tag() -> None:
+    xml = invoices.ubl("RE-1").replace(b"<cbc:IssueDate>", b"<a>" + b"x" * 3_000_000 + b"</a><cbc:IssueDate>")
+    assert read(xml).problem is None
 
 
 def test_a_total_beyond_reason_is_no_amount() -> None:
