@@ -28,6 +28,8 @@ from ingest.unpacking.container import Container, Member
 
 LINE = 64 * 1024  # bytes read as one line; longer ones can only be content
 MAX_HEADER = 256 * 1024  # bytes of one part's headers; what comes after counts as its content
+MAX_FIELD = 16 * 1024  # bytes kept of one field: the library's work grows with their square
+MAX_ENCODED = 4096  # characters in which encoded words are looked for
 MAX_HEADERS = 2 * 1024 * 1024  # bytes of all parts' headers
 MAX_NESTING = 50  # multiparts within multiparts
 MAX_MULTIPARTS = 1000
@@ -129,6 +131,8 @@ class _Walk:
     _open: list[tuple[bytes, str]] = field(default_factory=list)  # boundary and subtype of the multiparts around
     _header: list[bytes] | None = field(default_factory=list)  # lines so far, while in a header
     _header_size: int = 0
+    _field_left: int = MAX_FIELD  # of the field whose lines are being read
+    _line_open: bool = False  # the last line was cut by the limit on lines
     _current: tuple[Headers, int] | None = None  # of the part whose content is being passed
     _count: int = 0
     _multiparts: int = 0
@@ -188,15 +192,29 @@ class _Walk:
     def _enter(self, level: int, closing: bool) -> None:  # noqa: FBT001 - what _delimiter found
         del self._open[level if closing else level + 1 :]
         self._header, self._header_size = (None if closing else []), 0
+        self._line_open = False
 
     def _header_line(self, line: bytes, position: int) -> None:
         assert self._header is not None  # noqa: S101 - asked by the caller
-        blank = line in {b"\n", b"\r\n"}
+        blank = line in {b"\n", b"\r\n"} and not self._line_open
         self._header_size += len(line)
         if not blank and self._header_size <= MAX_HEADER:
-            self._header.append(line)
+            if not self._line_open and not line.startswith((b" ", b"\t")):
+                self._field_left = MAX_FIELD
+            self._line_open = not line.endswith(b"\n")
+            self._header += self._kept(line)
             return
         self._begin(position + len(line) if blank else position)
+
+    def _kept(self, line: bytes) -> list[bytes]:
+        """What is left of a line within what is kept of its field."""
+        left = self._field_left
+        self._field_left -= len(line)
+        if self._field_left >= 0:
+            return [line]
+        while left > 0 and line[left] & 0xC0 == 0x80:  # noqa: PLR2004 - within a character of UTF-8
+            left -= 1
+        return [line[:left], b"\r\n"] if left > 0 else []
 
     def _begin(self, start: int) -> None:
         """The header is over: what follows is content, or the parts of a multipart."""
@@ -269,7 +287,7 @@ def _boundary(headers: Headers) -> bytes | None:
 
 def _decoded_words(value: str) -> str:
     """RFC 2047 encoded words decoded, wherever they stand; what can't be decoded stays as written."""
-    if "=?" not in value:
+    if "=?" not in value or len(value) > MAX_ENCODED:
         return value
     try:
         return str(make_header(decode_header(value)))

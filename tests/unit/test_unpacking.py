@@ -126,6 +126,27 @@ def test_a_header_without_end_is_cut_and_its_content_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    "long",
+    ['X: a="' + ";" * 200_000 + '"', "X: " + "ü" * 100_000, "X: a\r\n" + " bcdefgh\r\n" * 20_000 + " i"],
+    ids=["one line", "letters of two bytes", "folded"],
+)
+def test_of_a_field_without_end_only_the_beginning_is_kept(long: str) -> None:
+    part = entity(["Content-Type: a/b; name=Größe", long, "Content-ID: <a@b>"], b"Inhalt")
+    raw = mail("x", multipart("mixed", part, file("b", "a/b", b"2")))
+    first, second = mime.walk(io.BytesIO(raw), max_parts=10)
+    assert (first.name, first.headers["content-id"], second.name) == ("Größe", "<a@b>", "b")
+    assert mime.MAX_FIELD - 10 < len(first.headers["x"].encode()) + len("X: ") <= mime.MAX_FIELD
+
+
+def test_encoded_words_are_decoded_up_to_a_length() -> None:
+    short, long = "=?utf-8?q?=C3=BC?=", "=?utf-8?q?=C3=BC?= " * 300 + "a"
+    for name, found in ((short, "ü"), (long, long)):
+        part = f'--b\r\nContent-Type: a/b; name="{name}"\r\n\r\n1\r\n--b--\r\n'.encode()
+        raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part
+        assert opened(raw) == [(found, b"1")]
+
+
+@pytest.mark.parametrize(
     ("parameter", "name"),
     [
         ("filename*=utf-8''a; filename*0=b", ""),
