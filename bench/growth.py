@@ -126,7 +126,7 @@ def _one_mail(records: Records, tenant: Tenant, name: str) -> float:
     assert claim is not None  # noqa: S101 - nobody else is there
     [match] = records.resolve_tokens([_TOKEN])
     with records.tenant_context(match.tenant):
-        records.save(claim, message, blob, [part], copies=1)
+        records.save(claim, message, blob, [part], last=True)
     records.end(claim, ClaimState.DELETED)
     milliseconds = 1000 * (time.perf_counter() - began)
     assert match.tenant == tenant  # noqa: S101 - a wrong one would make the measurement worthless

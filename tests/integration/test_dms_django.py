@@ -90,7 +90,7 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
         claim = store.claim(values.ref())
         assert isinstance(claim, Claim)
         with store.tenant_context(tenant):
-            store.save(claim, values.message(), blob("abc"), [document("abc")], copies=1)
+            store.save(claim, values.message(), blob("abc"), [document("abc")], last=True)
     document_id = next(heard)
     heard.close()
 
