@@ -89,5 +89,5 @@ def readable() -> Iterator[None]:
         yield
     except PartRejected:
         raise
-    except Exception:  # noqa: BLE001 - see above
+    except Exception:  # noqa: BLE001 - the libraries in here promise no kind of error
         raise PartRejected(Rule.UNREADABLE) from None
