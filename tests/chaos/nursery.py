@@ -14,12 +14,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 from local.functions_host import __main__ as host
-from local.parts import ROOT
+from local.parts import ROOT, FunctionsHost
 
 _MODULES = (
     "azure.functions",
@@ -37,7 +36,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Nursery:
-    """The harness's end: starts hosts by number, and tells which of them have ended."""
+    """The harness's end: starts hosts, and tells which of them have ended."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -48,7 +47,7 @@ class Nursery:
             text=True,
             process_group=0,
         )
-        self._pids: dict[int, int] = {}
+        self._pids: dict[FunctionsHost, int] = {}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,19 +58,16 @@ class Nursery:
         self._process.wait()
         self._process.stdout.close()
 
-    def start(self, number: int, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start a host under a number of the caller's choice."""
-        wanted = {"arguments": [*arguments], "environment": {**environment}, "log": str(log)}
-        self._pids[number] = self._ask({"start": wanted})
+    def start(self, host: FunctionsHost) -> None:
+        """Start a process for what is laid out as `host`, without waiting for it."""
+        arguments = ["--app", str(ROOT), "--port", str(host.port), *host.arguments]
+        wanted = {"arguments": arguments, "environment": {**host.environment}, "log": str(host.log)}
+        self._pids[host] = self._ask({"start": wanted})
 
-    def kill(self, number: int) -> None:
-        """From outside, wherever it is."""
-        self._ask({"kill": self._pids[number]})
-
-    def dead(self) -> list[int]:
-        """The numbers of hosts that have ended and were not started again since."""
+    def dead(self) -> list[FunctionsHost]:
+        """The hosts that have ended and were not started again since."""
         ended = set(self._ask({"ended": None}))
-        return [number for number, pid in self._pids.items() if pid in ended]
+        return [host for host, pid in self._pids.items() if pid in ended]
 
     def _ask(self, question: Mapping[str, object]) -> Any:  # noqa: ANN401 - an answer in JSON
         assert self._process.stdin is not None
@@ -105,10 +101,6 @@ class _Parent:
             pid = _fork(**question["start"])
             self._alive.add(pid)
             return pid
-        if "kill" in question:
-            if question["kill"] in self._alive:
-                os.kill(question["kill"], signal.SIGKILL)
-            return None
         return self._ended
 
     def _reap(self) -> None:

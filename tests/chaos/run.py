@@ -22,7 +22,7 @@ import requests
 
 from ingest.codes import Reason
 from local.graph.admin import AdminError
-from local.parts import ROOT, GraphEndpoint
+from local.parts import GraphEndpoint
 from local.stack import Stack
 from tests.chaos import plugin
 from tests.chaos.accounts import Books, balance, ended, queued, unfinished
@@ -60,7 +60,7 @@ class Plan:
     points: int = len(POINTS)  # at how many of them somebody dies; fewer only where a test has to be quick
 
 
-SHORT = Plan(mails=300, seed=1, lease=3, retry=2, outage=1, in_flight=100, patience=300)
+SHORT = Plan(mails=300, seed=1, lease=3, retry=0.5, outage=1, in_flight=100, patience=300)
 LONG = Plan(mails=10_000, seed=1, lease=8, retry=15, outage=10, in_flight=150, patience=900)
 
 
@@ -161,8 +161,8 @@ class Chaos:
         entered.enter_context(self._nursery)
         for _ in range(HOSTS):
             stack.add_host(settings=self._settings(), arguments=["--queue-lease", str(self._plan.lease), *_PLUGIN])
-        for number in range(HOSTS):
-            self._start_host(number)
+        for host in stack.hosts:
+            self._nursery.start(host)
         simulator = stack.simulator
         smtp = (simulator.smtp_host, simulator.smtp_port) if simulator else None
         self._mailbox = Mailbox(stack, self._foreign.smtp if self._foreign else smtp or ("", 0))
@@ -280,15 +280,9 @@ class Chaos:
             self._places_ended = ended(self._stack)
 
     def _replace_the_dead(self) -> None:
-        for number in self._nursery.dead():
+        for host in self._nursery.dead():
             self._deaths += 1
-            self._start_host(number)
-
-    def _start_host(self, number: int) -> None:
-        host = self._stack.hosts[number]
-        assert host.log is not None
-        arguments = ["--app", str(ROOT), "--port", str(host.port), *host.arguments]
-        self._nursery.start(number, arguments, host.environment, host.log)
+            self._nursery.start(host)
 
     def _fire(self, function: str) -> None:
         host = self._random.choice(self._stack.hosts)

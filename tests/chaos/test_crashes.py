@@ -17,6 +17,7 @@ from tests.chaos.accounts import balance, unfinished
 from tests.chaos.control import Control
 from tests.chaos.graph import QUARANTINE, Mailbox
 from tests.chaos.mails import KINDS, mails
+from tests.chaos.nursery import Nursery
 
 LEASE = 2
 DEATHS = 5
@@ -32,24 +33,25 @@ SETTINGS = {
 
 def test_a_mail_that_kills_is_put_aside_and_can_be_released(tmp_path: Path) -> None:
     control = Control(tmp_path / "control")
-    with Stack(tmp_path, hosts=0) as stack:
+    with Stack(tmp_path, hosts=0) as stack, Nursery() as nursery:
         assert stack.simulator is not None
         host = stack.add_host(
             settings=SETTINGS | {plugin.CONTROL: str(tmp_path / "control")},
             arguments=["--queue-lease", str(LEASE), "--plugin", "tests.chaos.plugin:install"],
         )
+        nursery.start(host)
         mailbox = Mailbox(stack, (stack.simulator.smtp_host, stack.simulator.smtp_port))
         backlog = mails(1, [stack.add_tenant("Tenant")])
         sent = list(mailbox.send(islice(backlog, KINDS - 1, KINDS)))
         for _ in range(DEATHS):
             control.arm(POINT, 1)
-            _run(host, until=lambda: host.ended)
+            _run(nursery, host, until=lambda: host in nursery.dead())
         assert control.killed(POINT) == DEATHS
-        _run(host, until=lambda: _folder(mailbox) == QUARANTINE and unfinished(stack) == 0)
+        _run(nursery, host, until=lambda: _folder(mailbox) == QUARANTINE and unfinished(stack) == 0)
         (place,) = mailbox.places().values()
         assert place.categories == ("crashed_repeatedly",)
         mailbox.release(place)
-        _run(host, until=lambda: _folder(mailbox) == "deleted" and unfinished(stack) == 0)
+        _run(nursery, host, until=lambda: _folder(mailbox) == "deleted" and unfinished(stack) == 0)
         books = balance(stack, sent, mailbox.places())
     assert books.balanced
     assert (books.stored, books.taken_over) == (1, 0)
@@ -59,12 +61,10 @@ def _folder(mailbox: Mailbox) -> str:
     return next(place.folder for place in mailbox.places().values())
 
 
-def _run(host: FunctionsHost, *, until: Callable[[], bool]) -> None:
+def _run(nursery: Nursery, host: FunctionsHost, *, until: Callable[[], bool]) -> None:
     """The host again, if it is dead, with its timer fired until what is awaited has come."""
-    if host.ended:
-        host.kill()
-    if host.pid is None:
-        host.start()
+    if host in nursery.dead():
+        nursery.start(host)
     for _ in range(PATIENCE):
         if until():
             return

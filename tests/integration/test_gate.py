@@ -8,7 +8,7 @@ from local.stack import Stack
 from tests.chaos.mails import mails
 
 HOSTS = 3
-MAILS = 90
+MAILS = 60
 
 
 def test_three_processes_stay_below_four_requests_at_a_time(tmp_path: Path) -> None:

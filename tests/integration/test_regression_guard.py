@@ -128,7 +128,7 @@ def test_a_small_mail_that_the_sweep_found_takes_three_requests(app: wiring.App,
 def test_memory_does_not_follow_the_size_of_a_mail(app: wiring.App, stack: Stack, address: str) -> None:
     warm(app, stack, address)
     peaks = []
-    for size in (16 * MIB, 48 * MIB):
+    for size in (16 * MIB, 32 * MIB):
         state = delivered(stack, address, size)
         tracemalloc.start()
         outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
