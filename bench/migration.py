@@ -19,8 +19,8 @@ from psycopg.rows import scalar_row
 from rich.console import Console
 from rich.table import Table
 
-from ingest.migrations import migrate
 from local.postgres import Postgres
+from operations.migrations import migrate
 
 _DMS = """
 create table dms_tenant (

@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 from ingest import log, wiring
 from ingest.errors import GraphForbidden, IngestError, NotFound
-from ingest.inspection import Inspection
 from ingest.queues import EVENTS, MESSAGES
 from ingest.settings import Settings, SweepScope
 from ingest.wiring import App
+from operations.inspection import Inspection
 from subscriptions.api import Subscriptions
 from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
@@ -259,7 +259,7 @@ def _container(patient: Patient) -> str:
 
 
 def _database(patient: Patient) -> str:
-    from ingest import migrations
+    from operations import migrations
 
     current, known = patient.inspection.schema_version(), migrations.names()
     if current is None:

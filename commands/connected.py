@@ -11,10 +11,10 @@ import typer
 
 from ingest import wiring
 from ingest.errors import OperatorError
-from ingest.inspection import ClaimRecord, Inspection
 from ingest.model import MessageRef, Trigger
 from ingest.settings import Settings, database_url
 from ingest.wiring import App
+from operations.inspection import ClaimRecord, Inspection
 
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", help="Only this one of the mailboxes in AZURE_INGEST_MAILBOX.")

@@ -16,7 +16,7 @@ from ingest import wiring
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
 from ingest.settings import Settings, owner_database_url
-from ingest.verification import Reader, Verdict, Verification
+from operations.verification import Reader, Verdict, Verification
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 

@@ -26,7 +26,7 @@ def migrate(
       python -m ingest migrate --to 0007_documents     (keeps dms_emailconfig until the switch)
       python -m ingest migrate --back-to 0003_unique_tokens
     """
-    from ingest import migrations
+    from operations import migrations
 
     url = owner_database_url(os.environ)
     if back_to is None:

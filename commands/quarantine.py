@@ -12,13 +12,13 @@ import typer
 from commands.connected import MailboxOption, MessageArgument, chosen_mailboxes, connected, inspection, ref_of
 from commands.output import JsonOption, LimitOption, Row, print_rows
 from ingest import log
-from ingest.addresses import UploadAddresses
 from ingest.errors import Later, OperatorError
 from ingest.model import CleanedUp, MessageRef, Stored, Tenant
-from ingest.quarantine import Quarantine, QuarantinedMail
 from ingest.settings import AddressSettings, owner_database_url
-from ingest.tenants import Tenants
 from ingest.wiring import App
+from operations.addresses import UploadAddresses
+from operations.quarantine import Quarantine, QuarantinedMail
+from operations.tenants import Tenants
 
 app = typer.Typer(no_args_is_help=True, help="Mails in the folder Quarantine.")
 

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
-from ingest.addresses import UploadAddresses
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, owner_database_url
-from ingest.tenants import DEFAULT_GRACE, TenantRecord, Tenants
+from operations.addresses import UploadAddresses
+from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
 
 app = typer.Typer(
     no_args_is_help=True,

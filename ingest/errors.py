@@ -7,6 +7,7 @@
     │   ├── GraphThrottled
     │   ├── ContentInterrupted
     │   ├── BlobUnavailable
+    │   ├── DiskUnavailable
     │   ├── DatabaseUnavailable
     │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
     │   └── LeaseLost
@@ -21,7 +22,7 @@
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
-    └── MigrationError            in ingest.migrations: the database can't be migrated
+    └── MigrationError            in operations.migrations: the database can't be migrated
 
 Texts of these exceptions are written here and by the adapters, from names and codes only: never from a
 secret, a token, an address or a mail's content, so that they may be logged as they are. An OperatorError may
@@ -65,6 +66,10 @@ class ContentInterrupted(Later):
 
 class BlobUnavailable(Later):
     """Blob Storage can't be reached or refuses us."""
+
+
+class DiskUnavailable(Later):
+    """The local disk takes nothing more. Another instance, or this one when it is done with others, has room."""
 
 
 class DatabaseUnavailable(Later):

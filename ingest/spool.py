@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from ingest.codes import Rule
-from ingest.errors import PartRejected
+from ingest.errors import DiskUnavailable, PartRejected
 
 IN_MEMORY = 1024 * 1024  # bytes of one content; the platform runs 16 and more side by side
 BLOCK = 256 * 1024  # bytes read at a time
@@ -23,13 +23,15 @@ class Spool:
     """One content, as long as the `with` block lasts. `size` in bytes, `sha256` in hex."""
 
     def __init__(self) -> None:
+        # Makes its file on the disk only when it has outgrown memory.
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by __exit__
         self._start_over()
 
     def fill(self, blocks: Iterable[bytes], *, at_most: int | None = None) -> None:
-        """Take all of `blocks`, in the place of what was here. Raises PartRejected(too_large) beyond `at_most` bytes.
+        """Take all of `blocks`, in the place of what was here.
 
-        Whatever reading `blocks` raises passes through; what was read by then counts for nothing.
+        Raises PartRejected(too_large) beyond `at_most` bytes, DiskUnavailable where the local disk is full. Whatever
+        reading `blocks` raises passes through; what was read by then counts for nothing.
         """
         self._start_over()
         for block in blocks:
@@ -37,7 +39,7 @@ class Spool:
             if at_most is not None and self.size > at_most:
                 raise PartRejected(Rule.TOO_LARGE)
             self._digest.update(block)
-            self.file.write(block)
+            self._write(block)
 
     @property
     def sha256(self) -> str:
@@ -60,6 +62,13 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.file.close()
+
+    def _write(self, block: bytes) -> None:
+        try:
+            self.file.write(block)
+        except OSError as error:
+            # No fault of the mail's: it must not be held against it.
+            raise DiskUnavailable(f"the local disk takes nothing more ({error.strerror})") from None
 
     def _start_over(self) -> None:
         self.file.seek(0)

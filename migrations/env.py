@@ -1,11 +1,11 @@
-"""How Alembic runs these migrations: on the connection of `ingest.migrations`, each in its own transaction.
+"""How Alembic runs these migrations: on the connection of `operations.migrations`, each in its own transaction.
 
 https://alembic.sqlalchemy.org/en/latest/cookbook.html#connection-sharing
 """
 
 from alembic import context
 
-from ingest.migrations import SCHEMA, VERSION_TABLE
+from operations.migrations import SCHEMA, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.migrations import migrate
 from local import azurite as azurite_emulator
 from local.azurite import Azurite
 from local.postgres import Postgres
 from local.stack import Stack
+from operations.migrations import migrate
 from tests.integration.databases import Database, Server
 
 # One for each worker of pytest-xdist, which all start a stack of their own.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.migrations import MigrationError, migrate
 from ingest.model import Claim, Tenant
+from operations.migrations import MigrationError, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
 from tests.integration.test_isolation import blob, document, records_of

@@ -15,8 +15,8 @@ from threading import Event
 import psycopg
 import pytest
 
-from ingest import migrations, preflight
-from ingest.migrations import MigrationError, migrate, roll_back
+from operations import migrations, preflight
+from operations.migrations import MigrationError, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
 
 ROOT = Path(__file__).parents[2]

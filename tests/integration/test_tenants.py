@@ -11,7 +11,7 @@ import pytest
 
 from ingest.errors import OperatorError
 from ingest.records import Records
-from ingest.tenants import TenantRecord, Tenants, TenantState
+from operations.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
 from tests.integration.test_isolation import records_of
 

@@ -13,10 +13,10 @@ from typer.main import get_command
 
 from commands import output, tenants
 from commands.app import app, run
-from ingest.addresses import UploadAddresses
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
-from ingest.tenants import Tenants
+from operations.addresses import UploadAddresses
+from operations.tenants import Tenants
 from tests.fakes.values import ENVIRONMENT
 
 

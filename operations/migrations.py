@@ -24,8 +24,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ingest import preflight
 from ingest.errors import IngestError
+from operations import preflight
 
 FOLDER = Path(__file__).parent.parent / "migrations"
 SCHEMA = "ingest"

@@ -8,8 +8,8 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from ingest.database import connect
 from ingest.model import ClaimState, MessageRef
+from operations.database import connect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

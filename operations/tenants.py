@@ -15,8 +15,8 @@ from uuid import UUID
 
 import psycopg
 
-from ingest.database import Connection, connect
 from ingest.errors import OperatorError
+from operations.database import Connection, connect
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
 
