@@ -136,7 +136,6 @@ class _Upload:
 
     def __init__(self, blob: BlobClient) -> None:
         self._blob = blob
-        self._id = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -156,11 +155,12 @@ class _Upload:
 
     def in_blocks(self, blocks: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
         """Block by block, each verified by its MD5; the blob comes to be with the last request, whole or not."""
+        upload = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
         ids: list[BlobBlock] = []
         stored = self._current()
         for content in blocks:
             stored = self._count(content)
-            block_id = base64.b64encode(f"{self._id}{len(ids):08d}".encode()).decode()
+            block_id = base64.b64encode(f"{upload}{len(ids):08d}".encode()).decode()
             with span("blob.put_block"):
                 self._blob.stage_block(block_id, content, length=len(content), validate_content=True)
             ids.append(BlobBlock(block_id))

@@ -87,7 +87,7 @@ class _Places:
         self._held: dict[int, _Place] = {}
         self._free: list[_Place] = []
         self._waiting = 0
-        self._asking = False
+        self._looking = False  # one thread looks for a further place, for all that wait
         self._next_ask = 0.0
 
     def take(self) -> _Place:
@@ -95,17 +95,19 @@ class _Places:
         with self._state:
             self._waiting += 1
             try:
-                while True:
-                    if self._free:
-                        return self._free.pop()
-                    if time.monotonic() > deadline:
+                while not self._free:
+                    now = time.monotonic()
+                    if now > deadline:
                         raise GraphThrottled("no place at the mailbox: other requests took too long")
-                    if self._asking or len(self._held) == PLACES or time.monotonic() < self._next_ask:
-                        self._state.wait(_RETRY_SECONDS)
-                        continue
-                    self._ask()
+                    if self._looking or len(self._held) == PLACES:
+                        self._state.wait(deadline - now)  # whoever looks, or gives a place back, will notify
+                    else:
+                        self._look(now)
+                return self._free.pop()
             finally:
                 self._waiting -= 1
+                if self._waiting and len(self._held) < PLACES:
+                    self._state.notify()  # another one has to look from now on
 
     def give_back(self, place: _Place) -> None:
         with self._state:
@@ -126,9 +128,19 @@ class _Places:
         """Whether one more free place would find somebody who waits for it here."""
         return self._waiting > len(self._free)
 
+    def _look(self, now: float) -> None:
+        """Look for one more place when it is time, unless one comes free here before."""
+        self._looking = True
+        try:
+            if now < self._next_ask:
+                self._state.wait(self._next_ask - now)
+            if not self._free and len(self._held) < PLACES:
+                self._ask()
+        finally:
+            self._looking = False
+
     def _ask(self) -> None:
         """Ask Postgres for one more place. Waits there only while this process has none at all."""
-        self._asking = True
         numbers = [number for number in range(PLACES) if number not in self._held]
         wait_there = not self._held
         self._state.release()
@@ -136,8 +148,6 @@ class _Places:
             number = self._lock_one(numbers, wait=wait_there)
         finally:
             self._state.acquire()
-            self._asking = False
-            self._state.notify_all()
         if number is None:
             self._next_ask = time.monotonic() + _RETRY_SECONDS
         else:
@@ -198,6 +208,7 @@ class _Places:
         return self._connection
 
     def _drop_connection(self) -> None:
+        self._state.notify_all()  # their places are gone, and have to be looked for again
         for place in self._held.values():
             place.lost = True
         self._held.clear()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, override
 from urllib.parse import urlsplit
 
 import msal
@@ -184,6 +184,16 @@ class _BearerAuth(requests.auth.AuthBase):
         return request
 
 
+class _Network(HTTPAdapter):
+    """Looks for the CA bundle's file once for each pool of connections, and not before every request."""
+
+    @override
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """Tell a pool what to check certificates with."""
+        if conn.ca_certs is None and conn.ca_cert_dir is None:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests has no types for it
+
+
 class GraphClient:
     """Sends requests to Graph: authenticated, timed, retried, and never more at once than a mailbox takes."""
 
@@ -204,7 +214,7 @@ class GraphClient:
         self._sleep = sleep
         self._clock = clock
         self._session = requests.Session()
-        network = HTTPAdapter(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
+        network = _Network(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
         self._session.mount("https://", transport or network)
         # Proxies and CA bundle are read from the environment once instead of on each request.
         surroundings = self._session.merge_environment_settings(base_url, {}, stream=False, verify=None, cert=None)

@@ -47,6 +47,8 @@ ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without 
 _MS = 20_000  # for a statement, and for a transaction that says nothing
 _LIMIT_EXCEEDED = ("54",)  # the class of Postgres's program limits, which psycopg counts among operational errors
 _SILENT_SECONDS = 30.0  # after which a pooled connection is tried before it is used
+# The one that costs no descriptor of its own, where there is one.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _last_used: WeakKeyDictionary[psycopg.Connection[dict[str, Any]], float] = WeakKeyDictionary()
 
 _current_tenant: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
@@ -478,7 +480,7 @@ def _check_if_suspect(connection: psycopg.Connection[dict[str, Any]]) -> None:
     """
     now = time.monotonic()
     silent_since, _last_used[connection] = _last_used.get(connection, now), now
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection, selectors.EVENT_READ)
         readable = selector.select(timeout=0)
     if readable or now - silent_since > _SILENT_SECONDS:

@@ -26,7 +26,7 @@ _BATCH_AT_A_TIME = 4
 
 
 class Gateway:
-    """Requests in, answers out. `latency` is in seconds and holds for every request."""
+    """Requests in, answers out. `latency`: seconds from a request's arrival to its answer, for every request."""
 
     def __init__(
         self, *, routes: Routes, tokens: Tokens, throttle: Throttle, store: Store, traffic: TrafficLog
@@ -53,9 +53,10 @@ class Gateway:
                 if "user" in route.parameters:
                     mailbox = self._store.mailbox(route.parameters["user"])
                     stack.enter_context(self._throttle.slot(mailbox.address))
-                if self.latency:
-                    await asyncio.sleep(self.latency)
+                due = asyncio.get_running_loop().time() + self.latency
                 response = await route.handler(replace(request, parameters=route.parameters))
+                if self.latency:
+                    await asyncio.sleep(due - asyncio.get_running_loop().time())
             except GraphError as error:
                 response = error_response(error, request)
             self.note(request, query, response, pattern)
