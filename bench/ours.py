@@ -21,12 +21,14 @@ class StuckError(RuntimeError):
 class Drained:
     """How long a number of mails took, and what that cost.
 
-    `cpu` is in seconds, by part of the stack; `cpu_app` is that of the host's threads in which the app's functions
-    run: the rest of the host's is its own and that of Microsoft's worker.
+    `busy` is how long, in seconds, Graph's places were taken, all together. `cpu` is in seconds, by part of the stack;
+    `cpu_app` is that of the host's threads in which the app's functions run: the rest of the host's is its own and that
+    of Microsoft's worker.
     """
 
     mails: int
     seconds: float
+    busy: float
     cpu: dict[str, float]
     cpu_app: float
     requests: dict[str, int]
@@ -37,6 +39,16 @@ class Drained:
     def rate(self) -> float:
         """Mails a second."""
         return self.mails / self.seconds
+
+    @property
+    def places_taken(self) -> float:
+        """Of Graph's places, on average."""
+        return self.busy / self.seconds
+
+    @property
+    def request_milliseconds(self) -> float:
+        """From a request's arrival at Graph to the end of its answer, on average."""
+        return 1000 * self.busy / sum(self.requests.values())
 
 
 def drain_by_sweep(stack: Stack, backlog: Mapping[str, Sequence[Sample]]) -> Drained:
@@ -98,6 +110,7 @@ def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
     return Drained(
         mails=mails,
         seconds=seconds,
+        busy=sum(counts.busy_seconds.values()),
         cpu={part: round(spent, 3) for part, spent in cpu.items()},
         cpu_app=cpu_of_threads(pid) - app_before,
         requests=dict(by_route),

@@ -67,10 +67,14 @@ class DeliveryState:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestCounts:
-    """`by_route` counts (`GET users/{user}/messages`, status); `max_concurrent` is by mailbox."""
+    """`by_route` counts (`GET users/{user}/messages`, status).
+
+    By mailbox: `max_concurrent`, and `busy_seconds` of the four places together.
+    """
 
     by_route: dict[tuple[str, int], int]
     max_concurrent: dict[str, int]
+    busy_seconds: dict[str, float]
     throttled: int
     total: int
 
@@ -281,6 +285,7 @@ class Admin:
         return RequestCounts(
             by_route={(entry["route"], entry["status"]): entry["count"] for entry in answer["routes"]},
             max_concurrent=answer["maxConcurrent"],
+            busy_seconds=answer["busySeconds"],
             throttled=answer["throttled"],
             total=answer["total"],
         )

@@ -215,6 +215,7 @@ class AdminServer:
         return {
             "routes": [{"route": r, "status": s, "count": n} for (r, s), n in sorted(counters.items())],
             "maxConcurrent": self.throttle.most_concurrent(),
+            "busySeconds": self.throttle.busy_seconds(),
             "throttled": sum(n for (_, status), n in counters.items() if status == 429),  # noqa: PLR2004 - HTTP's number
             "total": counters.total(),
         }

@@ -15,6 +15,7 @@ from local.graph.errors import GraphError
 class _Usage:
     active: int = 0
     most_active: int = 0
+    busy: float = 0.0
     starts: deque[float] = field(default_factory=deque)
 
 
@@ -44,15 +45,21 @@ class Throttle:
             yield
         finally:
             usage.active -= 1
+            usage.busy += time.monotonic() - moment
 
     def most_concurrent(self) -> dict[str, int]:
         """Return the most requests that were in progress at once, by mailbox."""
         return {mailbox: usage.most_active for mailbox, usage in self._usage.items()}
 
+    def busy_seconds(self) -> dict[str, float]:
+        """How long places were taken by requests that have ended, all places together, by mailbox."""
+        return {mailbox: usage.busy for mailbox, usage in self._usage.items()}
+
     def reset_counters(self) -> None:
-        """Forget the maxima; what is in progress and the windows stay."""
+        """Forget maxima and times; what is in progress and the windows stay."""
         for usage in self._usage.values():
             usage.most_active = usage.active
+            usage.busy = 0.0
 
 
 def _throttled(limit: str, retry_after: int) -> GraphError:

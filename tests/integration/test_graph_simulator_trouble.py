@@ -90,6 +90,7 @@ def test_a_batch_counts_each_of_its_requests_four_at_a_time(simulator: Simulator
     counts = simulator.admin.requests()
     assert counts.by_route["GET users/{user}/mailFolders/{folder}", 200] == 20
     assert counts.max_concurrent[CENTRAL] == 4
+    assert counts.busy_seconds[CENTRAL] >= 20 * 0.02
 
 
 def test_expired_tokens_get_401_and_a_new_one_works(simulator: Simulator, graph: requests.Session) -> None:
