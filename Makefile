@@ -25,7 +25,7 @@ demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check whe
 
 test: $(INSTALLED)  ## Unit, contract and integration tests
 	@rm -rf .local/test
-	@$(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED)  ## Send 10,000 mails while everything goes wrong; none may be lost or doubled (MAILS=, SEED=)
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\

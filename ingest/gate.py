@@ -2,7 +2,7 @@
 
 Outlook answers 429 to the fifth concurrent request of an app to a mailbox. Each of the four places is a session
 advisory lock in Postgres, so a place that a killed process held is free as soon as its connection is. A place
-goes from one waiting thread to the next without a word to Postgres, until another process waits for one.
+goes from one waiting thread to the next without a word to Postgres for up to a second, then others have their turn.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -106,7 +106,7 @@ class _Places:
                 return self._free.pop()
             finally:
                 self._waiting -= 1
-                if self._waiting and len(self._held) < PLACES:
+                if self._waiting and not self._looking and len(self._held) < PLACES:
                     self._state.notify()  # another one has to look from now on
 
     def give_back(self, place: _Place) -> None:
@@ -132,8 +132,7 @@ class _Places:
         """Look for one more place when it is time, unless one comes free here before."""
         self._looking = True
         try:
-            if now < self._next_ask:
-                self._state.wait(self._next_ask - now)
+            self._state.wait_for(lambda: bool(self._free), self._next_ask - now)
             if not self._free and len(self._held) < PLACES:
                 self._ask()
         finally:
@@ -145,43 +144,49 @@ class _Places:
         wait_there = not self._held
         self._state.release()
         try:
-            number = self._lock_one(numbers, wait=wait_there)
+            locked = self._lock_one(numbers, wait=wait_there)
         finally:
             self._state.acquire()
-        if number is None:
+        # A connection that another thread has dropped meanwhile took its locks with it.
+        if locked is None or locked[0] is not self._connection:
             self._next_ask = time.monotonic() + _RETRY_SECONDS
         else:
-            place = _Place(number)
-            self._held[number] = place
+            place = _Place(locked[1])
+            self._held[place.number] = place
             # Another one may have been given back meanwhile: one that nobody takes would be kept from other processes.
             if self._is_wanted():
                 self._free.append(place)
             else:
                 self._unlock(place)
 
-    def _lock_one(self, numbers: list[int], *, wait: bool) -> int | None:
+    def _lock_one(self, numbers: list[int], *, wait: bool) -> tuple[psycopg.Connection, int] | None:
+        """One of the numbers, and whose lock that is; None where all are taken."""
         known = self._connection
         try:
             connection = self._connected()
             with span("sql.gate_take"):
                 row = connection.execute(TRY_LOCK, {"key": self._key, "numbers": numbers}).fetchone()
             if row is not None:
-                return int(row[0])
+                return connection, int(row[0])
             if not wait:
                 return None
             # Whoever waits in Postgres is served before those who only look: no process starves.
             number = numbers[time.monotonic_ns() % len(numbers)]
-            with span("sql.gate_wait"):
-                connection.execute("select pg_advisory_lock(%s, %s)", (self._key, number))
-        except psycopg.errors.LockNotAvailable:
-            return None
+            try:
+                with span("sql.gate_wait"):
+                    connection.execute("select pg_advisory_lock(%s, %s)", (self._key, number))
+            except psycopg.errors.LockNotAvailable:
+                # It may have been granted in the very moment, and a session keeps what it was granted.
+                with span("sql.gate_give_back"):
+                    connection.execute("select pg_advisory_unlock_all()")
+                return None
         except psycopg.Error as error:
             with self._state:
                 self._drop_connection()
             if known is not None:
                 return None  # it had been cut since it was last used: the next look takes a new one
             raise DatabaseUnavailable(f"the mailbox gate: {log.describe(error)}") from None
-        return number
+        return connection, number
 
     def _unlock(self, place: _Place) -> bool:
         self._held.pop(place.number, None)
@@ -197,15 +202,17 @@ class _Places:
         return True
 
     def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            with self._state:
-                self._drop_connection()
-            self._connection = psycopg.connect(
+        connection = self._connection  # read once: whoever gives a place back may drop it
+        if connection is None or connection.closed:
+            connection = psycopg.connect(
                 self._database_url,
                 autocommit=True,
                 **postgres.parameters("mail-ingest gate", options=f"-c lock_timeout={_BLOCK_MS} {_SERVER_KEEPALIVE}"),
             )
-        return self._connection
+            with self._state:
+                self._drop_connection()
+                self._connection = connection
+        return connection
 
     def _drop_connection(self) -> None:
         self._state.notify_all()  # their places are gone, and have to be looked for again

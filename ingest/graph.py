@@ -185,11 +185,14 @@ class _BearerAuth(requests.auth.AuthBase):
 
 
 class _Network(HTTPAdapter):
-    """Looks for the CA bundle's file once for each pool of connections, and not before every request."""
+    """Tells a pool of connections once what to check certificates with, and does not look for that file again.
+
+    requests looks for it before every request. A file that isn't there is an error of the connection here.
+    """
 
     @override
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
-        """Tell a pool what to check certificates with."""
+        """As in requests, for a pool that has not been told yet."""
         if conn.ca_certs is None and conn.ca_cert_dir is None:
             super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests has no types for it
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Self
 
@@ -39,7 +40,10 @@ class Spool:
             if at_most is not None and self.size > at_most:
                 raise PartRejected(Rule.TOO_LARGE)
             self._digest.update(block)
-            self._write(block)
+            with _on_disk():
+                self.file.write(block)
+        with _on_disk():
+            self.file.flush()  # what is still in the buffer must not fail in a reader's hands
 
     @property
     def sha256(self) -> str:
@@ -61,20 +65,24 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.file.close()
-
-    def _write(self, block: bytes) -> None:
-        try:
-            self.file.write(block)
-        except OSError as error:
-            # No fault of the mail's: it must not be held against it.
-            raise DiskUnavailable(f"the local disk takes nothing more ({error.strerror})") from None
+        with suppress(OSError):  # what a full disk did not take is not wanted any more
+            self.file.close()
 
     def _start_over(self) -> None:
-        self.file.seek(0)
-        self.file.truncate()
+        with _on_disk():
+            self.file.seek(0)
+            self.file.truncate()
         self.size = 0
         self._digest = hashlib.sha256()
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """The disk's troubles are no fault of the mail's, and must not be held against it."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskUnavailable(f"the local disk takes nothing more ({error.strerror})") from None
 
 
 def read_range(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:

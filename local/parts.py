@@ -141,18 +141,6 @@ class FunctionsHost:
             self._child.stop(grace=40)  # a host waits 30 s for what runs
             self._child = None
 
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait until it ends by itself; its exit code. Raises subprocess.TimeoutExpired."""
-        if self._child is None:
-            raise RuntimeError(f"{self.name} was not started")
-        return self._child.wait(timeout)
-
 
 def find_core_tools() -> str:
     """Find the program of Azure Functions Core Tools. Raises PartMissingError."""

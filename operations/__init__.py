@@ -1,1 +1,1 @@
-"""What operators do around the ingest: migrations, tenants, Quarantine, checks. No function in Azure reaches it."""
+"""What operators do around the ingest: migrations, tenants, Quarantine, verification. No function reaches it."""

@@ -1,22 +1,23 @@
-"""How the tests are dealt out to the workers of pytest-xdist: tests that share a running system stay together.
+"""How the tests are dealt out to the workers of pytest-xdist: by file, and files that share a running system together.
 
-A file is a group, so that what a file has set up serves all of it; the files that use the same session fixture are one
-group, so that it is started once, and not once for each worker.
+So what a file sets up serves all of it, and the stack is started by one worker and not by each.
 """
 
-from collections import defaultdict
-from pathlib import Path
-
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-_SHARED = ("stack", "postgres", "azurite")  # session fixtures that start processes, the most expensive one first
+# One not listed here costs a stack of its own, and nothing else.
+_ONE_STACK = frozenset(
+    f"tests/integration/test_{name}.py"
+    for name in ("cli_operator", "documents", "regression_guard", "stack", "stack_mails", "verify")
+)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    used: defaultdict[Path, set[str]] = defaultdict(set)
-    for item in items:
-        used[item.path].update(getattr(item, "fixturenames", ()))
-    for item in items:
-        file, _, _ = item.nodeid.partition("::")
-        group = next((name for name in _SHARED if name in used[item.path]), file)
-        item.add_marker(pytest.mark.xdist_group(group))
+class _ByRunningSystem(LoadFileScheduling):  # type: ignore[misc]  # the library has no types
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "the stack" if file in _ONE_STACK else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    return _ByRunningSystem(config, log) if config.getoption("dist") == "loadfile" else None

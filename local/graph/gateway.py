@@ -46,6 +46,7 @@ class Gateway:
         """Answer one request. It occupies its place in the throttle until the block is left."""
         pattern = "unknown"
         async with contextlib.AsyncExitStack() as stack:
+            due = asyncio.get_running_loop().time() + self.latency
             try:
                 self._tokens.check(request.headers.get("authorization"))
                 route = self._routes.find(request.method, request.segments)
@@ -53,12 +54,11 @@ class Gateway:
                 if "user" in route.parameters:
                     mailbox = self._store.mailbox(route.parameters["user"])
                     stack.enter_context(self._throttle.slot(mailbox.address))
-                due = asyncio.get_running_loop().time() + self.latency
                 response = await route.handler(replace(request, parameters=route.parameters))
-                if self.latency:
-                    await asyncio.sleep(due - asyncio.get_running_loop().time())
             except GraphError as error:
                 response = error_response(error, request)
+            if self.latency:
+                await asyncio.sleep(due - asyncio.get_running_loop().time())
             self.note(request, query, response, pattern)
             yield response
 

@@ -100,6 +100,7 @@ class _Parent:
         if "start" in question:
             pid = _fork(**question["start"])
             self._alive.add(pid)
+            self._ended = [ended for ended in self._ended if ended != pid]  # numbers come again
             return pid
         return self._ended
 

@@ -80,11 +80,11 @@ OWNERS = {
     "azure.identity": {"ingest.blobs"},
     "psycopg": {"ingest.records", "ingest.gate"},
     "psycopg_pool": {"ingest.records"},
-    "alembic": {"operations.migrations"},
+    "alembic": set(),  # operations/ only
     "olefile": {"ingest.unpacking.msg"},
     "pypdf": {"ingest.pdf"},
     "puremagic": {"ingest.detection"},
-    "sqlalchemy": {"operations.migrations"},
+    "sqlalchemy": set(),  # operations/ only
     "typer": set(),  # commands/ only
 }
 HEAVY = tuple(OWNERS.keys() - {"azure.functions"})
