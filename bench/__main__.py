@@ -26,7 +26,7 @@ _CLIENT_STATE = "what the benchmark's notifications carry"
 _NO_WINDOW = ("--requests-per-window", "10000000")
 # Fired when a measurement begins, and not every five minutes: that sweep would take the rival's mails away.
 _NO_SCHEDULE = {"AzureWebJobs.maintain.Disabled": "true"}
-_FULL = Counts(rounds=3, backlog=500, webhook=150, rival=60, rival_paced=20, bound=120, four=100, single=20)
+_FULL = Counts(rounds=3, backlog=500, webhook=100, rival=50, rival_paced=15, bound=100, four=100, single=15)
 _QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
 console = Console()
 

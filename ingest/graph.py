@@ -273,11 +273,11 @@ class GraphClient:
         """
         retries = _Retries(wanted.operation, self._sleep, self._clock)
         while True:
-            auth = _BearerAuth(self._tokens.token())  # before the gate: a new token takes its time
+            prepared = self._prepared(wanted)  # before the gate: a place is for what Graph has to do
             with ExitStack() as place:
                 if wanted.mailbox is not None:
                     place.enter_context(self._gate(wanted.mailbox))
-                trouble = self._send(wanted, auth)
+                trouble = self._send(wanted, prepared)
                 if isinstance(trouble, requests.Response):
                     with trouble:
                         yield trouble, place.close
@@ -286,19 +286,28 @@ class GraphClient:
                 self._tokens.forget()
             retries.wait_or_raise(trouble)
 
-    def _send(self, wanted: _Request, auth: _BearerAuth) -> requests.Response | _Trouble:
+    def _prepared(self, wanted: _Request) -> requests.PreparedRequest:
         headers = {"Prefer": IMMUTABLE_IDS, "Accept": "*/*" if wanted.streamed else "application/json"}
         if wanted.streamed:
             headers["Accept-Encoding"] = "identity"  # so that Content-Length is the length of the content
+        request = requests.Request(
+            wanted.method,
+            self._url(wanted),
+            params=wanted.params,
+            json=wanted.body,
+            headers=headers,
+            auth=_BearerAuth(self._tokens.token()),
+        )
+        try:
+            return self._session.prepare_request(request)
+        except requests.RequestException as error:  # a nextLink that is no address
+            raise GraphUnavailable(f"{wanted.operation}: {log.describe(error)}") from None
+
+    def _send(self, wanted: _Request, prepared: requests.PreparedRequest) -> requests.Response | _Trouble:
         try:
             with span(f"graph.{wanted.operation}"):
-                response = self._session.request(
-                    wanted.method,
-                    self._url(wanted),
-                    params=wanted.params,
-                    json=wanted.body,
-                    headers=headers,
-                    auth=auth,
+                response = self._session.send(
+                    prepared,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
                     stream=wanted.streamed,
                     allow_redirects=False,
