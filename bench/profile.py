@@ -1,0 +1,94 @@
+"""Where the processor time of one mail goes: `python -m bench.profile`.
+
+The app in this process, without host and queue: mails of the benchmark one after another, watched by cProfile in
+processor time of the thread. A profiler makes many small calls look dearer than they are: shares are compared, and
+the milliseconds are those of a run without it.
+"""
+
+import cProfile
+import json
+import os
+import pstats
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import MARKDOWN
+from rich.console import Console
+from rich.table import Table
+
+from bench.burst import WITHOUT_INGESTION
+from bench.mails import deliver_silently, samples
+from ingest import wiring
+from ingest.model import MessageRef
+from ingest.settings import Settings
+from local.stack import Stack
+
+_WARM, _TIMED = 20, 50
+# File and function of what each layer is entered by: none of them calls another.
+_LAYERS = {
+    "Graph: three requests, by requests and urllib3": ("ingest/graph.py", {"_prepared", "_send", "_blocks"}),
+    "Blob: two verified uploads, by the SDK": ("ingest/blobs.py", {"whole"}),
+    "Postgres: claim, tenant, rows, end": ("ingest/records.py", {"claim", "resolve_tokens", "save", "end"}),
+    "Postgres: the mailbox's places": ("ingest/gate.py", {"take", "give_back"}),
+    "looking into PDF and XML": ("ingest/sorting.py", {"into"}),
+}
+console = Console(width=100)
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    settings = {"AzureWebJobs.maintain.Disabled": "true", **WITHOUT_INGESTION}
+    with (
+        tempfile.TemporaryDirectory(prefix="mail-ingest-profile-") as folder,
+        Stack(Path(folder), settings=settings) as stack,
+    ):
+        app = _app(stack)
+        refs = _backlog(stack, app)
+        _take(app, refs[:_WARM])
+        began = time.thread_time()
+        _take(app, refs[_WARM : _WARM + _TIMED])
+        milliseconds = 1000 * (time.thread_time() - began) / _TIMED
+        profile = cProfile.Profile(time.thread_time)
+        profile.runcall(_take, app, refs[_WARM + _TIMED :])
+        app.close()
+    _print(profile, milliseconds)
+
+
+def _app(stack: Stack) -> wiring.App:
+    description = json.loads((stack.data / "stack.json").read_text())
+    os.environ["REQUESTS_CA_BUNDLE"] = description["ca_file"]
+    return wiring.build(Settings.from_env(stack.hosts[0].environment))
+
+
+def _backlog(stack: Stack, app: wiring.App) -> list[MessageRef]:
+    address, mailbox = stack.add_tenant("Profile").address, stack.identity.mailboxes[0]
+    deliver_silently(stack.admin, samples(_WARM + 2 * _TIMED, address=address, label="profile"), mailbox)
+    return [found.ref for page in app.mailboxes.left_over(mailbox) for found in page]
+
+
+def _take(app: wiring.App, refs: Sequence[MessageRef]) -> None:
+    for ref in refs:
+        app.pipeline.ingest_message(ref)
+
+
+def _print(profile: cProfile.Profile, milliseconds: float) -> None:
+    raw = pstats.Stats(profile).stats  # type: ignore[attr-defined]  # typeshed leaves out what the documentation names
+    total = sum(times[2] for times in raw.values())
+    table = Table(box=MARKDOWN)
+    table.add_column("of one mail's processor time")
+    table.add_column("share", justify="right")
+    table.add_column("ms", justify="right")
+    left = 1.0
+    for layer, (file, names) in _LAYERS.items():
+        share = sum(times[3] for (path, _, name), times in raw.items() if path.endswith(file) and name in names) / total
+        left -= share
+        table.add_row(layer, f"{share:.0%}", f"{share * milliseconds:.1f}")
+    table.add_row("everything else", f"{left:.0%}", f"{left * milliseconds:.1f}")
+    console.print(f"{milliseconds:.1f} ms of processor time for a mail in the app alone.\n", highlight=False)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
