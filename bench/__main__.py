@@ -26,7 +26,7 @@ _CLIENT_STATE = "what the benchmark's notifications carry"
 _NO_WINDOW = ("--requests-per-window", "10000000")
 # Fired when a measurement begins, and not every five minutes: that sweep would take the rival's mails away.
 _NO_SCHEDULE = {"AzureWebJobs.maintain.Disabled": "true"}
-_FULL = Counts(rounds=3, backlog=500, webhook=100, rival=50, rival_paced=15, bound=100, four=100, single=15)
+_FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=75, single=15)
 _QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
 console = Console()
 
@@ -212,7 +212,7 @@ def _memory(memory: sizes.Memory, megabytes: int) -> Iterator[Row]:
 def _growth(data: Path, options: argparse.Namespace) -> Iterator[Row]:
     many = 20_000 if options.quick else 1_000_000
     say(f"1,000 and {many:,} recorded messages")
-    few_ms, many_ms = map(Spread.of, growth.measure(data / "growth", recorded=(1_000, many), mails=300, rounds=5))
+    few_ms, many_ms = map(Spread.of, growth.measure(data / "growth", recorded=(1_000, many), mails=200, rounds=3))
     whole = 4 * options.latency + few_ms.median
     yield Row(
         what=f"SQL for a mail beside {many:,} recorded messages, and beside 1,000",
