@@ -76,6 +76,8 @@ class OneMail:
     def in_inbox(self, message: Message) -> bool:
         return message.parent_folder_id == "inbox"
 
+    # What filing has no business with: a call of it fails the test.
+
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         raise NotImplementedError
 
@@ -109,6 +111,8 @@ class Saved:
     def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
         assert (claim.ref, message.ref, last) == (REF, REF, True)
         self.original, self.parts = original, tuple(parts)
+
+    # What filing has no business with: a call of it fails the test.
 
     def claim(self, ref: MessageRef) -> Claim | None:
         raise NotImplementedError
