@@ -18,6 +18,7 @@ from local.processes import ChildFailedError
 from local.stack import Stack, StackError
 from local.tenants import DEMO_TENANTS
 from local.terminal import console, step
+from operations.migrations import MigrationError
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 0
-    except (ChildFailedError, PartMissingError, PostgresError, StackError) as error:
+    except (ChildFailedError, MigrationError, PartMissingError, PostgresError, StackError) as error:
         console.print(f"[red]✗[/] {escape(str(error))}")
         return 1
     return result

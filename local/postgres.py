@@ -10,7 +10,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from psycopg import sql
 
 from local.ports import free_port
 from local.processes import Child
+from operations import migrations
 
 DATABASE = "dms"
 OWNER = "dms_owner"
@@ -109,18 +109,9 @@ class Postgres:
     def migrate(self) -> None:
         """Bring the schema up to date as its owner, and let the app log in with the rights that gives it.
 
-        Raises PostgresError with what the migration said.
+        Raises MigrationError, which says why.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "ingest", "migrate"],
-            cwd=Path(__file__).parent.parent,
-            env={**os.environ, "INGEST_DATABASE_URL": self.owner_url, "INGEST_OWNER_DATABASE_URL": self.owner_url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise PostgresError(f"python -m ingest migrate failed:\n{done.stdout}{done.stderr}")
+        migrations.migrate(self.owner_url)
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             self._login(connection, APP_LOGIN, "INHERIT")
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(APP_LOGIN)))

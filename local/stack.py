@@ -106,8 +106,8 @@ class Stack:
     def start(self) -> None:
         """Start everything, in order.
 
-        Raises what its parts do (ChildFailedError, PartMissingError, PostgresError) and StackError; what had
-        been started by then is stopped.
+        Raises what its parts do (ChildFailedError, PartMissingError, PostgresError, MigrationError) and StackError;
+        what had been started by then is stopped.
         """
         if self._kind == "func":
             find_core_tools()  # rather missed now than after everything else was started

@@ -23,7 +23,7 @@ SETTINGS = {
     "INGEST_RETRY_SECONDS": str(300 / FASTER),
     "INGEST_SWEEP_SCOPE": "all",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:00.25",
-    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.5",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
@@ -56,6 +57,7 @@ class Fetched:
         return digest.hexdigest()
 
 
+@cache
 def _large_mail() -> Sent:
     return next(mail for mail in mails(1, [TENANT]) if mail.number == LARGE)
 

@@ -22,7 +22,18 @@ from local.parts import ROOT
 from local.stack import Stack
 
 MIB = 1024 * 1024
-HEAVY = ("msal", "requests", "urllib3", "psycopg", "psycopg_pool", "azure.storage", "azure.identity", "typer", "yoyo")
+HEAVY = (
+    "msal",
+    "requests",
+    "urllib3",
+    "psycopg",
+    "psycopg_pool",
+    "azure.storage",
+    "azure.identity",
+    "typer",
+    "alembic",
+    "sqlalchemy",
+)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from decimal import Decimal
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from functools import cache
 
 import pytest
 
@@ -20,6 +21,7 @@ def mails() -> dict[str, DemoMail]:
     return {mail.title: mail for mail in demo_mails(TOKENS)}
 
 
+@cache  # one of them is as big as scans are
 def parsed(mail: DemoMail) -> EmailMessage:
     message = message_from_bytes(mail.mime, policy=default)
     assert isinstance(message, EmailMessage)
