@@ -7,9 +7,8 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -44,6 +43,7 @@ from ingest.settings import RouteMode
 DEFECT_LIMIT = 5  # tries that ended in a fault of our own
 CRASH_LIMIT = 5  # owners that died over the same message
 SUSPECT_CRASHES = 2  # from so many on, a message has to show that it was not its fault
+TURN_SECONDS = 20.0  # it waits so long for others that have to; then the queue brings it again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +75,12 @@ class Pipeline:
         again too). In both cases the message is in the inbox and its claim is given back.
         """
         self._unreturned.give_back()
+        claim = self._claim(ref)
+        if claim is not None and claim.crashes >= SUSPECT_CRASHES:
+            return self._in_turn(claim, assigned)
+        return self._attempt(claim, assigned)
+
+    def _claim(self, ref: MessageRef) -> Claim | None:
         try:
             claim = self._records.claim(ref)
         except ClaimInDoubt as doubt:
@@ -82,12 +88,35 @@ class Pipeline:
             raise
         if claim is None:
             log.info("claim.busy", mailbox=ref.mailbox, message=ref.message_id)
-            return Busy()
-        if claim.taken_over:
+        elif claim.taken_over:
             log.warning("claim.taken_over", **_fields(claim))
+        return claim
+
+    def _in_turn(self, claim: Claim, assigned: Tenant | None) -> Outcome:
+        """A mail over which processes died is worked on with no other of its kind beside it.
+
+        All that was in a process's hands when it died is suspected alike. One by one, they show whose fault it was,
+        and the others do not follow it to Quarantine. Raises Later where its turn does not come.
+        """
+        mine: Claim | None = claim
+        if not self._suspects.acquire(blocking=False):
+            # Given back while it waits: should the process die of the other one, this one was not in its hands.
+            later = Later("waits until another message over which processes died has had its turn")
+            log.info("message.waits", **_fields(claim))
+            self._unreturned.add(claim, later)
+            if not self._suspects.acquire(timeout=TURN_SECONDS):
+                raise later
+            mine = None
         try:
-            with self._alone(claim):
-                outcome = self._work(claim, assigned)
+            return self._attempt(mine or self._claim(claim.ref), assigned)
+        finally:
+            self._suspects.release()
+
+    def _attempt(self, claim: Claim | None, assigned: Tenant | None) -> Outcome:
+        if claim is None:
+            return Busy()
+        try:
+            outcome = self._work(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **_fields(claim), cause=log.describe(lost))
             self._unreturned.add(claim, lost)  # it runs no longer, but its owner did not die
@@ -100,26 +129,9 @@ class Pipeline:
             log.error("message.defect", **_fields(claim), defects=claim.defects + 1, frames=log.frames(error))
             self._unreturned.add(claim, error)
             # From None: whatever a foreign exception quotes must not reach the host's log.
-            raise Defect(f"message {ref.key}: {log.describe(error)}") from None
+            raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
         log.info("message.done", **_fields(claim), outcome=type(outcome).__name__)
         return outcome
-
-    @contextmanager
-    def _alone(self, claim: Claim) -> Iterator[None]:
-        """A mail over which processes died is worked on with no other of its kind beside it.
-
-        All that was in a process's hands when it died is suspected alike. One by one, they show whose fault it was,
-        and the others do not follow it to Quarantine. Raises Later while another one has its turn.
-        """
-        if claim.crashes < SUSPECT_CRASHES:
-            yield
-            return
-        if not self._suspects.acquire(blocking=False):
-            raise Later("waits until another message over which processes died has had its turn")
-        try:
-            yield
-        finally:
-            self._suspects.release()
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:

@@ -1,5 +1,8 @@
 """Messages over which processes died are worked on one at a time, so that the culprit goes to Quarantine alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
 
 from ingest.errors import Later
@@ -19,6 +22,32 @@ def suspect(world: World) -> MessageRef:
 
 
 def test_a_suspect_waits_for_its_turn_and_is_given_back_meanwhile() -> None:
+    world = World()
+    first, second = suspect(world), suspect(world)
+    given_back = Event()
+    with ThreadPoolExecutor(1) as other:
+
+        class Meanwhile(Journal):
+            def step(self, name: str) -> None:
+                super().step(name)
+                if name == "fetch" and self.steps.count(name) == 1:
+                    self.waiting = other.submit(world.pipeline.ingest_message, second)
+                    assert given_back.wait(60)
+                if name == "put_off":
+                    given_back.set()
+                if name == "claim" and self.steps.count(name) == 3:
+                    assert world.records.row(second).lease_until is None
+
+        journal = Meanwhile()
+        world.mail.journal = world.blobs.journal = world.records.journal = journal
+        assert world.pipeline.ingest_message(first) == Stored(documents=1)
+        assert journal.waiting.result() == Stored(documents=1)
+    assert journal.steps.index("put_off") < journal.steps.index("delete")
+    assert journal.steps.count("claim") == 3
+
+
+def test_a_suspect_whose_turn_does_not_come_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.pipeline.TURN_SECONDS", 0.0)
     world = World()
     first, second = suspect(world), suspect(world)
 
