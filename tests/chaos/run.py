@@ -183,7 +183,7 @@ class Chaos:
             "INGEST_RETRY_SECONDS": str(self._plan.retry),
             f"{queues}visibilityTimeout": "00:00:01",
             f"{queues}maxDequeueCount": "3",
-            f"{queues}maxPollingInterval": "00:00:00.5",
+            f"{queues}maxPollingInterval": "00:00:01",
             "AzureFunctionsJobHost__logging__logLevel__default": "Warning",
         }
 

@@ -27,7 +27,7 @@ SETTINGS = {
     "INGEST_LEASE_SECONDS": str(LEASE),
     "INGEST_RETRY_SECONDS": "0.5",
     "INGEST_SWEEP_SCOPE": "all",
-    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.5",
 }
 
 

@@ -93,9 +93,9 @@ CASES = {
     "bomb of 10 GiB": ("bombe.zip", lambda: bomb(10 << 30), 0),
     "bomb of 10 GiB that says it is small": ("bombe.zip", lambda: bomb(10 << 30), 200 * MIB),
     "attachment of 150 MB": ("daten.bin", lambda: noise(150 * MIB), 0),
-    "PDF of 150 MB": ("scan.pdf", lambda: scan(150 * MIB), 0),
-    "attached mail of 150 MB": ("mail.eml", lambda: mail(150 * MIB), 0),
-    "XML of 150 MB": ("rechnung.xml", lambda: invoice(150 * MIB), 0),
+    "PDF of 100 MB": ("scan.pdf", lambda: scan(100 * MIB), 0),
+    "attached mail of 100 MB": ("mail.eml", lambda: mail(100 * MIB), 0),
+    "XML of 100 MB": ("rechnung.xml", lambda: invoice(100 * MIB), 0),
     "signed mail of 100 MB": ("smime.p7m", lambda: signed(100 * MIB), 0),
 }
 name, make, DECLARED = CASES[sys.argv[1]]
@@ -111,9 +111,9 @@ CASES = {
     "bomb of 10 GiB": ["container zip_archive", "rejected too_large"],
     "bomb of 10 GiB that says it is small": ["container zip_archive", "rejected unreadable"],
     "attachment of 150 MB": ["document file"],
-    "PDF of 150 MB": ["document file"],
-    "attached mail of 150 MB": ["container attached_mail", "document file"],
-    "XML of 150 MB": ["document file"],
+    "PDF of 100 MB": ["document file"],
+    "attached mail of 100 MB": ["container attached_mail", "document file"],
+    "XML of 100 MB": ["document file"],
     "signed mail of 100 MB": ["container signed_mail", "container attached_mail", "document file"],
 }
 
