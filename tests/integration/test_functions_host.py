@@ -34,7 +34,7 @@ def eventually[T](look: Callable[[], T], *, what: str) -> T:
     deadline = time.monotonic() + PATIENCE
     while not (found := look()):
         assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:g} s"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 

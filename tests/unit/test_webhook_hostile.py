@@ -113,14 +113,16 @@ NAMES = ("notifications", "lifecycle")
 def test_no_post_makes_the_webhook_something_else(
     drawn_bodies: list[bytes], drawn_queries: list[dict[str, str]], sent_headers: dict[str, str]
 ) -> None:
-    for name, body, query in itertools.product(NAMES, drawn_bodies, drawn_queries):
-        check(name, body, query, sent_headers)
+    for body in drawn_bodies:
+        known = known_secrets(body)
+        for name, query in itertools.product(NAMES, drawn_queries):
+            check(name, body, query, sent_headers, known)
 
 
-def check(name: str, body: bytes, query: dict[str, str], sent_headers: dict[str, str]) -> None:
+def check(name: str, body: bytes, query: dict[str, str], sent_headers: dict[str, str], known: int) -> None:
     response, enqueued = post(name, body, query, sent_headers)
     assert response.status_code in {200, 202, 400}
-    assert len(enqueued) <= known_secrets(body)
+    assert len(enqueued) <= known
     for text in enqueued:
         read = MessageRef.from_json if name == "notifications" else SubscriptionEvent.from_json
         assert read(text).mailbox == MAILBOX
