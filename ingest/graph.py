@@ -445,6 +445,8 @@ def _blocks(
 ) -> Iterator[bytes]:
     received = 0
     deadline = clock() + STREAM_SECONDS
+    length = response.headers.get("Content-Length", "")
+    expected = int(length) if length.isdigit() else None
     try:
         with span(f"graph.{operation}.content"):
             for block in response.iter_content(STREAM_BLOCK):
@@ -452,10 +454,11 @@ def _blocks(
                 if clock() > deadline:
                     # Not ContentInterrupted: starting over at once would outlast the invocation.
                     raise GraphUnavailable(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
+                if received == expected:
+                    done()  # before the last block is worked on, and not after it
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None
     done()
-    expected = response.headers.get("Content-Length")
-    if expected is not None and expected.isdigit() and int(expected) != received:
+    if expected is not None and expected != received:
         raise ContentInterrupted(f"{operation}: {received} of {expected} bytes")

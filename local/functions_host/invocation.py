@@ -98,19 +98,19 @@ class Invoker:
 
     async def _write_outputs(self, function: Function, result: worker.Result) -> None:
         puts = []
-        queues = set()
         for output in function.outputs:
             data = result.return_value if output.parameter == RETURN else result.outputs.get(output.parameter)
             queue = self._queue_of(output)
-            for body in queue_messages(data):
-                puts.append(queue.put(encode(body, self._message_encoding)))
-                queues.add(queue)
+            puts += [self._put(queue, body) for body in queue_messages(data)]
         # All of them are waited for, so that none is still on its way when the run is called failed.
         for done in await asyncio.gather(*puts, return_exceptions=True):
             if isinstance(done, BaseException):
                 raise done
-        for queue in queues:
-            self._enqueued(queue)
+
+    async def _put(self, queue: Queue, body: str | bytes) -> None:
+        """As the real host does, one that listens hears of each message and not of the last."""
+        await queue.put(encode(body, self._message_encoding))
+        self._enqueued(queue)
 
 
 def queue_messages(data: TypedData | None) -> list[str | bytes]:
