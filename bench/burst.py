@@ -22,8 +22,8 @@ _AT_A_TIME = 50
 WITHOUT_INGESTION = {"AzureWebJobs.ingest_message.Disabled": "true"}
 
 
-def measure(stack: Stack, client_state: str, notifications: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of every answer: of our webhook, and of the empty function.
+def measure(stack: Stack, client_state: str, notifications: int, rounds: int) -> list[tuple[list[float], list[float]]]:
+    """Milliseconds of every answer in each round: of our webhook, and of the empty function.
 
     Our host ingests nothing meanwhile: on Flex Consumption, functions with HTTP triggers have instances of their
     own. The queue is empty again afterwards.
@@ -38,13 +38,11 @@ def measure(stack: Stack, client_state: str, notifications: int) -> tuple[list[f
             empty = child.wait_until_ready(json_object, timeout=30)["url"] + "/api/empty"
             for target in (url, empty):
                 asyncio.run(_post(target, bodies[:_AT_A_TIME]))  # warm
-            theirs = asyncio.run(_post(empty, bodies))
-            mine = asyncio.run(_post(url, bodies))
+            return [(asyncio.run(_post(url, bodies)), asyncio.run(_post(empty, bodies))) for _ in range(rounds)]
     finally:
         host.stop()
         stack.hosts.remove(host)
         asyncio.run(_empty_queue(stack))
-    return mine, theirs
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

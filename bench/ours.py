@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.mails import Sample, deliver_silently
-from bench.processes import cpu_by_part, cpu_of_threads
+from bench.processes import busy_seconds, cpu_by_part, cpu_of_threads
 from local.stack import Stack
 
 _LOOK_SECONDS = 0.05  # looking costs the simulator a millisecond, which is time that is measured
@@ -22,8 +22,8 @@ class Drained:
     """How long a number of mails took, and what that cost.
 
     `busy` is how long, in seconds, Graph's places were taken, all together. `cpu` is in seconds, by part of the stack;
-    `cpu_app` is that of the host's threads in which the app's functions run: the rest of the host's is its own and that
-    of Microsoft's worker.
+    `cpu_app` is that of the first host's threads in which the app's functions run: the rest of the host's is its own
+    and that of Microsoft's worker. `cores_busy` is of the whole machine, its kernel included.
     """
 
     mails: int
@@ -31,6 +31,7 @@ class Drained:
     busy: float
     cpu: dict[str, float]
     cpu_app: float
+    cores_busy: float
     requests: dict[str, int]
     throttled: int
     most_concurrent: int
@@ -98,10 +99,11 @@ def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
     stack.admin.reset_counters()
     pid = stack.hosts[0].pid
     assert pid is not None  # noqa: S101 - the stack runs
-    app_before, cpu_before, began = cpu_of_threads(pid), cpu_by_part(), time.perf_counter()
+    app_before, cpu_before = cpu_of_threads(pid), cpu_by_part()
+    busy_before, began = busy_seconds(), time.perf_counter()
     begin()
     wait_until_empty(stack)
-    seconds = time.perf_counter() - began
+    seconds, cores_busy = time.perf_counter() - began, busy_seconds() - busy_before
     cpu = {part: spent - cpu_before.get(part, 0.0) for part, spent in cpu_by_part().items()}
     counts = stack.admin.requests()
     by_route: Counter[str] = Counter()
@@ -113,6 +115,7 @@ def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
         busy=sum(counts.busy_seconds.values()),
         cpu={part: round(spent, 3) for part, spent in cpu.items()},
         cpu_app=cpu_of_threads(pid) - app_before,
+        cores_busy=cores_busy / seconds,
         requests=dict(by_route),
         throttled=counts.throttled,
         most_concurrent=max(counts.max_concurrent.values(), default=0),

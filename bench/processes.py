@@ -34,6 +34,12 @@ def cpu_by_part() -> dict[str, float]:
     return spent
 
 
+def busy_seconds() -> float:
+    """How long all cores of this machine together have worked so far, for whomever. Waiting is not counted."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
+
+
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is in RAM now."""
     return _status(pid, "VmRSS")

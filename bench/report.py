@@ -40,7 +40,11 @@ class Spread:
         return cls(median=statistics.median(values), least=min(values), most=max(values))
 
     def __str__(self) -> str:
-        return f"{self.median:.1f} ({self.least:.1f} to {self.most:.1f})"
+        return f"{self:.1f}"
+
+    def __format__(self, spec: str) -> str:
+        """Each of the three as `spec` says."""
+        return f"{self.median:{spec}} ({self.least:{spec}} to {self.most:{spec}})" if spec else str(self)
 
 
 def print_table(console: Console, rows: Sequence[Row]) -> None:

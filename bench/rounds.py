@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench import ours
@@ -42,6 +43,7 @@ class Rounds:
     sweep: list[Drained] = field(default_factory=list)
     webhook: list[Drained] = field(default_factory=list)
     four: list[Drained] = field(default_factory=list)
+    four_scaled_out: list[Drained] = field(default_factory=list)
     single_milliseconds: list[float] = field(default_factory=list)
     verified: int = 0
 
@@ -82,15 +84,31 @@ def run(stack: Stack, tenant: LocalTenant, counts: Counts, say: Callable[[str], 
         deliver_silently(stack.admin, made(counts.bound, f"bound-{number}"), first)
         outcome = child(stack, "bench.bound")
         result.bound.append(outcome["mails"] / outcome["seconds"])
-        say(f"round {number}: ours, {counts.four} in each of {len(mailboxes)} mailboxes")
-        backlog = {mailbox: made(counts.four, f"four-{number}-{mailbox}") for mailbox in mailboxes}
-        result.four.append(ours.drain_by_sweep(stack, backlog))
-        result.verified += verify_ours(stack, [mail for mails in backlog.values() for mail in mails])
+        for processes, results in ((1, result.four), (len(mailboxes), result.four_scaled_out)):
+            say(f"round {number}: ours, {counts.four} in each of {len(mailboxes)} mailboxes, processes: {processes}")
+            backlog = {mailbox: made(counts.four, f"four-{processes}-{number}-{mailbox}") for mailbox in mailboxes}
+            with _processes(stack, processes):
+                results.append(ours.drain_by_sweep(stack, backlog))
+            result.verified += verify_ours(stack, [mail for mails in backlog.values() for mail in mails])
     say(f"ours, {counts.single} single mails")
     for mail in made(counts.single, "single"):
         result.single_milliseconds.append(ours.one_by_webhook(stack, first, mail))
         time.sleep(0.2)  # an idle system: the host has settled the message before the next one comes
     return result
+
+
+@contextmanager
+def _processes(stack: Stack, count: int) -> Iterator[None]:
+    """So many hosts on the same queues, as a plan that scales out starts them."""
+    more = [stack.add_host() for _ in range(count - len(stack.hosts))]
+    try:
+        for host in more:
+            host.start()
+        yield
+    finally:
+        for host in more:
+            host.stop()
+            stack.hosts.remove(host)
 
 
 def child(stack: Stack, module: str, *arguments: str) -> dict[str, float]:
