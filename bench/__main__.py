@@ -26,7 +26,7 @@ _NO_WINDOW = ("--requests-per-window", "10000000")
 # Fired when a measurement begins, and not every five minutes: that sweep would take the rival's mails away.
 _NO_SCHEDULE = {"AzureWebJobs.maintain.Disabled": "true"}
 _FULL_SHARE = 0.9  # of the cores' time: from here on more processes only wait for one another
-_FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=75, single=15)
+_FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=60, single=15)
 _QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
 _began = time.monotonic()
 console = Console()
