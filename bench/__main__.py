@@ -26,8 +26,8 @@ _NO_WINDOW = ("--requests-per-window", "10000000")
 # Fired when a measurement begins, and not every five minutes: that sweep would take the rival's mails away.
 _NO_SCHEDULE = {"AzureWebJobs.maintain.Disabled": "true"}
 _FULL_SHARE = 0.9  # of the cores' time: from here on more processes only wait for one another
-_FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=60, single=15)
-_QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5)
+_FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=100, single=15, bursts=5)
+_QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5, bursts=1)
 _began = time.monotonic()
 console = Console()
 
@@ -73,8 +73,8 @@ def _running(data: Path, counts: Counts, options: argparse.Namespace) -> Iterato
         stack.admin.set_latency(options.latency)
         measured = rounds.run(stack, tenant, counts, say)
         yield from _speed(measured, options.latency)
-        say(f"a burst of 1,000 notifications, {counts.rounds} times")
-        yield _burst(burst.measure(stack, _CLIENT_STATE, 1000, counts.rounds))
+        say(f"a burst of 1,000 notifications, {counts.bursts} times")
+        yield _burst(burst.measure(stack, _CLIENT_STATE, 1000, counts.bursts))
         megabytes = 20 if options.quick else 140
         say(f"attachments of {megabytes} MB")
         yield from _memory(sizes.measure(stack, tenant, megabytes), megabytes)

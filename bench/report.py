@@ -43,8 +43,11 @@ class Spread:
         return f"{self:.1f}"
 
     def __format__(self, spec: str) -> str:
-        """Each of the three as `spec` says."""
-        return f"{self.median:{spec}} ({self.least:{spec}} to {self.most:{spec}})" if spec else str(self)
+        """Each of the three as `spec` says; of one value that alone."""
+        if not spec:
+            return str(self)
+        rest = f" ({self.least:{spec}} to {self.most:{spec}})" if self.least != self.most else ""
+        return f"{self.median:{spec}}{rest}"
 
 
 def print_table(console: Console, rows: Sequence[Row]) -> None:
