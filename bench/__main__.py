@@ -25,7 +25,6 @@ _CLIENT_STATE = "what the benchmark's notifications carry"
 _NO_WINDOW = ("--requests-per-window", "10000000")
 # Fired when a measurement begins, and not every five minutes: that sweep would take the rival's mails away.
 _NO_SCHEDULE = {"AzureWebJobs.maintain.Disabled": "true"}
-_FULL_SHARE = 0.9  # of the cores' time: from here on more processes only wait for one another
 _FULL = Counts(rounds=3, backlog=500, webhook=80, rival=40, rival_paced=10, bound=80, four=100, single=15, bursts=5)
 _QUICK = Counts(rounds=1, backlog=60, webhook=30, rival=20, rival_paced=5, bound=40, four=20, single=5, bursts=1)
 _began = time.monotonic()
@@ -128,15 +127,22 @@ def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
         values={"rate": webhook.median},
     )
     cores = float(str(machine()["cores"]))
-    scaled, full = Spread.of([d.rate for d in measured.four_scaled_out]), _FULL_SHARE * cores
+    scaled = Spread.of([d.rate for d in measured.four_scaled_out])
     busy, busy_scaled = (_cores_busy(drained) for drained in (measured.four, measured.four_scaled_out))
+    core_seconds = busy_scaled.median / scaled.median
     yield Row(
         what="the same over 4 mailboxes, 4 processes, beside one",
-        goal="≥ 3.5 x, or the processor is the limit",
-        measured=f"{scaled.median / sweep.median:.2f} x: {scaled}; {busy_scaled:.2f} of {cores:g} cores busy, "
-        f"{'' if busy_scaled.median >= full else 'not '}the limit ({_shares(measured.four_scaled_out)})",
-        reached=scaled.median >= 3.5 * sweep.median or busy_scaled.median >= full,
-        values={"rate": scaled.median, "ratio": scaled.median / sweep.median, "cores_busy": busy_scaled.median},
+        goal="≥ 3.5 x, until the processor is the limit",
+        measured=f"{scaled.median / sweep.median:.2f} x: {scaled}; {busy_scaled:.2f} of {cores:g} cores busy "
+        f"({_shares(measured.four_scaled_out)}), {1000 * core_seconds:.0f} ms of them for each mail: "
+        f"they allow {cores / core_seconds:.1f}",
+        reached=scaled.median >= 3.5 * sweep.median,
+        values={
+            "rate": scaled.median,
+            "ratio": scaled.median / sweep.median,
+            "cores_busy": busy_scaled.median,
+            "cores_allow": cores / core_seconds,
+        },
     )
     yield Row(
         what="the same, one process",
