@@ -328,6 +328,13 @@ def test_the_gate_is_held_until_the_content_is_read() -> None:
     assert one.gate.inside == []
 
 
+def test_the_gate_is_left_before_the_last_block_is_worked_on() -> None:
+    one = graph(Answer(content=b"x" * (STREAM_BLOCK + 1)))
+    with one.client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks:
+        held = [list(one.gate.inside) for _ in blocks]
+    assert held == [[MAILBOX], []]
+
+
 def test_the_gate_is_not_held_while_waiting_for_a_retry() -> None:
     one = graph(error(429, OUTLOOK_LIMIT, Retry_After="5"), OK)
     held: list[int] = []
