@@ -25,9 +25,10 @@ WITHOUT_INGESTION = {"AzureWebJobs.ingest_message.Disabled": "true"}
 def measure(stack: Stack, client_state: str, notifications: int, rounds: int) -> list[tuple[list[float], list[float]]]:
     """Milliseconds of every answer in each round: of our webhook, and of the empty function.
 
-    Our host ingests nothing meanwhile: on Flex Consumption, functions with HTTP triggers have instances of their
-    own. The queue is empty again afterwards.
+    Nobody ingests meanwhile, and the stack's own host is stopped for good: on Flex Consumption, functions with HTTP
+    triggers have instances of their own. The queue is emptied after each burst.
     """
+    stack.hosts[0].stop()
     host = stack.add_host(settings=WITHOUT_INGESTION)
     host.start()
     try:
@@ -38,11 +39,16 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
             empty = child.wait_until_ready(json_object, timeout=30)["url"] + "/api/empty"
             for target in (url, empty):
                 asyncio.run(_post(target, bodies[:_AT_A_TIME]))  # warm
-            return [(asyncio.run(_post(url, bodies)), asyncio.run(_post(empty, bodies))) for _ in range(rounds)]
+            bursts = []
+            for _ in range(rounds):
+                theirs = asyncio.run(_post(empty, bodies))
+                mine = asyncio.run(_post(url, bodies))
+                asyncio.run(_empty_queue(stack))
+                bursts.append((mine, theirs))
+            return bursts
     finally:
         host.stop()
         stack.hosts.remove(host)
-        asyncio.run(_empty_queue(stack))
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -58,7 +58,7 @@ def forget_peak(pid: int) -> None:
 def machine() -> dict[str, object]:
     """What the numbers were measured on."""
     return {
-        "cores": os.process_cpu_count(),
+        "cores": psutil.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
         "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
     }

@@ -455,7 +455,7 @@ def _blocks(
                     # Not ContentInterrupted: starting over at once would outlast the invocation.
                     raise GraphUnavailable(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
                 if received == expected:
-                    done()  # before the last block is worked on, and not after it
+                    done()  # before the last block is worked on
                 yield block
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from ingest import log, routing
 from ingest.codes import Reason
@@ -43,7 +43,8 @@ from ingest.settings import RouteMode
 DEFECT_LIMIT = 5  # tries that ended in a fault of our own
 CRASH_LIMIT = 5  # owners that died over the same message
 SUSPECT_CRASHES = 2  # from so many on, a message has to show that it was not its fault
-TURN_SECONDS = 20.0  # it waits so long for others that have to; then the queue brings it again
+WAITING_SUSPECTS = 4  # so many wait for their turn in a process; the queue brings the others again
+TURN_SECONDS = 20.0  # and not for longer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,7 @@ class Pipeline:
         self._rules = rules
         self._unreturned = _Unreturned(records)
         self._suspects = Lock()
+        self._waiting = BoundedSemaphore(WAITING_SUSPECTS)
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, whatever was done for it before.
@@ -76,7 +78,9 @@ class Pipeline:
         """
         self._unreturned.give_back()
         claim = self._claim(ref)
-        if claim is not None and claim.crashes >= SUSPECT_CRASHES:
+        if claim is None:
+            return Busy()
+        if claim.crashes >= SUSPECT_CRASHES:
             return self._in_turn(claim, assigned)
         return self._attempt(claim, assigned)
 
@@ -98,23 +102,36 @@ class Pipeline:
         All that was in a process's hands when it died is suspected alike. One by one, they show whose fault it was,
         and the others do not follow it to Quarantine. Raises Later where its turn does not come.
         """
-        mine: Claim | None = claim
-        if not self._suspects.acquire(blocking=False):
-            # Given back while it waits: should the process die of the other one, this one was not in its hands.
-            later = Later("waits until another message over which processes died has had its turn")
-            log.info("message.waits", **_fields(claim))
-            self._unreturned.add(claim, later)
-            if not self._suspects.acquire(timeout=TURN_SECONDS):
-                raise later
-            mine = None
+        if self._suspects.acquire(blocking=False):
+            try:
+                return self._attempt(claim, assigned)
+            finally:
+                self._suspects.release()
+        # Given back while it waits: should the process die of the other one, this one was not in its hands.
+        later = Later("waits until another message over which processes died has had its turn")
+        log.info("message.waits", **_fields(claim))
+        self._unreturned.add(claim, later)
+        if not self._turn_comes():
+            raise later
         try:
-            return self._attempt(mine or self._claim(claim.ref), assigned)
+            self._unreturned.give_back()
+            again = self._claim(claim.ref)
+            if again is None:  # it could not be given back, or somebody else has it: the queue looks again
+                raise later
+            return self._attempt(again, assigned)
         finally:
             self._suspects.release()
 
-    def _attempt(self, claim: Claim | None, assigned: Tenant | None) -> Outcome:
-        if claim is None:
-            return Busy()
+    def _turn_comes(self) -> bool:
+        """Wait for it, unless enough others do: a thread that waits is kept from mails that nobody suspects."""
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            return self._suspects.acquire(timeout=TURN_SECONDS)
+        finally:
+            self._waiting.release()
+
+    def _attempt(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         try:
             outcome = self._work(claim, assigned)
         except LeaseLost as lost:

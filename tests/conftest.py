@@ -3,6 +3,8 @@
 So what a file sets up serves all of it, and a stack or a server is started by one worker and not by each.
 """
 
+from pathlib import Path
+
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
@@ -19,10 +21,10 @@ _SCOPES = {f"tests/integration/test_{name}.py": scope for scope, names in _SHARI
 class _ByWhatRuns(LoadFileScheduling):  # type: ignore[misc]  # the library has no types
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        folder = file.split("/")[1]
+        folder = Path(file).parent.name
         return folder if folder in _WHOLE else _SCOPES.get(file, file)
 
 
-@pytest.hookimpl(optionalhook=True)  # without the plugin the tests run one after the other
+@pytest.hookimpl(optionalhook=True)  # where the plugin is turned off, they run one after the other
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
     return _ByWhatRuns(config, log) if config.getoption("dist") == "loadfile" else None

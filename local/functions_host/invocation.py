@@ -108,7 +108,7 @@ class Invoker:
                 raise done
 
     async def _put(self, queue: Queue, body: str | bytes) -> None:
-        """As the real host does, one that listens hears of each message and not of the last."""
+        """Whoever listens hears of each message as soon as it is written, as in the real host."""
         await queue.put(encode(body, self._message_encoding))
         self._enqueued(queue)
 

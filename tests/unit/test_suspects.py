@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from ingest.errors import Later
+from ingest.errors import DatabaseUnavailable, Later
 from ingest.model import MessageRef, Stored
 from ingest.pipeline import SUSPECT_CRASHES
 from tests.fakes.journal import Journal
@@ -62,6 +62,46 @@ def test_a_suspect_whose_turn_does_not_come_is_put_off(monkeypatch: pytest.Monke
     world.mail.journal = world.blobs.journal = world.records.journal = Meanwhile()
     assert world.pipeline.ingest_message(first) == Stored(documents=1)
     assert world.pipeline.ingest_message(second) == Stored(documents=1)
+
+
+def test_a_suspect_that_could_not_be_given_back_is_not_acknowledged() -> None:
+    world = World()
+    first, second = suspect(world), suspect(world)
+    given_back = Event()
+    with ThreadPoolExecutor(1) as other:
+
+        class Meanwhile(Journal):
+            def step(self, name: str) -> None:
+                if name == "put_off":
+                    given_back.set()
+                super().step(name)
+                if name == "fetch" and self.steps.count(name) == 1:
+                    self.waiting = other.submit(world.pipeline.ingest_message, second)
+                    assert given_back.wait(60)
+
+        journal = Meanwhile()
+        journal.trouble["put_off"] = [DatabaseUnavailable("down"), DatabaseUnavailable("down")]
+        world.mail.journal = world.blobs.journal = world.records.journal = journal
+        assert world.pipeline.ingest_message(first) == Stored(documents=1)
+        with pytest.raises(Later, match="has had its turn"):
+            journal.waiting.result()
+    assert world.pipeline.ingest_message(second) == Stored(documents=1)
+
+
+def test_only_a_few_suspects_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.pipeline.WAITING_SUSPECTS", 0)
+    world = World()
+    first, second = suspect(world), suspect(world)
+
+    class Meanwhile(Journal):
+        def step(self, name: str) -> None:
+            super().step(name)
+            if name == "fetch" and self.steps.count(name) == 1:
+                with pytest.raises(Later, match="has had its turn"):
+                    world.pipeline.ingest_message(second)
+
+    world.mail.journal = world.blobs.journal = world.records.journal = Meanwhile()
+    assert world.pipeline.ingest_message(first) == Stored(documents=1)
 
 
 def test_a_message_that_nobody_died_of_waits_for_no_suspect() -> None:
