@@ -129,7 +129,7 @@ def _speed(measured: Rounds, latency: float) -> Iterator[Row]:
     cores = float(str(machine()["cores"]))
     scaled = Spread.of([d.rate for d in measured.four_scaled_out])
     busy, busy_scaled = (_cores_busy(drained) for drained in (measured.four, measured.four_scaled_out))
-    core_seconds = statistics.median([d.cores_busy / d.rate for d in measured.four_scaled_out])
+    core_seconds = Spread.of([d.cores_busy / d.rate for d in measured.four_scaled_out]).median
     yield Row(
         what="the same over 4 mailboxes by 4 processes, beside one by one",
         goal="≥ 3.5 x, until the processor is the limit",
