@@ -9,10 +9,12 @@ from tests.chaos.mails import mails
 
 HOSTS = 3
 MAILS = 60
+# So that all of them look before the first has taken everything.
+SETTINGS = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1"}
 
 
 def test_three_processes_stay_below_four_requests_at_a_time(tmp_path: Path) -> None:
-    with Stack(tmp_path, hosts=HOSTS) as stack:
+    with Stack(tmp_path, hosts=HOSTS, settings=SETTINGS) as stack:
         tenants = [stack.add_tenant("Tenant")]
         admin = stack.admin
         assert stack.simulator is not None
