@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from local.graph.admin import Admin
+from local.graph.admin.client import Admin
 
 PDF_BYTES = 100_000
 _SENDERS = 3  # at a time; nothing is measured yet

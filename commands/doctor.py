@@ -12,7 +12,7 @@ import typer
 from commands.output import JsonOption
 
 if TYPE_CHECKING:
-    from commands.checks import Finding
+    from operations.checks import Finding
 
 _COLOURS = {
     "ok": typer.colors.GREEN,
@@ -38,7 +38,7 @@ def doctor(
       python -m ingest doctor
       python -m ingest doctor --other-mailbox ceo@example.com --json
     """
-    from commands.checks import Patient, Status, examine
+    from operations.checks import Patient, Status, examine
 
     findings: list[Finding] = []
     with Patient(environ=os.environ, other_mailbox=other_mailbox) as patient:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.connected import MessageArgument, claim_of, inspection
+from commands.context import MessageArgument, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows, progress
 from ingest import wiring
 from ingest.errors import OperatorError

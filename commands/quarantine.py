@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.connected import MailboxOption, MessageArgument, chosen_mailboxes, connected, inspection, ref_of
+from commands.context import MailboxOption, MessageArgument, chosen_mailboxes, connected, inspection, ref_of
 from commands.output import JsonOption, LimitOption, Row, print_rows
 from ingest import log
 from ingest.errors import Later, OperatorError

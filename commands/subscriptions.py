@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands.connected import MailboxOption, chosen_mailboxes, connected
+from commands.context import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, Row, print_rows
 from ingest.errors import OperatorError
 from ingest.wiring import App
@@ -24,7 +24,7 @@ def list_subscriptions(*, as_json: JsonOption = False) -> None:
     Example:
       python -m ingest subscriptions list
     """
-    from subscriptions.api import Subscriptions
+    from subscriptions.calls import Subscriptions
 
     with connected() as ours:
         listed = Subscriptions(ours.graph).list()
@@ -53,8 +53,8 @@ def renew(*, mailbox: MailboxOption = None) -> None:
     Example:
       python -m ingest subscriptions renew
     """
-    from subscriptions.api import Subscriptions
-    from subscriptions.renew import Renewal
+    from subscriptions.calls import Subscriptions
+    from subscriptions.renewal import Renewal
 
     with connected() as ours:
         renewal = Renewal(Subscriptions(ours.graph))
@@ -76,7 +76,7 @@ def delete(
       python -m ingest subscriptions delete 7f105c7d-2dc5-4530-97cd-4e7ae6534c07
       python -m ingest subscriptions delete --all     (after the app was stopped for good)
     """
-    from subscriptions.api import Subscriptions
+    from subscriptions.calls import Subscriptions
 
     if (subscription is None) == (not everything):
         raise OperatorError("Give one subscription's id, or --all.")

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import typer
 
-from commands.connected import MailboxOption, chosen_mailboxes, connected
+from commands.context import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, print_record, progress
 from ingest import log
 from ingest.errors import IngestError, Later
-from ingest.gate import PLACES
 from ingest.model import Busy, CleanedUp, Gone, MessageRef, Quarantined, Stored
+from ingest.storage.gate import PLACES
 from ingest.wiring import App
 
 # What a message comes to, in the words of the summary; the first two are trouble.

@@ -10,6 +10,11 @@ from functools import cache, partial
 
 from ingest import log
 from ingest.codes import Disposition, Rule
+from ingest.documents.content_ids import shown_content_ids
+from ingest.documents.sorting import Sorter
+from ingest.documents.spool import Spool
+from ingest.documents.unpacking.container import Member
+from ingest.documents.unpacking.mime import find_body
 from ingest.errors import ContentInterrupted, Later, PartRejected
 from ingest.model import (
     Attachment,
@@ -18,15 +23,12 @@ from ingest.model import (
     Claim,
     Limits,
     Message,
+    MessageRef,
     Part,
     StoredBlob,
     Tenant,
 )
 from ingest.ports import Blobs, Mail, Records
-from ingest.sorting import Sorter
-from ingest.spool import Spool
-from ingest.unpacking.container import Member
-from ingest.unpacking.mime import find_body
 
 # Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.
 FILING_SECONDS = 480.0
@@ -96,7 +98,7 @@ class Filing:
             place = ".".join(f"{number:03d}" for number in path)
             return self._upload(f"{folder}/{place}", spool.blocks(), {"name": name})
 
-        shown = cache(partial(self._mail.cids_in_body, message.ref))
+        shown = cache(partial(self._shown, message.ref))
         sorter = Sorter(limits=self._rules.limits, store=store)
         for attachment in message.attachments:
             member = _member(attachment)
@@ -107,6 +109,10 @@ class Filing:
                 self._fill(spool, partial(self._mail.content, message.ref, attachment))
                 sorter.take(member, spool, shown=shown, is_item=attachment.kind is AttachmentKind.ITEM)
         return sorter.parts()
+
+    def _shown(self, ref: MessageRef) -> frozenset[str]:
+        with self._mail.body(ref) as blocks:
+            return shown_content_ids(blocks)
 
     def _body(self, message: Message, folder: str, original: Spool) -> list[Part]:
         """The mail's text as it came, HTML where there is both; a mail may have none."""

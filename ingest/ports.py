@@ -39,8 +39,8 @@ class Mail(Protocol):
     def content(self, ref: MessageRef, attachment: Attachment) -> AbstractContextManager[Iterator[bytes]]:
         """An attachment's bytes. Reading them may raise ContentInterrupted."""
 
-    def cids_in_body(self, ref: MessageRef) -> frozenset[str]:
-        """The content ids that the body shows."""
+    def body(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
+        """The message's body as Graph writes it. Reading it may raise ContentInterrupted."""
 
     def delete(self, ref: MessageRef) -> None:
         """Take the message out of the mailbox. One that is gone is done."""

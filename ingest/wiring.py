@@ -17,12 +17,12 @@ from ingest.errors import SettingsError
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
-    from ingest.blobs import BlobStore
-    from ingest.gate import MailboxGate
-    from ingest.graph import ClientCredentials, GraphClient
-    from ingest.mailbox import Mailboxes
+    from ingest.graph.client import ClientCredentials, GraphClient
+    from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
-    from ingest.records import Records
+    from ingest.storage.blobs import BlobStore
+    from ingest.storage.gate import MailboxGate
+    from ingest.storage.records import Records
     from ingest.sweep import Sweep
 
 _lock = Lock()
@@ -70,7 +70,7 @@ def _app() -> App:
 
 def credentials(settings: Settings) -> ClientCredentials:
     """The app's own identity."""
-    from ingest.graph import ClientCredentials
+    from ingest.graph.client import ClientCredentials
 
     return ClientCredentials(
         client_id=settings.client_id,
@@ -84,7 +84,7 @@ def credentials(settings: Settings) -> ClientCredentials:
 
 def blob_store(settings: Settings, container: str) -> BlobStore:
     """A container of the settings' storage account; to be closed."""
-    from ingest.blobs import BlobStore
+    from ingest.storage.blobs import BlobStore
 
     return BlobStore.connect(
         container=container, connection_string=settings.storage_connection, account_url=settings.storage_url
@@ -94,11 +94,11 @@ def blob_store(settings: Settings, container: str) -> BlobStore:
 def build(settings: Settings) -> App:
     """An app for these settings."""
     from ingest.filing import FilingRules
-    from ingest.gate import MailboxGate
-    from ingest.graph import GraphClient
-    from ingest.mailbox import Mailboxes
+    from ingest.graph.client import GraphClient
+    from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline, Rules
-    from ingest.records import Records
+    from ingest.storage.gate import MailboxGate
+    from ingest.storage.records import Records
     from ingest.sweep import Sweep
 
     gate = MailboxGate(settings.database_url)

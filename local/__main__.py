@@ -77,13 +77,13 @@ def _documents(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from local.demo import run_demo  # noqa: PLC0415 - what makes PDFs is slow to import, and only wanted here
+    from local.demo.run import run_demo  # noqa: PLC0415 - what makes PDFs is slow to import, and only wanted here
 
     return run_demo(options.data)
 
 
 def _trace(options: argparse.Namespace) -> int:
-    from local.waterfall import trace_one_mail  # noqa: PLC0415 - only this command needs it
+    from local.trace.waterfall import trace_one_mail  # noqa: PLC0415 - only this command needs it
 
     return trace_one_mail(options.data, latency=options.latency, picture=options.picture)
 

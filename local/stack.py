@@ -22,7 +22,7 @@ import psycopg
 import requests
 
 from local import azurite
-from local.graph.admin import Admin
+from local.graph.admin.client import Admin
 from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator, find_core_tools
 from local.ports import free_port
 from local.postgres import Postgres

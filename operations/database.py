@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ingest import postgres
 from ingest.errors import OperatorError
+from ingest.storage import database as postgres
 
 type Connection = psycopg.Connection[dict[str, Any]]
 

@@ -13,8 +13,8 @@ from ingest.errors import NotFound, OperatorError
 from ingest.model import MessageRef, Trigger
 
 if TYPE_CHECKING:  # heavy, and given by the caller
-    from ingest.graph import GraphClient
-    from ingest.mailbox import Mailboxes
+    from ingest.graph.client import GraphClient
+    from ingest.graph.mailbox import Mailboxes
 
 PAGE_SIZE = 100
 _REASONS = frozenset(Reason)

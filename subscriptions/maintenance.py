@@ -11,10 +11,10 @@ from typing import Protocol
 from ingest import log, wiring
 from ingest.errors import IngestError
 from ingest.model import MessageRef
-from subscriptions.api import Subscriptions
+from subscriptions.calls import Subscriptions
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
 from subscriptions.plan import Wanted, wanted_by
-from subscriptions.renew import Renewal
+from subscriptions.renewal import Renewal
 
 
 class Sweeping(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.graph.admin import Admin
+from local.graph.admin.client import Admin
 from local.processes import Child, json_object
 
 _PATIENCE = 20.0

@@ -11,25 +11,25 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
-from local.graph.admin_server import AdminServer
-from local.graph.attachments import AttachmentRoutes
-from local.graph.auth import EntraId, Tokens
-from local.graph.changes import ChangeFeed
+from local.graph.admin.server import AdminServer
 from local.graph.config import Config
-from local.graph.doors import Door
-from local.graph.faults import Faults
-from local.graph.folders import FolderRoutes
-from local.graph.gateway import Gateway
-from local.graph.messages import MessageRoutes
-from local.graph.notifications import Notifier
-from local.graph.postmaster import Postmaster
-from local.graph.routes import Routes
-from local.graph.server import GraphServer
-from local.graph.smtp import SmtpServer
-from local.graph.store import Store
-from local.graph.subscriptions import SubscriptionRoutes
-from local.graph.throttling import Throttle
-from local.graph.traffic import TrafficLog
+from local.graph.http.auth import EntraId, Tokens
+from local.graph.http.doors import Door
+from local.graph.http.faults import Faults
+from local.graph.http.gateway import Gateway
+from local.graph.http.routes import Routes
+from local.graph.http.server import GraphServer
+from local.graph.http.throttling import Throttle
+from local.graph.http.traffic import TrafficLog
+from local.graph.mail.attachments import AttachmentRoutes
+from local.graph.mail.folders import FolderRoutes
+from local.graph.mail.messages import MessageRoutes
+from local.graph.mail.postmaster import Postmaster
+from local.graph.mail.smtp import SmtpServer
+from local.graph.mail.store import Store
+from local.graph.push.changes import ChangeFeed
+from local.graph.push.notifications import Notifier
+from local.graph.push.subscriptions import SubscriptionRoutes
 
 _HOST = "127.0.0.1"
 

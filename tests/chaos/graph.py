@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import requests
 
-from local.graph.admin import Admin
+from local.graph.admin.client import Admin
 from local.stack import Stack
 from tests.chaos.mails import SUBJECT, Sent
 

@@ -22,11 +22,11 @@ from local.parts import ROOT, FunctionsHost
 
 _MODULES = (
     "azure.functions",
-    "ingest.blobs",
-    "ingest.gate",
-    "ingest.mailbox",
+    "ingest.storage.blobs",
+    "ingest.storage.gate",
+    "ingest.graph.mailbox",
     "ingest.pipeline",
-    "ingest.records",
+    "ingest.storage.records",
     "ingest.sweep",
     "ingest.wiring",
     "subscriptions.maintenance",

@@ -21,7 +21,7 @@ import psycopg
 import requests
 
 from ingest.codes import Reason
-from local.graph.admin import AdminError
+from local.graph.admin.client import AdminError
 from local.parts import GraphEndpoint
 from local.stack import Stack
 from tests.chaos import plugin

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
-from ingest.blobs import BLOCK_SIZE, BlobStore
 from ingest.errors import BlobConflict, BlobUnavailable, ContentInterrupted
 from ingest.ports import Blobs
+from ingest.storage.blobs import BLOCK_SIZE, BlobStore
 from tests.fakes.blobs import FakeBlobs
 
 CONTAINER = "documents"

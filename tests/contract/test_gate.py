@@ -12,7 +12,7 @@ import pytest
 
 from ingest import trace
 from ingest.errors import DatabaseUnavailable
-from ingest.gate import PLACES, MailboxGate
+from ingest.storage.gate import PLACES, MailboxGate
 from local.postgres import Postgres
 
 PATIENCE = 30.0  # seconds, for what happens within one

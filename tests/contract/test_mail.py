@@ -11,8 +11,8 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.errors import GraphUnavailable, NotFound
-from ingest.graph import ClientCredentials, GraphClient
-from ingest.mailbox import Mailboxes
+from ingest.graph.client import ClientCredentials, GraphClient
+from ingest.graph.mailbox import Mailboxes
 from ingest.model import AttachmentKind, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from local.graph.process import Simulator

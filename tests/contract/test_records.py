@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from ingest import records as adapter
 from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import LeaseLost
 from ingest.model import (
@@ -28,6 +27,7 @@ from ingest.model import (
     Trigger,
 )
 from ingest.ports import Backlog, Records
+from ingest.storage import records as adapter
 from local.postgres import Postgres
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import NOON, message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -24,14 +23,13 @@ from ingest.model import (
     Tenant,
     TokenMatch,
 )
-from local.graph import mime
-from local.graph.mime import ParsedAttachment, ParsedMail
+from local.graph.mail import mime
+from local.graph.mail.mime import ParsedAttachment, ParsedMail
 from tests.mails.table import Row
 
 REF = MessageRef(mailbox="upload@dms.cloud", message_id="AAkALg")
 TENANT = Tenant(id=1)
 _KINDS = {"file": AttachmentKind.FILE, "item": AttachmentKind.ITEM, "reference": AttachmentKind.REFERENCE}
-_CID = re.compile(r"""cid:([^\s"'<>]+)""")
 
 
 class OneMail:
@@ -69,9 +67,10 @@ class OneMail:
         assert content is not None
         yield iter([content.read()])
 
-    def cids_in_body(self, ref: MessageRef) -> frozenset[str]:
+    @contextmanager
+    def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
         assert ref == REF
-        return frozenset(_CID.findall(self._parsed.body))
+        yield iter([self._parsed.body.encode()])
 
     def in_inbox(self, message: Message) -> bool:
         return message.parent_folder_id == "inbox"

@@ -14,7 +14,7 @@ import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPResponse
 
-from ingest.graph import GraphClient
+from ingest.graph.client import GraphClient
 
 BASE_URL = "https://graph.example/v1.0"
 TOKEN = "leaked-bearer-token"  # noqa: S105 - recognisable in whatever text it would leak into

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -46,7 +45,7 @@ class _Kept:
     message: Message
     mime: bytes
     contents: dict[str, bytes]
-    cids: frozenset[str]
+    body: bytes
 
 
 class FakeMail:
@@ -82,8 +81,8 @@ class FakeMail:
             attachments=tuple(attachments),
         )
         body = mail.get_body(("html",))
-        cids = frozenset(re.findall(r"cid:([^\"'\s>]+)", body.get_content())) if body else frozenset()
-        self._kept[_key(ref)] = _Kept(message=message, mime=mail.as_bytes(), contents=contents, cids=cids)
+        shown = body.get_content().encode() if body else b""
+        self._kept[_key(ref)] = _Kept(message=message, mime=mail.as_bytes(), contents=contents, body=shown)
         return ref
 
     def folder(self, ref: MessageRef) -> str | None:
@@ -129,9 +128,10 @@ class FakeMail:
         self.journal.step("content")
         yield self._blocks(self._find(ref).contents[attachment.id], "content.read")
 
-    def cids_in_body(self, ref: MessageRef) -> frozenset[str]:
-        self.journal.step("cids_in_body")
-        return self._find(ref).cids
+    @contextmanager
+    def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
+        self.journal.step("body")
+        yield iter((self._find(ref).body,))
 
     def delete(self, ref: MessageRef) -> None:
         self.journal.step("delete")

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingest.codes import Disposition
-from ingest.detection import detect
-from ingest.einvoice import read_invoice
+from ingest.documents.detection import detect
+from ingest.documents.einvoice import read_invoice
+from ingest.documents.pdf import read_pdf
+from ingest.documents.sorting import Sorter
+from ingest.documents.spool import HEAD, Spool
+from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
+from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import PartRejected
 from ingest.model import Limits, Part, StoredBlob
-from ingest.pdf import read_pdf
-from ingest.sorting import Sorter
-from ingest.spool import HEAD, Spool
-from ingest.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
-from ingest.unpacking.container import Container, Member
 
 SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
 MOST = 100  # parts

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from commands.app import run
-from local.graph.admin import MessageState
+from local.graph.admin.client import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
 from tests.integration.databases import Server
-from tests.unit.test_cli import Done
+from tests.unit.commands.test_cli import Done
 
 PDF = b"%PDF-1.7\n%%EOF\n"
 

@@ -15,7 +15,7 @@ import msal
 import pytest
 import requests
 
-from local.graph.admin import MessageState
+from local.graph.admin.client import MessageState
 from local.graph.process import Simulator, running_simulator
 
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from local.graph.admin import MessageState, SubscriptionState
+from local.graph.admin.client import MessageState, SubscriptionState
 from local.graph.process import Simulator, running_simulator
 
 CENTRAL, SECOND = "central@dms.example", "second@dms.example"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.graph.admin import AdminError
+from local.graph.admin.client import AdminError
 from local.graph.process import Simulator, running_simulator
 
 CENTRAL, SECOND = "central@dms.example", "second@dms.example"

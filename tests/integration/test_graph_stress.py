@@ -9,11 +9,11 @@ from functools import cache
 import pytest
 
 from ingest.errors import ContentInterrupted, Later
-from ingest.graph import TOTAL_SECONDS, ClientCredentials, GraphClient
-from ingest.mailbox import Mailboxes
+from ingest.graph.client import TOTAL_SECONDS, ClientCredentials, GraphClient
+from ingest.graph.mailbox import Mailboxes
 from ingest.model import Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
-from local.graph.admin import Admin
+from local.graph.admin.client import Admin
 from local.parts import Identity, Simulator
 from local.tenants import LocalTenant
 from tests.chaos.mails import Sent, mails

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import records
 from ingest.codes import Disposition, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import Claim, Part, StoredBlob, Tenant
-from ingest.records import Records
+from ingest.storage import records
+from ingest.storage.records import Records
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 

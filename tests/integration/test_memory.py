@@ -18,13 +18,15 @@ ALLOWED = 64 * 1024 * 1024  # bytes over idle
 SCRIPT = """
 import base64, hashlib, io, json, os, struct, sys, zipfile, zlib
 from contextlib import contextmanager
-from ingest import pdf, detection, einvoice  # idle is with everything loaded
+from ingest.documents import pdf # idle is with everything loaded
+from ingest.documents import detection # idle is with everything loaded
+from ingest.documents import einvoice # idle is with everything loaded
 import puremagic, pypdf, olefile
-from ingest.blobs import BLOCK_SIZE, _rechunk
+from ingest.storage.blobs import BLOCK_SIZE, _rechunk
 from ingest.model import StoredBlob, Limits
-from ingest.sorting import Sorter
-from ingest.spool import Spool
-from ingest.unpacking.container import Member
+from ingest.documents.sorting import Sorter
+from ingest.documents.spool import Spool
+from ingest.documents.unpacking.container import Member
 
 MIB = 1 << 20
 

@@ -17,7 +17,7 @@ import pytest
 from ingest import trace, wiring
 from ingest.model import MessageRef, Stored, Trigger
 from ingest.settings import Settings
-from local.graph.admin import MessageState
+from local.graph.admin.client import MessageState
 from local.parts import ROOT
 from local.stack import Stack
 

@@ -1,6 +1,6 @@
 """Every mail of the demo goes the whole way: SMTP, Graph, webhook or sweep, queue, app, Blob and Postgres."""
 
-from local.demo import run_mails
+from local.demo.run import run_mails
 from local.stack import Stack
 from local.tenants import DEMO_TENANTS
 

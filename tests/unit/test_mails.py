@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 
-from local.mails import DemoMail, Quarantined, Stored, demo_mails
-from local.samples import invoice_pdf, scan_pdf, xrechnung_xml
+from local.demo.mails import DemoMail, Quarantined, Stored, demo_mails
+from local.demo.samples import invoice_pdf, scan_pdf, xrechnung_xml
 
 TOKENS = {"Südhang": "0123456789abcdef" * 2, "Nordlicht": "fedcba9876543210" * 2}
 CBC = "{urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2}"

@@ -1,0 +1,1 @@
+"""The content of a mail: its parts found, unpacked, identified and sorted, without any network."""

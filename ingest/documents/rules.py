@@ -1,0 +1,128 @@
+"""What becomes a document, and why the rest does not. Pure: decided from what is known of a part's content.
+
+docs/documents.md has the same rules for readers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ingest.codes import Disposition, Rule
+from ingest.documents import media_types
+from ingest.model import InvoiceKind, Part
+
+_UNPACKED = {
+    media_types.MAIL: Rule.ATTACHED_MAIL,
+    media_types.OUTLOOK_MESSAGE: Rule.ATTACHED_MAIL,
+    media_types.ZIP: Rule.ZIP_ARCHIVE,
+    media_types.TNEF: Rule.WINMAIL_DAT,
+    media_types.SIGNED: Rule.SIGNED_MAIL,
+}
+_SIGNATURES = {
+    media_types.SMIME_SIGNATURE: Rule.SMIME_SIGNATURE,
+    media_types.PGP_SIGNATURE: Rule.PGP,
+    media_types.PGP_KEYS: Rule.PGP,
+    media_types.PGP_CONTROL: Rule.PGP,
+    media_types.VCARD: Rule.VCARD,
+}
+_ENCRYPTED = frozenset({media_types.CMS_ENCRYPTED, media_types.PGP_ENCRYPTED, media_types.ENCRYPTED_OFFICE})
+# The name that Exchange gives to a text that is no file: what stands behind an attachment in Apple Mail, and the
+# footers of mailing lists.
+_BODY_PART = re.compile(r"ATT\d{5}\.(txt|html?)", re.IGNORECASE)
+_SHORTEST_NUMBER = 4  # characters of an invoice number that prove something in a file name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of a part. `shown`: the mail's body shows it. `seen`: the mail has had the same content."""
+
+    name: str
+    media_type: str
+    dangerous: bool
+    size: int
+    shown: bool
+    seen: bool
+
+
+type Decision = tuple[Disposition, Rule]
+
+
+def decide(facts: Facts) -> Decision:
+    """What is to become of a part. A container may still turn out not to be one when it is opened."""
+    return _refused(facts) or _not_a_document(facts) or _document_or_container(facts)
+
+
+def _refused(facts: Facts) -> Decision | None:
+    if facts.size == 0:
+        return Disposition.REJECTED, Rule.EMPTY
+    if facts.dangerous:
+        return Disposition.REJECTED, Rule.DANGEROUS_TYPE
+    if facts.media_type in {media_types.APPLE_DOUBLE, media_types.FINDER_STORE}:
+        return Disposition.REJECTED, Rule.SYSTEM_FILE
+    if _BODY_PART.fullmatch(facts.name) and facts.media_type in {media_types.TEXT, "text/html"}:
+        return Disposition.REJECTED, Rule.BODY_PART
+    return None
+
+
+def _not_a_document(facts: Facts) -> Decision | None:
+    if facts.shown and facts.media_type.startswith("image/"):
+        return Disposition.INLINE_IMAGE, Rule.SHOWN_IN_BODY
+    if facts.media_type in _SIGNATURES:
+        return Disposition.SIGNATURE, _SIGNATURES[facts.media_type]
+    if facts.media_type == media_types.CALENDAR:
+        return Disposition.CALENDAR, Rule.ICALENDAR
+    if facts.seen:
+        return Disposition.DUPLICATE_IN_MAIL, Rule.SAME_CONTENT
+    return None
+
+
+def _document_or_container(facts: Facts) -> Decision:
+    if facts.media_type in _UNPACKED:
+        return Disposition.CONTAINER, _UNPACKED[facts.media_type]
+    if facts.media_type in _ENCRYPTED:
+        return Disposition.DOCUMENT, Rule.ENCRYPTED
+    return Disposition.DOCUMENT, Rule.FILE
+
+
+def item_name(name: str, media_type: str) -> str:
+    """The file name of an attached Outlook item, which Graph names by its subject alone."""
+    extension = {media_types.CALENDAR: ".ics", media_types.VCARD: ".vcf"}.get(media_type, ".eml")
+    return name if name.lower().endswith(extension) else f"{name}{extension}"
+
+
+def link_invoices(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The same parts; a PDF that shows an invoice which came as XML, too, points to it by `related`."""
+    xml = [part for part in parts if part.disposition is Disposition.DOCUMENT and _is_xml_invoice(part)]
+    return tuple(
+        replace(part, related=_invoice_shown_by(part, xml))
+        if part.disposition is Disposition.DOCUMENT and part.detected_type == media_types.PDF
+        else part
+        for part in parts
+    )
+
+
+def _is_xml_invoice(part: Part) -> bool:
+    return part.invoice is not None and part.invoice.kind is not InvoiceKind.ZUGFERD
+
+
+def _invoice_shown_by(pdf: Part, xml: Iterable[Part]) -> int | None:
+    """By the number inside of the PDF where it is an e-invoice itself, else by the two files' names."""
+    return next((part.position for part in xml if _same_invoice(pdf, part)), None)
+
+
+def _same_invoice(pdf: Part, xml: Part) -> bool:
+    assert xml.invoice is not None  # noqa: S101 - chosen by it
+    if pdf.invoice is not None and pdf.invoice.number:
+        return pdf.invoice.number == xml.invoice.number and pdf.invoice.seller == xml.invoice.seller
+    number, pdf_stem, xml_stem = _letters(xml.invoice.number or ""), _stem(pdf.name), _stem(xml.name)
+    return bool(pdf_stem) and (pdf_stem == xml_stem or (len(number) >= _SHORTEST_NUMBER and number in pdf_stem))
+
+
+def _stem(name: str) -> str:
+    return _letters(name.rpartition(".")[0])
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W|_", "", text).casefold()

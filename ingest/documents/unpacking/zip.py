@@ -1,0 +1,95 @@
+"""Zip archives, by the standard library, which expands a member block by block.
+
+Only what is stored or deflated is expanded: the other methods of the format expand a few bytes into megabytes at
+one stroke, or ask for memory by the gigabyte, and no office program writes them.
+
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from ingest.codes import Rule
+from ingest.documents.spool import BLOCK
+from ingest.documents.unpacking.bounded import Bounded
+from ingest.documents.unpacking.container import Container, Member
+from ingest.errors import PartRejected
+
+DIRECTORY_BYTES_PER_PART = 1024  # of the list of members, which is read into memory as a whole
+_SMALLEST_DIRECTORY = 128 * 1024
+_ENCRYPTED = 0x1
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+# What zipfile raises on archives that are broken, or that use what it does not know.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    IndexError,
+    OverflowError,
+)
+
+
+def open_zip(file: IO[bytes], *, max_parts: int) -> Container:
+    """The files in an archive; folders are no parts. Raises PartRejected(too_many), PartRejected(unreadable)."""
+    archive, entries = _directory(file, max_parts)
+    files = [entry for entry in entries if not entry.is_dir()]
+    if len(files) > max_parts:
+        raise PartRejected(Rule.TOO_MANY)
+    return Container(
+        rule=Rule.ZIP_ARCHIVE,
+        members=tuple(_member(archive, entry) for entry in files),
+        is_mail=False,
+        encrypted=any(entry.flag_bits & _ENCRYPTED for entry in entries),
+    )
+
+
+def list_names(file: IO[bytes], *, max_parts: int) -> list[str]:
+    """The names in an archive, which tell an office document from other archives. Raises as `open_zip`."""
+    return [entry.filename for entry in _directory(file, max_parts)[1]]
+
+
+def read_small(file: IO[bytes], name: str, at_most: int) -> bytes:
+    """The first bytes of one member. Raises PartRejected(unreadable)."""
+    with _readable(), zipfile.ZipFile(file) as archive:
+        entry = archive.getinfo(name)
+        if entry.compress_type not in _METHODS:
+            raise PartRejected(Rule.UNREADABLE)
+        with archive.open(entry) as content:
+            return content.read(at_most)
+
+
+def _directory(file: IO[bytes], max_parts: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    bound = Bounded(file, at_once=max(_SMALLEST_DIRECTORY, DIRECTORY_BYTES_PER_PART * max_parts), rule=Rule.TOO_MANY)
+    with _readable():
+        archive = zipfile.ZipFile(bound)
+        return archive, archive.infolist()
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
+    return Member(name=entry.orig_filename, size=entry.file_size, open=lambda: _content(archive, entry))
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    if entry.compress_type not in _METHODS:
+        raise PartRejected(Rule.UNREADABLE)
+    with _readable(), archive.open(entry) as content:
+        while block := content.read(BLOCK):
+            yield block
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (*_BROKEN, KeyError, NotImplementedError, RecursionError, MemoryError):
+        raise PartRejected(Rule.UNREADABLE) from None

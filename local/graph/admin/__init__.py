@@ -1,0 +1,1 @@
+"""The simulator's admin interface: server and client."""

@@ -1,0 +1,1 @@
+"""The HTTP side of the simulator: routes, OData, tokens, faults, throttling, recorded traffic."""

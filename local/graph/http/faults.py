@@ -1,0 +1,116 @@
+"""Faults on purpose: rules that make some requests fail, and a count of what they did."""
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from local.graph.http.errors import GraphError
+
+# reset: the connection breaks before the request has any effect; lost: after it; truncate: within the body of
+# the answer; slow: the answer takes `seconds` longer; no_next_link: a page lacks the link to the next one.
+type Breakage = Literal["reset", "lost", "truncate", "slow", "no_next_link"]
+_BREAKAGES = ("reset", "lost", "truncate", "slow", "no_next_link")
+
+_ANSWERS = {
+    401: ("InvalidAuthenticationToken", "Lifetime validation failed, the token is expired."),
+    403: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    404: ("ErrorItemNotFound", "The specified object was not found in the store."),
+    409: ("ErrorFolderExists", "A folder with the specified name already exists."),
+    412: ("ErrorIrresolvableConflict", "The change key passed in the request does not match."),
+    429: ("ApplicationThrottled", "Application is over its MailboxConcurrency limit."),
+    500: ("InternalServerError", "An internal server error occurred. The operation failed."),
+    502: ("BadGateway", "Failed to execute backend request."),
+    503: ("ServiceUnavailable", "The service is temporarily unavailable. Please retry later."),
+    504: ("UnknownError", "The gateway did not receive a timely response."),
+}
+_THROTTLING = frozenset({429, 503})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Which requests fail and how.
+
+    `kinds` are HTTP status numbers or breakages; one is drawn for each request that is hit. `method` and
+    `path` are regular expressions that must match somewhere (`path` is the decoded path below the version,
+    with its leading slash). `limit` ends the rule after so many hits. `seconds` is how slow a slow one is.
+    429 and 503 bring a Retry-After of whole seconds, a decimal, or none, never above `retry_after`.
+    """
+
+    kinds: tuple[int | str, ...]
+    probability: float = 1.0
+    seed: int = 0
+    method: str = ""
+    path: str = ""
+    limit: int | None = None
+    seconds: float = 2.0
+    retry_after: float = 1.0
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in _ANSWERS and kind not in _BREAKAGES]
+        if unknown or not self.kinds:
+            raise ValueError(f"kinds must be of {[*_ANSWERS, *_BREAKAGES]}, not {unknown}")
+        re.compile(self.method)
+        re.compile(self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injection:
+    """What one request is to suffer."""
+
+    error: GraphError | None = None
+    breakage: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Active:
+    rule: Rule
+    random: random.Random
+    left: int | None
+    hits: int = field(default=0)
+
+
+class Faults:
+    """All rules; the first that hits a request decides."""
+
+    def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
+        self._active: list[_Active] = []
+
+    def add(self, rule: Rule) -> None:
+        """From the next request on."""
+        # Replayable from its seed: that is what the rule is for.
+        self._active.append(_Active(rule, random.Random(rule.seed), rule.limit))  # noqa: S311 - see above
+
+    def clear(self) -> None:
+        """No rules any more; the counters stay."""
+        self._active.clear()
+
+    def choose(self, method: str, path: str) -> Injection | None:
+        """Decide what the next request suffers, if anything."""
+        for active in self._active:
+            rule = active.rule
+            if active.left == 0 or not re.search(rule.method, method) or not re.search(rule.path, path):
+                continue
+            if active.random.random() >= rule.probability:
+                continue
+            if active.left is not None:
+                active.left -= 1
+            kind = active.random.choice(rule.kinds)
+            self.counters[str(kind)] += 1
+            if isinstance(kind, int):
+                return Injection(error=_error(kind, rule, active.random))
+            return Injection(breakage=kind, seconds=rule.seconds if kind == "slow" else 0.0)
+        return None
+
+
+def _error(status: int, rule: Rule, draw: random.Random) -> GraphError:
+    code, message = _ANSWERS[status]
+    headers = {}
+    if status in _THROTTLING:
+        told = draw.choice((str(max(1, round(rule.retry_after))), f"{draw.uniform(0, rule.retry_after):.3f}", None))
+        if told is not None:
+            headers["Retry-After"] = told
+    return GraphError(status, code, message, headers=headers)

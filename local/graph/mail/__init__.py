@@ -1,0 +1,1 @@
+"""The mailboxes of the simulator: SMTP in, MIME conversion, messages, attachments and folders out."""

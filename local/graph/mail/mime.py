@@ -1,0 +1,396 @@
+"""MIME → what Exchange makes of it: recipients, body, attachments.
+
+Works on offsets into the file and decodes attachments block by block, so that a mail of 150 MB costs neither
+the memory nor the minutes that a general parser would need. Hostile input is the normal case: nothing here
+raises on a mail, however broken; what can't be read is taken as text.
+"""
+
+import binascii
+import contextlib
+import mmap
+import quopri
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import Message as Headers
+from email.parser import HeaderParser
+from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
+from mimetypes import guess_extension
+from pathlib import Path
+from typing import Literal
+
+from local.graph.mail.content import Content, ContentWriter, save
+from local.graph.mail.html import preview
+
+type Buffer = bytes | mmap.mmap
+
+_DECODE_BLOCK = 1 << 20
+_WINDOW = 1 << 22
+_MAX_DEPTH = 30
+_HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_FOLDING = re.compile(r"\r?\n(?=[ \t])")
+_IN_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """One recipient as written; `name` falls back to the address, as in Graph."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedAttachment:
+    """`content` is None for a reference attachment, which is only a link."""
+
+    kind: Literal["file", "item", "reference"]
+    name: str
+    content_type: str | None
+    is_inline: bool
+    content_id: str | None
+    content: Content | None
+
+    @property
+    def size(self) -> int:
+        """What Exchange reports: the stored object, a little more than its bytes."""
+        return (self.content.length if self.content else 0) + 128 + 2 * len(self.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedMail:
+    """A mail as Exchange stores it. `body_type` is `html` or `text`; `headers` in the order of the mail."""
+
+    subject: str
+    sender: Address | None
+    from_: Address | None
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
+    message_id: str | None
+    sent: datetime | None
+    importance: Literal["low", "normal", "high"]
+    read_receipt: bool
+    thread: str
+    headers: tuple[tuple[str, str], ...]
+    body_type: Literal["html", "text"]
+    body: str
+    preview: str
+    attachments: tuple[ParsedAttachment, ...]
+
+
+def parse(path: Path, *, attachments_at: Path) -> ParsedMail:
+    """Read the mail at `path`; decoded attachments become files `<attachments_at>.<number>`."""
+    with path.open("rb") as file, contextlib.ExitStack() as stack:
+        size = path.stat().st_size
+        data: Buffer
+        if size <= _IN_MEMORY:
+            data = file.read()
+        else:
+            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return _Reader(data, attachments_at).read()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    headers: Headers
+    start: int
+    end: int
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get_content_type()
+
+    @property
+    def disposition(self) -> str:
+        return (self.headers.get_content_disposition() or "").lower()
+
+    @property
+    def filename(self) -> str | None:
+        name = self.headers.get_param("filename", None, "content-disposition")
+        if name is None:
+            name = self.headers.get_param("name", None, "content-type")
+        if name is None:
+            return None
+        return _decode_words(collapse_rfc2231_value(name) if isinstance(name, tuple) else str(name))
+
+    @property
+    def content_id(self) -> str | None:
+        value = _text(self.headers, "content-id").strip()
+        return value.removeprefix("<").removesuffix(">") or None
+
+    @property
+    def encoding(self) -> str:
+        return _text(self.headers, "content-transfer-encoding").strip().lower()
+
+
+@dataclass(slots=True)
+class _Reader:
+    data: Buffer
+    attachments_at: Path
+    html: str | None = None
+    text: str | None = None
+    attachments: list[ParsedAttachment] = field(default_factory=list)
+
+    def read(self) -> ParsedMail:
+        top = self._part(0, len(self.data), default_type="text/plain", top=True)
+        self._visit(top, related=False, alternative=False, depth=0)
+        headers = top.headers
+        body = self.html if self.html is not None else (self.text or "")
+        from_ = _addresses(headers, "from")
+        sender = _addresses(headers, "sender")
+        message_id = _text(headers, "message-id").strip() or None
+        references = _text(headers, "references").split() or _text(headers, "in-reply-to").split()
+        return ParsedMail(
+            subject=_decode_words(_text(headers, "subject")),
+            from_=from_[0] if from_ else None,
+            sender=sender[0] if sender else (from_[0] if from_ else None),
+            to=_addresses(headers, "to"),
+            cc=_addresses(headers, "cc"),
+            reply_to=_addresses(headers, "reply-to"),
+            message_id=message_id,
+            sent=_date(_text(headers, "date")),
+            importance=_importance(headers),
+            read_receipt=bool(_text(headers, "disposition-notification-to")),
+            thread=references[0] if references else (message_id or ""),
+            headers=tuple((name, _unfold(str(value))) for name, value in headers.raw_items()),
+            body_type="text" if self.html is None else "html",
+            body=body,
+            preview=preview(body, is_html=self.html is not None),
+            attachments=tuple(self.attachments),
+        )
+
+    def _part(self, start: int, end: int, *, default_type: str, top: bool = False) -> _Part:
+        """Split headers from body; a top-level part that does not begin with a header is all body."""
+        if top and not _HEADER_LINE.match(bytes(self.data[start : min(end, start + 1000)])):
+            return _Part(headers=Headers(), start=start, end=end)
+        body = end
+        header_end = end
+        if bytes(self.data[start : start + 2]) == b"\r\n" or bytes(self.data[start : start + 1]) == b"\n":
+            header_end = start
+            body = start + (2 if bytes(self.data[start : start + 1]) == b"\r" else 1)
+        else:
+            for separator in (b"\r\n\r\n", b"\n\n"):
+                # Up to the end found so far only: a body of 150 MB need not be searched for a header.
+                found = self.data.find(separator, start, min(end, body))
+                if found >= 0 and found < header_end:
+                    header_end, body = found, found + len(separator)
+        raw = bytes(self.data[start:header_end])
+        try:
+            header_text = raw.decode()
+        except UnicodeDecodeError:
+            header_text = raw.decode("latin-1")
+        headers = HeaderParser().parsestr(header_text, headersonly=True)
+        headers.set_default_type(default_type)
+        return _Part(headers=headers, start=body, end=end)
+
+    def _visit(self, part: _Part, *, related: bool, alternative: bool, depth: int) -> None:
+        kind = part.content_type
+        if kind.startswith("multipart/") and depth < _MAX_DEPTH:
+            children = self._children(part)
+            if children:
+                for index, child in enumerate(children):
+                    self._visit(
+                        child,
+                        # The root of a multipart/related is its body, not one of the related parts.
+                        related=(kind == "multipart/related" and index > 0) or related,
+                        alternative=kind == "multipart/alternative" or (alternative and index == 0),
+                        depth=depth + 1,
+                    )
+                return
+        if self._is_body(part, alternative=alternative):
+            return
+        if alternative and kind == "text/calendar":
+            return
+        self._attach(part, related=related)
+
+    def _is_body(self, part: _Part, *, alternative: bool) -> bool:
+        """Take the part as (one form of) the body where Exchange would."""
+        kind = part.content_type
+        readable = kind.startswith("multipart/") or kind in {"text/plain", "text/html"}
+        if not readable or part.disposition == "attachment" or part.filename is not None:
+            return False
+        has_body = self.html is not None or self.text is not None
+        if kind == "text/html" and self.html is None and (alternative or not has_body):
+            self.html = self._decoded_text(part)
+        elif kind != "text/html" and self.text is None and (alternative or not has_body):
+            self.text = self._decoded_text(part)
+        else:
+            return False
+        return True
+
+    def _decoded_text(self, part: _Part) -> str:
+        data = b"".join(self._decoded(part))
+        charset = part.headers.get_content_charset() or "utf-8"
+        try:
+            return data.decode(charset)
+        except (LookupError, UnicodeDecodeError):
+            return data.decode("latin-1")
+
+    def _attach(self, part: _Part, *, related: bool) -> None:
+        number = len(self.attachments)
+        target = self.attachments_at.with_name(f"{self.attachments_at.name}.{number}")
+        disposition, name, content_id = part.disposition, part.filename, part.content_id
+        if part.content_type == "message/rfc822":
+            content = self._write(part, target)
+            nested = self._part(part.start, part.end, default_type="text/plain", top=True)
+            subject = _decode_words(_text(nested.headers, "subject"))
+            title = subject or re.sub(r"\.eml\Z", "", name or "", flags=re.IGNORECASE)
+            self.attachments.append(
+                ParsedAttachment(
+                    kind="item",
+                    name=title,
+                    content_type=None,
+                    is_inline=False,
+                    content_id=None,
+                    content=content,
+                )
+            )
+            return
+        if name is None:
+            extension = {"text/plain": ".txt", "text/html": ".htm"}.get(part.content_type)
+            name = f"ATT{number + 1:05}{extension or guess_extension(part.content_type) or '.bin'}"
+        self.attachments.append(
+            ParsedAttachment(
+                kind="file",
+                name=name,
+                content_type=part.content_type,
+                # Exchange believes the sender: a logo marked attachment is one, an inline PDF is inline.
+                is_inline=disposition == "inline" or (not disposition and related and content_id is not None),
+                content_id=content_id,
+                content=self._write(part, target),
+            )
+        )
+
+    def _write(self, part: _Part, target: Path) -> Content:
+        writer = ContentWriter(target)
+        for block in self._decoded(part):
+            writer.write(block)
+        return writer.close()
+
+    def _decoded(self, part: _Part) -> Iterator[bytes]:
+        """Yield the part's body without its transfer encoding, in blocks."""
+        if part.encoding == "base64":
+            yield from self._decoded_base64(part.start, part.end)
+        elif part.encoding == "quoted-printable":
+            yield quopri.decodestring(bytes(self.data[part.start : part.end]))
+        else:
+            for start in range(part.start, part.end, _DECODE_BLOCK):
+                yield bytes(self.data[start : min(start + _DECODE_BLOCK, part.end)])
+
+    def _decoded_base64(self, start: int, end: int) -> Iterator[bytes]:
+        left = b""
+        for block_start in range(start, end, _DECODE_BLOCK):
+            block = left + bytes(self.data[block_start : min(block_start + _DECODE_BLOCK, end)]).translate(
+                None, _NOT_BASE64
+            )
+            whole = len(block) - len(block) % 4
+            left = block[whole:]
+            yield binascii.a2b_base64(block[:whole])
+        if len(left) > 1:  # a single character left over carries no byte
+            yield binascii.a2b_base64(left + b"=" * (4 - len(left)))
+
+    def _children(self, part: _Part) -> Sequence[_Part]:
+        boundary = part.headers.get_boundary()
+        if not boundary:
+            return ()
+        default_type = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
+        return [
+            self._part(start, end, default_type=default_type)
+            for start, end in self._between(b"--" + boundary.encode("utf-8", "replace"), part.start, part.end)
+        ]
+
+    def _between(self, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where the parts between delimiter lines lie; the last one may lack its closing delimiter."""
+        begin: int | None = None
+        position = start
+        while (position := self._find(delimiter, position, end)) >= 0:
+            line_end = self.data.find(b"\n", position, end)
+            line_end = end if line_end < 0 else line_end + 1
+            rest = bytes(self.data[position + len(delimiter) : min(line_end, position + len(delimiter) + 200)])
+            at_line_start = position == start or bytes(self.data[position - 1 : position]) == b"\n"
+            if not at_line_start or rest.strip() not in {b"", b"--"}:
+                position += len(delimiter)
+                continue
+            if begin is not None:
+                yield begin, max(begin, self._before_newline(position))
+            if rest.startswith(b"--"):
+                return
+            begin = position = line_end
+        if begin is not None:
+            yield begin, end
+
+    def _find(self, wanted: bytes, start: int, end: int) -> int:
+        """Search window by window: one search through 150 MB would hold up every other thread meanwhile."""
+        for window in range(start, end, _WINDOW):
+            found = self.data.find(wanted, window, min(end, window + _WINDOW + len(wanted) - 1))
+            if found >= 0:
+                return found
+        return -1
+
+    def _before_newline(self, position: int) -> int:
+        """Step back over the line break before a delimiter: it belongs to the delimiter."""
+        return position - 2 if bytes(self.data[position - 2 : position - 1]) == b"\r" else position - 1
+
+
+def reference(*, name: str) -> ParsedAttachment:
+    """Make a link to a file in OneDrive; no MIME can bring one."""
+    return ParsedAttachment(
+        kind="reference", name=name, content_type=None, is_inline=False, content_id=None, content=None
+    )
+
+
+def store_and_parse(raw: bytes | Content, *, at: Path) -> tuple[Content, ParsedMail]:
+    """Put the mail on disk (where it is not yet) and read it; blocking, so large mails go to a thread."""
+    mime = save(at.with_name(at.name + ".eml"), raw) if isinstance(raw, bytes) else raw
+    return mime, parse(mime.path, attachments_at=at)
+
+
+def _text(headers: Headers, name: str) -> str:
+    value = headers.get(name)
+    return "" if value is None else _unfold(str(value))
+
+
+def _unfold(value: str) -> str:
+    return _FOLDING.sub("", value).strip("\r\n")
+
+
+def _decode_words(value: str) -> str:
+    """RFC 2047 encoded words decoded, wherever they stand; what can't be decoded stays as written."""
+    if "=?" not in value:
+        return value
+    try:
+        return str(make_header(decode_header(value)))
+    except (ValueError, LookupError, binascii.Error):
+        return value
+
+
+def _addresses(headers: Headers, name: str) -> tuple[Address, ...]:
+    values = [_unfold(str(value)) for value in headers.get_all(name, [])]
+    # Not strict: a comma in an unquoted name must not hide every recipient, Exchange is as lenient.
+    pairs = getaddresses(values, strict=False)
+    return tuple(Address(name=_decode_words(shown) or address, address=address) for shown, address in pairs if address)
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _importance(headers: Headers) -> Literal["low", "normal", "high"]:
+    told = _text(headers, "importance").strip().lower()
+    priority = _text(headers, "x-priority").strip()[:1]
+    if told == "high" or priority in {"1", "2"}:
+        return "high"
+    if told == "low" or priority in {"4", "5"}:
+        return "low"
+    return "normal"

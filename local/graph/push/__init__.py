@@ -1,0 +1,1 @@
+"""Subscriptions of the simulator, and the notifications that they send."""

@@ -1,0 +1,1 @@
+"""One mail's way as a waterfall."""

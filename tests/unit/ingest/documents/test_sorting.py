@@ -1,0 +1,89 @@
+"""What becomes of every part of a mail: the samples in tests/mails, taken apart as the app takes them apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.codes import Disposition, Rule
+from ingest.filing import FilingRules
+from ingest.model import BodyMode, Limits
+from tests.fakes.filing import file_mail, rows
+from tests.mails.table import table
+
+SAMPLES = Path(__file__).parents[3] / "mails" / "samples"
+MAILS = sorted(path.stem for path in SAMPLES.glob("*.eml"))
+
+
+def raw(name: str) -> bytes:
+    return SAMPLES.joinpath(f"{name}.eml").read_bytes()
+
+
+@pytest.mark.parametrize("name", [name for name in MAILS if name != "cloud-attachment"])
+def test_each_part_ends_as_its_table_says(name: str, tmp_path: Path) -> None:
+    saved, _ = file_mail(raw(name), tmp_path)
+    assert table(rows(saved.parts)) == SAMPLES.joinpath(f"{name}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MAILS)
+def test_what_is_recorded_as_stored_is_stored(name: str, tmp_path: Path) -> None:
+    saved, blobs = file_mail(raw(name), tmp_path)
+    assert saved.original is not None
+    assert blobs.content[saved.original.name] == raw(name)
+    for part in saved.parts:
+        if part.blob is None:
+            assert part.disposition in {Disposition.REJECTED, Disposition.LINK} or part.sha256 is None
+        else:
+            assert (part.blob.size, part.blob.sha256) == (part.size, part.sha256)
+            assert len(blobs.content[part.blob.name]) == part.size
+    # Nothing lies in Blob that no row knows of.
+    known = {saved.original.name} | {part.blob.name for part in saved.parts if part.blob}
+    assert blobs.content.keys() == known
+
+
+@pytest.mark.parametrize("name", MAILS)
+def test_taken_apart_again_it_is_the_same(name: str, tmp_path: Path) -> None:
+    first, blobs = file_mail(raw(name), tmp_path)
+    second, again = file_mail(raw(name), tmp_path)
+    assert (first.parts, blobs.content) == (second.parts, again.content)
+
+
+@pytest.mark.parametrize("name", ["names", "zip-archive"])
+def test_no_blob_name_comes_from_the_sender(name: str, tmp_path: Path) -> None:
+    _, blobs = file_mail(raw(name), tmp_path)
+    for blob in blobs.content:
+        tenant, key, place = blob.split("/")
+        assert tenant == "1"
+        assert len(key) == 32
+        assert place == "original.eml" or place.replace(".", "").isdigit()
+
+
+def test_the_body_is_stored_as_it_came_where_that_is_wished(tmp_path: Path) -> None:
+    rules = FilingRules(body=BodyMode.ALWAYS)
+    saved, blobs = file_mail(raw("outlook-reply-with-logos"), tmp_path, rules)
+    body = saved.parts[-1]
+    assert (body.disposition, body.reason, body.name) == (Disposition.DOCUMENT, Rule.BODY, "AW: Angebot 4711.html")
+    assert (body.declared_type, body.detected_type) == ("text/html; charset=utf-8", "text/html")
+    assert body.blob is not None
+    assert blobs.content[body.blob.name].startswith(b"<p>Anbei.</p>")
+    assert [part.reason for part in saved.parts[:-1]] == [Rule.SHOWN_IN_BODY, Rule.FILE, Rule.SHOWN_IN_BODY]
+
+
+def test_a_mail_of_text_alone_keeps_its_original_beside_its_body(tmp_path: Path) -> None:
+    saved, _ = file_mail(raw("only-text"), tmp_path, FilingRules(body=BodyMode.ALWAYS))
+    assert {part.reason for part in saved.parts} == {Rule.BODY, Rule.MAIL_WITHOUT_DOCUMENTS}
+    assert len({part.position for part in saved.parts}) == 2
+
+
+def test_without_depth_containers_are_not_opened(tmp_path: Path) -> None:
+    saved, _ = file_mail(raw("mail-as-file"), tmp_path, FilingRules(limits=Limits(depth=0)))
+    assert saved.parts[0].reason is Rule.TOO_DEEP
+
+
+def test_the_limit_of_bytes_holds_for_all_containers_together(tmp_path: Path) -> None:
+    saved, _ = file_mail(raw("zip-archive"), tmp_path, FilingRules(limits=Limits(expanded_bytes=700)))
+    found = [part.reason for part in saved.parts]
+    assert Rule.FILE in found
+    assert Rule.TOO_LARGE in found
+    assert len(found) == len(file_mail(raw("zip-archive"), tmp_path)[0].parts) - 1  # the archive inside stays shut

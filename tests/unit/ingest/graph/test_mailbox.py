@@ -1,0 +1,356 @@
+"""Graph's JSON of messages, both ways: reading, listing, cleaning up."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.codes import Reason
+from ingest.errors import GraphRefused, NotFound, Rejected
+from ingest.graph.mailbox import NOT_FOUND_WAITS, Mailboxes
+from ingest.model import Attachment, AttachmentKind, MessageRef, Trigger
+from ingest.settings import DeleteMode, SweepScope
+from tests.fakes.graph_endpoint import BASE_URL, Answer, Graph, error, graph
+from tests.fakes.values import MAILBOX, message, ref
+
+BOX = f"/users/{MAILBOX}"
+MESSAGE = {
+    "id": "AAkALg1",
+    "internetMessageId": "<1@supplier.example>",
+    "subject": "Rechnung",
+    "from": {"emailAddress": {"name": "Lieferant", "address": "billing@supplier.example"}},
+    "toRecipients": [
+        {"emailAddress": {"name": "upload.evil@dms.example", "address": "first@dms.example"}},
+        {"emailAddress": {"name": "no address"}},
+        {"emailAddress": {"address": "second@dms.example"}},
+    ],
+    "ccRecipients": [{"emailAddress": {"address": "copy@dms.example"}}],
+    "receivedDateTime": "2026-03-01T12:00:00Z",
+    "parentFolderId": "inbox-id",
+    "categories": ["Red"],
+    "attachments": [],
+}
+BARE = {"id": "AAkALg1", "receivedDateTime": "2026-03-01T12:00:00Z", "attachments": []}
+FILE = {
+    "@odata.type": "#microsoft.graph.fileAttachment",
+    "id": "att",
+    "name": "a.pdf",
+    "contentType": "application/pdf",
+}
+
+
+def boxes(
+    one: Graph, *, delete_mode: DeleteMode = DeleteMode.DELETE, sweep_scope: SweepScope = SweepScope.UNREAD
+) -> Mailboxes:
+    return Mailboxes(
+        one.client,
+        quarantine_folder="Quarantine",
+        delete_mode=delete_mode,
+        sweep_scope=sweep_scope,
+        sleep=one.time.sleep,
+    )
+
+
+# Fetching
+
+
+def test_a_message_is_read_with_one_request() -> None:
+    one = graph(Answer(content=MESSAGE))
+    read = boxes(one).fetch(ref())
+    assert one.calls == [("GET", f"{BOX}/messages/AAkALg1")]
+    assert read.to == ("first@dms.example", "second@dms.example")
+    assert (read.cc, read.sender) == (("copy@dms.example",), "billing@supplier.example")
+    assert (read.subject, read.internet_message_id, read.categories) == ("Rechnung", "<1@supplier.example>", ("Red",))
+    assert read.received_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_whatever_may_be_missing_of_a_message_may_be_missing() -> None:
+    nulls = dict.fromkeys(("internetMessageId", "subject", "from", "toRecipients", "ccRecipients", "categories"))
+    for content in (BARE, BARE | nulls, BARE | {"from": {}, "toRecipients": [{}, {"emailAddress": None}]}):
+        read = boxes(graph(Answer(content=content))).fetch(ref())
+        assert (read.to, read.cc, read.sender, read.subject, read.categories) == ((), (), "", "", ())
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (FILE, AttachmentKind.FILE),
+        (FILE | {"@odata.type": "#microsoft.graph.itemAttachment", "contentType": None}, AttachmentKind.ITEM),
+        (FILE | {"@odata.type": "#microsoft.graph.referenceAttachment"}, AttachmentKind.REFERENCE),
+        (FILE | {"@odata.type": "#microsoft.graph.hologramAttachment"}, AttachmentKind.UNKNOWN),
+        ({"id": "att"}, AttachmentKind.UNKNOWN),
+    ],
+)
+def test_attachments_of_every_type_are_read(item: dict[str, Any], expected: AttachmentKind) -> None:
+    (read,) = boxes(graph(Answer(content=MESSAGE | {"attachments": [item]}))).fetch(ref()).attachments
+    assert (read.id, read.kind) == ("att", expected)
+
+
+@pytest.mark.parametrize(("written", "read"), [("<logo@x>", "logo@x"), ("logo@x", "logo@x"), ("", None), (None, None)])
+def test_a_content_id_is_read_without_brackets(written: str | None, read: str | None) -> None:
+    content = MESSAGE | {"attachments": [FILE | {"contentId": written}]}
+    assert boxes(graph(Answer(content=content))).fetch(ref()).attachments[0].content_id == read
+
+
+def test_all_pages_of_attachments_are_read() -> None:
+    link = f"{BASE_URL}{BOX}/messages/AAkALg1/attachments?$skip=1"
+    one = graph(
+        Answer(content=MESSAGE | {"attachments": [FILE], "attachments@odata.nextLink": link}),
+        Answer(content={"value": [FILE | {"id": "b"}], "@odata.nextLink": link}),
+        Answer(content={"value": [FILE | {"id": "c"}]}),
+    )
+    assert [item.id for item in boxes(one).fetch(ref()).attachments] == ["att", "b", "c"]
+
+
+def test_ids_are_escaped() -> None:
+    one = graph(Answer(content=BARE), Answer(content=b"x"))
+    box = boxes(one)
+    box.fetch(ref("a/b=?#"))
+    odd = Attachment(id="c/d", kind=AttachmentKind.FILE, name="", content_type=None)
+    with box.content(ref("a/b"), odd) as blocks:
+        assert b"".join(blocks) == b"x"
+    assert [path for _, path in one.calls] == [
+        f"{BOX}/messages/a%2Fb%3D%3F%23",
+        f"{BOX}/messages/a%2Fb/attachments/c%2Fd/$value",
+    ]
+
+
+def test_a_message_may_not_be_found_for_a_moment_after_its_notification() -> None:
+    one = graph(error(404), error(404), Answer(content=BARE))
+    assert boxes(one).fetch(ref()).ref == ref()
+    assert one.time.slept == list(NOT_FOUND_WAITS[:2])
+
+
+def test_a_message_that_is_not_found_is_gone_after_a_while() -> None:
+    one = graph(*[error(404)] * (len(NOT_FOUND_WAITS) + 1))
+    with pytest.raises(NotFound):
+        boxes(one).fetch(ref())
+    assert sum(one.time.slept) == sum(NOT_FOUND_WAITS)
+
+
+def test_what_the_sweep_has_seen_and_is_not_found_is_gone_at_once() -> None:
+    one = graph(error(404))
+    with pytest.raises(NotFound):
+        boxes(one).fetch(ref(trigger=Trigger.SWEEP))
+
+
+@pytest.mark.parametrize("code", ["ErrorCorruptData", "ErrorMimeContentConversionFailed", "ErrorItemCorrupt"])
+def test_a_damaged_item_is_rejected(code: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        boxes(graph(error(400, code))).fetch(ref())
+    assert rejected.value.reason is Reason.UNREADABLE
+    with pytest.raises(Rejected), boxes(graph(error(400, code))).original(ref()):
+        pass
+
+
+def test_any_other_refusal_is_not_the_mails_fault() -> None:
+    with pytest.raises(GraphRefused):
+        boxes(graph(error(400, "ErrorInvalidRequest"))).fetch(ref())
+
+
+def test_the_inbox_is_asked_for_once() -> None:
+    one = graph(Answer(content={"id": "inbox-id"}))
+    box = boxes(one)
+    assert box.in_inbox(message(parent_folder_id="inbox-id"))
+    assert not box.in_inbox(message(parent_folder_id="elsewhere"))
+    assert one.calls == [("GET", f"{BOX}/mailFolders/inbox")]
+
+
+# Deleting
+
+
+@pytest.mark.parametrize(
+    ("mode", "call"),
+    [
+        (DeleteMode.DELETE, ("DELETE", f"{BOX}/messages/AAkALg1")),
+        (DeleteMode.PERMANENT, ("POST", f"{BOX}/messages/AAkALg1/permanentDelete")),
+    ],
+)
+@pytest.mark.parametrize("answer", [Answer(status=204), error(404, "ErrorItemNotFound")])
+def test_a_message_that_is_gone_is_deleted(mode: DeleteMode, call: tuple[str, str], answer: Answer) -> None:
+    one = graph(answer)
+    boxes(one, delete_mode=mode).delete(ref())
+    assert one.calls == [call]
+
+
+# Quarantine
+
+FOUND = Answer(content={"value": [{"id": "q1", "displayName": "Quarantine"}]})
+NOT_THERE = Answer(content={"value": []})
+PATCHED = Answer(content={})
+MOVED = Answer(status=201, content={})
+LIST, CREATE = ("GET", f"{BOX}/mailFolders"), ("POST", f"{BOX}/mailFolders")
+PATCH, MOVE = ("PATCH", f"{BOX}/messages/AAkALg1"), ("POST", f"{BOX}/messages/AAkALg1/move")
+
+
+def test_the_reason_goes_beside_the_categories_before_the_move() -> None:
+    one = graph(PATCHED, FOUND, MOVED)
+    boxes(one).quarantine(ref(), Reason.NO_TOKEN, ["Red", "unknown_token"])
+    assert one.calls == [PATCH, LIST, MOVE]
+    assert one.requests[0].body == {"categories": ["Red", "no_token"]}
+    assert one.requests[2].body == {"destinationId": "q1"}
+
+
+def test_the_folder_is_looked_for_once() -> None:
+    one = graph(PATCHED, FOUND, MOVED, PATCHED, MOVED)
+    box = boxes(one)
+    box.quarantine(ref(), Reason.NO_TOKEN)
+    box.quarantine(ref(), Reason.NO_TOKEN)
+    assert one.calls == [PATCH, LIST, MOVE, PATCH, MOVE]
+
+
+def test_a_name_with_a_quote_is_looked_for_as_such() -> None:
+    one = graph(PATCHED, FOUND, MOVED)
+    box = Mailboxes(
+        one.client, quarantine_folder="L'attente", delete_mode=DeleteMode.DELETE, sweep_scope=SweepScope.ALL
+    )
+    box.quarantine(ref(), Reason.NO_TOKEN)
+    assert one.requests[1].query["$filter"] == "displayName eq 'L''attente'"
+
+
+def test_the_folder_is_made_where_there_is_none() -> None:
+    one = graph(PATCHED, NOT_THERE, Answer(status=201, content={"id": "q2"}), MOVED)
+    boxes(one).quarantine(ref(), Reason.NO_TOKEN)
+    assert one.calls == [PATCH, LIST, CREATE, MOVE]
+    assert one.requests[2].body == {"displayName": "Quarantine"}
+    assert one.requests[3].body == {"destinationId": "q2"}
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_another_instance_may_be_faster_in_making_it(status: int) -> None:
+    one = graph(PATCHED, NOT_THERE, error(status, "ErrorFolderExists"), FOUND, MOVED)
+    boxes(one).quarantine(ref(), Reason.NO_TOKEN)
+    assert one.requests[-1].body == {"destinationId": "q1"}
+
+
+@pytest.mark.parametrize("refusal", [error(404, "ErrorItemNotFound"), error(400, "ErrorInvalidIdMalformed")])
+def test_a_folder_that_somebody_has_deleted_is_found_or_made_anew(refusal: Answer) -> None:
+    one = graph(PATCHED, FOUND, MOVED, PATCHED, refusal, NOT_THERE, Answer(status=201, content={"id": "q2"}), MOVED)
+    box = boxes(one)
+    box.quarantine(ref(), Reason.NO_TOKEN)
+    box.quarantine(ref(), Reason.NO_TOKEN)
+    assert one.calls[-3:] == [LIST, CREATE, MOVE]
+    assert one.requests[-1].body == {"destinationId": "q2"}
+
+
+def test_a_message_that_is_gone_can_not_be_quarantined() -> None:
+    with pytest.raises(NotFound):
+        boxes(graph(error(404))).quarantine(ref(), Reason.NO_TOKEN)
+    with pytest.raises(NotFound):
+        boxes(graph(PATCHED, FOUND, error(404), FOUND)).quarantine(ref(), Reason.NO_TOKEN)
+
+
+# Listing
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Inbox:
+    """Messages that come and go while they are listed. Answers as Graph does: by time, then by position."""
+
+    def __init__(self, *seconds: int, top: int = 3, links: bool = True) -> None:
+        self.messages = [(f"A{number}", START + timedelta(seconds=second)) for number, second in enumerate(seconds)]
+        self.asked: list[str] = []
+        self._top = top
+        self._links = links
+        self._since = ""
+
+    def answer(self, query: dict[str, str]) -> Answer:
+        skip = int(query.get("$skip", 0))
+        if "$filter" in query:
+            self._since = query["$filter"].split()[2]
+        self.asked.append(f"{self._since} +{skip}")
+        since = datetime.fromisoformat(self._since)
+        rows = sorted((one for one in self.messages if one[1] >= since), key=lambda one: one[1])
+        page = rows[skip : skip + self._top]
+        body: dict[str, Any] = {
+            "value": [{"id": name, "receivedDateTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"} for name, at in page]
+        }
+        if self._links and len(rows) > skip + self._top:
+            body["@odata.nextLink"] = f"{BASE_URL}{BOX}/mailFolders('inbox')/messages?$skip={skip + self._top}"
+        return Answer(content=body)
+
+
+def listing(inbox: Inbox, scope: SweepScope = SweepScope.UNREAD) -> tuple[Mailboxes, Graph]:
+    one = graph()
+    send = one.endpoint.send
+
+    def by_query(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - requests' own
+        url = args[0].url
+        query = dict(itertools.batched(_pairs(url), 2, strict=True))
+        one.endpoint.script = [inbox.answer(query)]
+        return send(*args, **options)
+
+    one.endpoint.send = by_query  # type: ignore[method-assign]  # answers by what is asked, not by a script
+    return boxes(one, sweep_scope=scope), one
+
+
+def _pairs(url: str) -> Sequence[str]:
+    from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415 - for this one helper
+
+    return [text for pair in parse_qsl(urlsplit(url).query) for text in pair]
+
+
+def listed(inbox: Inbox) -> list[str]:
+    box, _ = listing(inbox)
+    return [item.ref.message_id for page in box.left_over(MAILBOX) for item in page]
+
+
+def test_a_listing_asks_for_the_unread_oldest_first_in_the_order_that_graph_wants() -> None:
+    box, one = listing(Inbox(1))
+    ((item,),) = list(box.left_over(MAILBOX))
+    assert item.ref == MessageRef(mailbox=MAILBOX, message_id="A0", trigger=Trigger.SWEEP)
+    query = one.requests[0].query
+    assert query["$filter"] == "receivedDateTime ge 1900-01-01T00:00:00Z and isRead eq false"
+    assert query["$orderby"] == "receivedDateTime"
+
+
+def test_a_listing_of_everything_asks_for_what_was_read_too() -> None:
+    box, one = listing(Inbox(1), SweepScope.ALL)
+    list(box.left_over(MAILBOX))
+    assert "isRead" not in one.requests[0].query["$filter"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("seconds", [(), (1,), (1, 2, 3), (1, 2, 3, 4), tuple(range(20)), (1, 1, 2, 2, 3, 3, 4, 4)])
+def test_every_message_is_listed_once_with_or_without_next_links(seconds: tuple[int, ...], *, links: bool) -> None:
+    assert listed(Inbox(*seconds, links=links)) == [f"A{number}" for number in range(len(seconds))]
+
+
+def test_messages_of_the_same_second_are_listed_all_over_any_number_of_pages() -> None:
+    found = listed(Inbox(1, *[2] * 10, 3))
+    assert sorted(found) == sorted(f"A{number}" for number in range(12))
+
+
+def test_whoever_deletes_while_listing_skips_nothing() -> None:
+    inbox = Inbox(*range(12))
+    box, _ = listing(inbox)
+    found = []
+    for page in box.left_over(MAILBOX):
+        found += [item.ref.message_id for item in page]
+        inbox.messages = [one for one in inbox.messages if one[0] not in found]
+    assert found == [f"A{number}" for number in range(12)]
+
+
+def test_whatever_comes_while_listing_is_listed_too() -> None:
+    inbox = Inbox(1, 2, 3)
+    box, _ = listing(inbox)
+    pages = box.left_over(MAILBOX)
+    next(pages)
+    inbox.messages.append(("late", START + timedelta(seconds=3)))
+    assert [item.ref.message_id for page in pages for item in page] == ["late"]
+
+
+def test_a_next_link_that_leads_in_a_circle_ends() -> None:
+    circle = Answer(
+        content={
+            "value": [{"id": "A1", "receivedDateTime": "2026-03-01T12:00:00Z"}],
+            "@odata.nextLink": f"{BASE_URL}{BOX}/mailFolders('inbox')/messages?$skip=1",
+        }
+    )
+    one = graph(*[circle] * 10)
+    assert [len(page) for page in boxes(one).left_over(MAILBOX)] == [1]
