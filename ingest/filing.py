@@ -107,7 +107,8 @@ class Filing:
                 continue
             with Spool() as spool:
                 self._fill(spool, partial(self._mail.content, message.ref, attachment))
-                sorter.take(member, spool, shown=shown, is_item=attachment.kind is AttachmentKind.ITEM)
+                take = sorter.take_item if attachment.kind is AttachmentKind.ITEM else sorter.take
+                take(member, spool, shown=shown)
         return sorter.parts()
 
     def _shown(self, ref: MessageRef) -> frozenset[str]:

@@ -1,11 +1,11 @@
-"""E-invoices by EN 16931: recognised by their root element, and read as far as a list of documents needs.
+"""E-invoices by EN 16931: recognised by their root element, and read for the columns of the document list.
 
 UBL Invoice and CreditNote, UN/CEFACT Cross Industry Invoice (CII), and the XML of ZUGFeRD 1 from which CII came.
-XML is read by expat in one pass, so that its size costs no memory; a document type declaration, the only door for
-entities, ends it (https://docs.python.org/3/library/xml.html#xml-security).
+Expat reads the XML in one pass, so memory does not follow its size. A document type declaration ends the reading,
+because only a declaration can define entities (https://docs.python.org/3/library/xml.html#xml-security).
 
-Not a validator: what an invoice says is taken as it is said. An invoice that lacks what the standard makes
-mandatory, or that breaks off, is still one; `problem` says what is wrong.
+This module is no validator: values are taken as written. An invoice that lacks a mandatory term or breaks off is
+still an invoice, and `problem` names the fault.
 
 https://docs.peppol.eu/poacc/billing/3.0/syntax/ubl-invoice/tree/
 https://xeinkauf.de/xrechnung/
@@ -26,7 +26,7 @@ MAX_DEPTH = 100  # elements in elements; an invoice has about ten
 MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value
 MAX_NUMBER = 200  # characters kept of the invoice number, which the database has an index on
-MAX_TOKEN = 1024 * 1024  # bytes of one tag or comment: expat keeps it whole until it ends
+MAX_TOKEN = 1024 * 1024  # bytes of one tag or comment, which expat keeps whole in memory
 _STEP = 64 * 1024  # bytes given to expat at a time
 
 _UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
@@ -39,7 +39,7 @@ _KINDS = {
     f"{_ZUGFERD_1} CrossIndustryDocument": InvoiceKind.CII,
 }
 
-# Where the values stand below the root, by local names; of several places the first one counts.
+# The path of each value below the root, by local names. The first path with a value counts.
 _UBL_PATHS: Mapping[str, Sequence[str]] = {
     "profile": ("CustomizationID",),
     "number": ("ID",),
@@ -93,7 +93,7 @@ _TERMS = {
     "currency": "currency (BT-5)",
 }
 
-# The part of the specification identifier (BT-24) that tells a profile, and its usual short name.
+# Patterns of the specification identifier (BT-24), and the usual short name of the profile.
 _PROFILES: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"xrechnung_(?P<version>[\d.]+)#conformant#.*extension", re.IGNORECASE), "xrechnung_{}_extension"),
     (re.compile(r"xrechnung_(?P<version>[\d.]+)", re.IGNORECASE), "xrechnung_{}"),
@@ -107,21 +107,17 @@ _PROFILES: Sequence[tuple[re.Pattern[str], str]] = (
 )
 
 
-def read_invoice(xml: Iterable[bytes], *, in_pdf: bool = False) -> Invoice | None:
-    """What the e-invoice in `xml` says of itself; None where it is none. Raises only what reading `xml` raises.
-
-    `in_pdf`: it was found in a PDF, which makes CII a ZUGFeRD invoice.
-    """
+def read_invoice(xml: Iterable[bytes]) -> Invoice | None:
+    """Read the e-invoice in `xml`; None if the XML is no e-invoice. Raises only errors of `xml` itself."""
     reader = _Reader()
     problem = reader.read(xml)
     if reader.kind is None:
         return None
-    kind = InvoiceKind.ZUGFERD if in_pdf and reader.kind is InvoiceKind.CII else reader.kind
-    return _invoice(kind, reader.values, problem)
+    return _invoice(reader.kind, reader.values, problem)
 
 
 class _Stop(Exception):
-    """Ends the reading; `problem` says why, where something is wrong."""
+    """Signal from a handler that the reading ends. `problem` names a fault, if there is one."""
 
     def __init__(self, problem: str | None = None) -> None:
         super().__init__(problem)
@@ -141,12 +137,12 @@ class _Reader:
 
     @property
     def values(self) -> dict[str, str]:
-        """What was found of each term; of several places the one that counts most."""
+        """Return the value of each term, empty if the XML has none."""
         found = ((term, next(filter(None, map(self._found.get, places)), "")) for term, places in self._terms.items())
         return dict(found)
 
     def read(self, xml: Iterable[bytes]) -> str | None:
-        """Fills kind and values; what went wrong on the way, in words."""
+        """Set kind and values. Return a fault in words, or None."""
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.StartDoctypeDeclHandler = self._doctype
         parser.StartElementHandler = self._start
@@ -158,7 +154,7 @@ class _Reader:
             for piece in _pieces(xml):
                 parser.Parse(piece, False)  # noqa: FBT003 - expat takes no keyword: not the last block
                 fed += len(piece)
-                if fed - parser.CurrentByteIndex > MAX_TOKEN:  # where the token begins that it waits for the end of
+                if fed - parser.CurrentByteIndex > MAX_TOKEN:  # the index of the unfinished token
                     return "one of its tags is too long"
             parser.Parse(b"", True)  # noqa: FBT003 - the last one
         except _Stop as stop:
@@ -166,11 +162,11 @@ class _Reader:
         except expat.ExpatError as error:
             return f"the XML is broken in line {error.lineno}: {expat.errors.messages[error.code]}"
         except (LookupError, ValueError) as error:
-            return f"the XML can't be read: {type(error).__name__}"  # an encoding that nobody knows
+            return f"the XML can't be read: {type(error).__name__}"  # an unknown encoding
         return None
 
     def _doctype(self, name: str, *_: object) -> None:
-        """Refused before the root element is seen, which it names as well: without its namespace."""
+        """Refuse the declaration. The declaration names the root element without its namespace."""
         local = name.rpartition(":")[2]
         self.kind = next((kind for root, kind in _KINDS.items() if root.rpartition(" ")[2] == local), None)
         raise _Stop("it has a document type declaration, which is refused")
@@ -206,7 +202,7 @@ class _Reader:
 
 
 def _pieces(xml: Iterable[bytes]) -> Iterator[bytes]:
-    """The same in pieces that are small beside what is allowed."""
+    """Yield the XML in pieces that are small beside MAX_TOKEN."""
     for block in xml:
         for start in range(0, len(block), _STEP):
             yield block[start : start + _STEP]
@@ -215,7 +211,7 @@ def _pieces(xml: Iterable[bytes]) -> Iterator[bytes]:
 def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) -> Invoice:
     wrong = [] if problem is None else [problem]
     if problem is None or any(values.values()):
-        wrong += [f"no {told}" for term, told in _TERMS.items() if not values.get(term)]
+        wrong += [f"no {words}" for term, words in _TERMS.items() if not values.get(term)]
     issue_date, total = _date(values.get("issue_date", "")), _amount(values.get("total", ""))
     currency = values.get("currency") or None
     number = values.get("number", "")
@@ -261,5 +257,5 @@ def _amount(text: str) -> Decimal | None:
         amount = Decimal(text)
     except InvalidOperation:
         return None
-    # What Postgres keeps and people can read; EN 16931 allows two decimals.
+    # The column in Postgres takes 15 digits before the point.
     return amount if amount.is_finite() and abs(amount.adjusted()) <= 15 else None  # noqa: PLR2004 - digits

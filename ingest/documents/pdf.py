@@ -1,4 +1,4 @@
-"""PDF, as far as it matters here: whether it is encrypted, and the e-invoice that it may carry. By pypdf.
+"""PDF files: encryption, and the e-invoice that a PDF may carry. Read by pypdf.
 
 https://www.ferd-net.de/standards/zugferd
 """
@@ -9,7 +9,7 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import IO
 
@@ -22,50 +22,52 @@ from ingest.model import Invoice, InvoiceKind
 
 # Of ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
 INVOICE_NAMES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
-MAX_INVOICE = 8 * 1024 * 1024  # bytes of the XML, and of anything else that has to be expanded on the way to it
-_AT_ONCE = 16 * 1024 * 1024  # bytes: a damaged file is searched as a whole, and is left alone beyond this
+MAX_INVOICE = 8 * 1024 * 1024  # bytes of the XML, and of each stream that is expanded on the way to the XML
+_AT_ONCE = 16 * 1024 * 1024  # bytes; pypdf searches a damaged file as a whole
 _IN_ALL = 256 * 1024 * 1024  # bytes
 _CALLS = 500_000  # reads and seeks; a sound file of 1,000 pages takes a few thousand
-_MAX_ATTACHMENTS = 100  # that are looked at
+_MAX_ATTACHMENTS = 100  # files in one PDF that are looked at
 _BUFFER = 64 * 1024  # bytes
 
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells in detail what it finds in strangers' files
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # pypdf logs details of strangers' files
 
-
-# What is never inside of a compressed object stream (ISO 32000-1, 7.5.7) and so stands in the file as it is, and
-# without which there is nothing to look for. Most PDFs end here: no library needs to read them.
+# A PDF without any of these is neither encrypted nor carries a file. None of them stands inside a compressed object
+# stream (ISO 32000-1, 7.5.7), so a plain search of the bytes is exact. Most PDFs need no library.
 _HINTS = (b"/Encrypt", b"/EmbeddedFile", b"#2Fxml")
 
 
 def _as_written(name: str) -> bytes:
-    """A pattern of a name in a PDF's string: as it is, with octal escapes, or in UTF-16."""
+    """Return a pattern for a name in a PDF string: plain, with octal escapes, or in UTF-16."""
     plain = "".join(char if char.isalnum() else rf"(?:{re.escape(char)}|\\{ord(char):03o})" for char in name)
     return b"%s|%s" % (plain.encode(), re.escape(name.encode("utf-16-be")))
 
 
-# How all of them end. A plain search for that spares most files the pattern, which tries every byte.
+# The ending of every name. A plain search for the ending is faster than the pattern, which tries every byte.
 _ENDINGS = (b"xml", "xml".encode("utf-16-be"))
 _NAMES_IN_FILE = re.compile(b"|".join(map(_as_written, sorted(INVOICE_NAMES))), re.IGNORECASE)
-_OVERLAP = 128  # bytes: longer than any of these
+_OVERLAP = 128  # bytes: longer than any of these names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pdf:
-    """What was found in a PDF."""
+    """The findings in one PDF."""
 
     encrypted: bool = False
     invoice: Invoice | None = None
 
 
 def read_pdf(file: IO[bytes], size: int) -> Pdf:
-    """Look into a PDF of `size` bytes. Never raises: what can't be read here may still open elsewhere."""
+    """Look into a PDF of `size` bytes.
+
+    Raises nothing: a PDF that pypdf cannot read may still open in other programs, so the part stays a document.
+    """
     if not any(any(hint in window for hint in _HINTS) for window in _windows(file, size)):
         return Pdf()
     try:
         return _read(file)
     except PartRejected:
         problem = "the PDF is too large or too intricate to look into"
-    except Exception as error:  # noqa: BLE001 - a stranger's file meets a library that promises no kind of error
+    except Exception as error:  # noqa: BLE001 - pypdf documents no root error
         problem = f"the PDF is damaged ({type(error).__name__})"
     named = any(_names_invoice(window) for window in _windows(file, size))
     return Pdf(invoice=Invoice(kind=InvoiceKind.ZUGFERD, problem=problem) if named else None)
@@ -77,7 +79,7 @@ def _names_invoice(window: bytes) -> bool:
 
 
 def _windows(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """The file in pieces that overlap, so that nothing short is lost between two of them."""
+    """Yield the file in pieces that overlap, so that a name across a border is found."""
     tail = b""
     for block in read_range(file, 0, size):
         yield tail + block
@@ -85,7 +87,7 @@ def _windows(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _read(file: IO[bytes]) -> Pdf:
-    import pypdf  # noqa: PLC0415 - takes as long as everything else together, and few files need it
+    import pypdf  # noqa: PLC0415 - slow to import, and few files need it
 
     bound = Bounded(file, at_once=_AT_ONCE, in_all=_IN_ALL, calls=_CALLS, rule=Rule.TOO_LARGE)
     with pypdf.apply_configuration(
@@ -102,5 +104,12 @@ def _read(file: IO[bytes]) -> Pdf:
             return Pdf(encrypted=True)
         for attachment in islice(reader.attachment_list, _MAX_ATTACHMENTS):
             if attachment.name.lower() in INVOICE_NAMES:
-                return Pdf(invoice=read_invoice([attachment.content], in_pdf=True))
+                return Pdf(invoice=_as_zugferd(read_invoice([attachment.content])))
         return Pdf()
+
+
+def _as_zugferd(invoice: Invoice | None) -> Invoice | None:
+    """Return the invoice with the kind that its syntax has inside a PDF: CII is ZUGFeRD there."""
+    if invoice is None or invoice.kind is not InvoiceKind.CII:
+        return invoice
+    return replace(invoice, kind=InvoiceKind.ZUGFERD)

@@ -6,12 +6,10 @@ docs/documents.md has the same rules for readers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
-from ingest.model import InvoiceKind, Part
 
 _UNPACKED = {
     media_types.MAIL: Rule.ATTACHED_MAIL,
@@ -31,7 +29,6 @@ _ENCRYPTED = frozenset({media_types.CMS_ENCRYPTED, media_types.PGP_ENCRYPTED, me
 # The name that Exchange gives to a text that is no file: what stands behind an attachment in Apple Mail, and the
 # footers of mailing lists.
 _BODY_PART = re.compile(r"ATT\d{5}\.(txt|html?)", re.IGNORECASE)
-_SHORTEST_NUMBER = 4  # characters of an invoice number that prove something in a file name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,39 +87,3 @@ def item_name(name: str, media_type: str) -> str:
     """The file name of an attached Outlook item, which Graph names by its subject alone."""
     extension = {media_types.CALENDAR: ".ics", media_types.VCARD: ".vcf"}.get(media_type, ".eml")
     return name if name.lower().endswith(extension) else f"{name}{extension}"
-
-
-def link_invoices(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """The same parts; a PDF that shows an invoice which came as XML, too, points to it by `related`."""
-    xml = [part for part in parts if part.disposition is Disposition.DOCUMENT and _is_xml_invoice(part)]
-    return tuple(
-        replace(part, related=_invoice_shown_by(part, xml))
-        if part.disposition is Disposition.DOCUMENT and part.detected_type == media_types.PDF
-        else part
-        for part in parts
-    )
-
-
-def _is_xml_invoice(part: Part) -> bool:
-    return part.invoice is not None and part.invoice.kind is not InvoiceKind.ZUGFERD
-
-
-def _invoice_shown_by(pdf: Part, xml: Iterable[Part]) -> int | None:
-    """By the number inside of the PDF where it is an e-invoice itself, else by the two files' names."""
-    return next((part.position for part in xml if _same_invoice(pdf, part)), None)
-
-
-def _same_invoice(pdf: Part, xml: Part) -> bool:
-    assert xml.invoice is not None  # noqa: S101 - chosen by it
-    if pdf.invoice is not None and pdf.invoice.number:
-        return pdf.invoice.number == xml.invoice.number and pdf.invoice.seller == xml.invoice.seller
-    number, pdf_stem, xml_stem = _letters(xml.invoice.number or ""), _stem(pdf.name), _stem(xml.name)
-    return bool(pdf_stem) and (pdf_stem == xml_stem or (len(number) >= _SHORTEST_NUMBER and number in pdf_stem))
-
-
-def _stem(name: str) -> str:
-    return _letters(name.rpartition(".")[0])
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"\W|_", "", text).casefold()

@@ -1,7 +1,7 @@
-"""Every part of a mail to its disposition: detected, unpacked as far as the limits go, stored, recorded.
+"""Every part of a mail to its disposition: detected, unpacked within the limits, stored, recorded.
 
-Parts in = dispositions out: whatever is met, here or inside of a container, becomes exactly one `Part`, children
-after the container that they came in.
+Parts in = dispositions out: every attachment and every member of a container becomes exactly one `Part`. The members
+of a container follow the container.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
-from ingest.documents.detection import detect
+from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
-from ingest.documents.rules import Facts, decide, item_name, link_invoices
+from ingest.documents.invoices import link_invoices
+from ingest.documents.rules import Facts, decide, item_name
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import Defect, PartRejected
 from ingest.model import Invoice, Limits, Part, StoredBlob
 
-RATIO_FREE = 16 * 1024 * 1024  # bytes that any container may expand to, however small it is
+RATIO_FREE = 16 * 1024 * 1024  # bytes that any container may expand to, even a small one
 
 type Store = Callable[[tuple[int, ...], str, Spool], StoredBlob]
+type Shown = Callable[[], frozenset[str]]
 _STORED = frozenset(
     {
         Disposition.DOCUMENT,
@@ -36,19 +38,34 @@ _STORED = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Place:
-    """Where in the tree of parts a member is. `path`: its number within each container around it."""
+    """A place in the tree of parts. `path`: the part's number within each container around the part."""
 
     path: tuple[int, ...]
     parent: int | None
-    shown: Callable[[], frozenset[str]]
+    shown: Shown
 
 
 @dataclass(slots=True)
 class _Opened:
-    """A container whose members are being taken out, and how much it may still expand to."""
+    """A container while its members are taken out. `left`: bytes that the members may still expand to."""
 
     container: Container
     left: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Verdict:
+    """The decision on one part. `opened`: the container, if the part is one. `first`: the part of the same content."""
+
+    disposition: Disposition
+    rule: Rule
+    opened: _Opened | None = None
+    first: int | None = None
+    invoice: Invoice | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        return self.rule is Rule.ENCRYPTED
 
 
 class Sorter:
@@ -63,23 +80,26 @@ class Sorter:
         self._seen: dict[str, int] = {}  # SHA-256 of documents and containers → position
         self._top = 0
 
-    def take(self, member: Member, spool: Spool, *, shown: Callable[[], frozenset[str]], is_item: bool = False) -> None:
-        """An attachment of the mail, its content in `spool`.
+    def take(self, member: Member, spool: Spool, *, shown: Shown) -> None:
+        """Sort an attachment of the mail, its content in `spool`.
 
-        `shown` gives the content ids in the mail's body. `is_item`: an Outlook item, whose name has no extension.
-        Raises what `store` raises.
+        `shown` returns the content ids in the mail's body. Raises the errors of `store`.
         """
-        self._top += 1
-        place = _Place(path=(self._top,), parent=None, shown=shown)
-        self._sort(member, spool, place, is_item=is_item)
+        self._sort(member, _detect(member, spool), spool, self._next_place(shown))
+
+    def take_item(self, member: Member, spool: Spool, *, shown: Shown) -> None:
+        """Sort an attached Outlook item, which Graph names without an extension. Otherwise as `take`."""
+        detected = _detect(member, spool)
+        named = replace(member, name=item_name(member.name, detected.media_type))
+        self._sort(named, detected, spool, self._next_place(shown))
 
     def note(self, member: Member, disposition: Disposition, rule: Rule) -> None:
-        """An attachment of the mail that has no content to look at."""
+        """Record an attachment of the mail that has no content."""
         self._top += 1
         self._record(_bare(member, self._reserve(), None, disposition, rule))
 
     def parts(self) -> tuple[Part, ...]:
-        """All of them, by position. Raises Defect where one was met and has no disposition."""
+        """Return all parts by position. Raises Defect if one of them has no disposition."""
         parts = [part for part in self._parts if part is not None]
         if len(parts) != len(self._parts):
             raise Defect(f"{len(self._parts) - len(parts)} parts have no disposition")
@@ -87,15 +107,43 @@ class Sorter:
 
     # One part
 
-    def _sort(self, member: Member, spool: Spool, place: _Place, *, is_item: bool = False) -> bool:
-        """Whether the part is a document, or holds one."""
+    def _next_place(self, shown: Shown) -> _Place:
+        self._top += 1
+        return _Place(path=(self._top,), parent=None, shown=shown)
+
+    def _sort(self, member: Member, detected: Detected, spool: Spool, place: _Place) -> bool:
+        """Record the part and its members. Return True if the part is a document or holds one."""
         position = self._reserve()
-        detected = detect(spool.file, spool.head(), name=member.name, declared_type=member.declared_type)
-        name = item_name(member.name, detected.media_type) if is_item else member.name
+        verdict = self._judge(member, detected, spool, place)
+        part = Part(
+            position=position,
+            parent=place.parent,
+            name=member.name,
+            declared_type=member.declared_type,
+            detected_type=detected.media_type.partition(";")[0],
+            type_mismatch=detected.mismatch,
+            encrypted=verdict.encrypted,
+            disposition=verdict.disposition,
+            reason=verdict.rule,
+            size=spool.size,
+            sha256=spool.sha256,
+            blob=self._blob(verdict, place, member.name, spool),
+            invoice=verdict.invoice,
+            related=verdict.first if verdict.disposition is Disposition.DUPLICATE_IN_MAIL else None,
+        )
+        self._record(part)
+        if part.disposition in {Disposition.DOCUMENT, Disposition.CONTAINER}:
+            self._seen.setdefault(spool.sha256, position)
+        if verdict.opened is None:
+            return part.disposition in {Disposition.DOCUMENT, Disposition.DUPLICATE_IN_MAIL}
+        return self._take_out(verdict.opened, part, place)
+
+    def _judge(self, member: Member, detected: Detected, spool: Spool, place: _Place) -> _Verdict:
+        """Decide on the part, open a container, and look into a document."""
         first = self._seen.get(spool.sha256)
         disposition, rule = decide(
             Facts(
-                name=name,
+                name=member.name,
                 media_type=detected.media_type,
                 dangerous=detected.dangerous,
                 size=spool.size,
@@ -105,68 +153,41 @@ class Sorter:
                 seen=first is not None,
             )
         )
-        opened: _Opened | None = None
+        verdict = _Verdict(disposition=disposition, rule=rule, first=first)
         if disposition is Disposition.CONTAINER:
-            disposition, rule, opened = self._open(detected.media_type, rule, name, spool, len(place.path))
-        looked = _Look(encrypted=rule is Rule.ENCRYPTED)
-        if disposition is Disposition.DOCUMENT:
-            looked = looked.into(spool, detected.media_type)
-        part = Part(
-            position=position,
-            parent=place.parent,
-            name=name,
-            declared_type=member.declared_type,
-            detected_type=detected.media_type.partition(";")[0],
-            type_mismatch=detected.mismatch,
-            encrypted=looked.encrypted,
-            disposition=disposition,
-            reason=Rule.ENCRYPTED if looked.encrypted else rule,
-            size=spool.size,
-            sha256=spool.sha256,
-            blob=self._blob(disposition, place, name, spool, first),
-            invoice=looked.invoice,
-            related=first if disposition is Disposition.DUPLICATE_IN_MAIL else None,
-        )
-        self._record(part)
-        if disposition in {Disposition.DOCUMENT, Disposition.CONTAINER}:
-            self._seen.setdefault(spool.sha256, position)
-        if opened is None:
-            return disposition in {Disposition.DOCUMENT, Disposition.DUPLICATE_IN_MAIL}
-        return self._take_out(opened, part, place)
+            verdict = self._open(detected.media_type, rule, member.name, spool, len(place.path))
+        return _looked_into(verdict, spool, detected.media_type)
 
-    def _blob(
-        self, disposition: Disposition, place: _Place, name: str, spool: Spool, first: int | None
-    ) -> StoredBlob | None:
-        if disposition is Disposition.DUPLICATE_IN_MAIL and first is not None:
-            same = self._parts[first - 1]
+    def _blob(self, verdict: _Verdict, place: _Place, name: str, spool: Spool) -> StoredBlob | None:
+        if verdict.disposition is Disposition.DUPLICATE_IN_MAIL and verdict.first is not None:
+            same = self._parts[verdict.first - 1]
             return same.blob if same else None
-        return self._store(place.path, name, spool) if disposition in _STORED else None
+        return self._store(place.path, name, spool) if verdict.disposition in _STORED else None
 
     # Containers
 
-    def _open(
-        self, media_type: str, rule: Rule, name: str, spool: Spool, depth: int
-    ) -> tuple[Disposition, Rule, _Opened | None]:
-        """Look inside. What can't be opened is a document as it is, but for what the limits refuse."""
+    def _open(self, media_type: str, rule: Rule, name: str, spool: Spool, depth: int) -> _Verdict:
+        """Open a container. A broken container is a document; one beyond the limits is rejected."""
         if depth > self._limits.depth:
-            return Disposition.REJECTED, Rule.TOO_DEEP, None
+            return _Verdict(disposition=Disposition.REJECTED, rule=Rule.TOO_DEEP)
         try:
             container = _open_container(media_type, name, spool, self._parts_left)
         except PartRejected as rejected:
             if rejected.rule is Rule.UNREADABLE:
-                return Disposition.DOCUMENT, Rule.UNREADABLE_CONTAINER, None
-            return Disposition.REJECTED, rejected.rule, None
+                return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.UNREADABLE_CONTAINER)
+            return _Verdict(disposition=Disposition.REJECTED, rule=rejected.rule)
         if container.encrypted:
-            return Disposition.DOCUMENT, Rule.ENCRYPTED, None
+            return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.ENCRYPTED)
         self._parts_left -= _count(container)
         if self._parts_left < 0:
             self._parts_left = 0
-            return Disposition.REJECTED, Rule.TOO_MANY, None
+            return _Verdict(disposition=Disposition.REJECTED, rule=Rule.TOO_MANY)
         left = max(RATIO_FREE, int(spool.size * self._limits.ratio))
-        return Disposition.CONTAINER, rule, _Opened(container=container, left=left)
+        opened = _Opened(container=container, left=left)
+        return _Verdict(disposition=Disposition.CONTAINER, rule=rule, opened=opened)
 
     def _take_out(self, opened: _Opened, part: Part, place: _Place) -> bool:
-        """Every member in turn. A mail in which no document was found is one itself."""
+        """Sort every member. A mail without a document inside becomes a document itself."""
         found = False
         for number, member in enumerate(opened.container.members, start=1):
             inside = _Place(path=(*place.path, number), parent=part.position, shown=opened.container.shown)
@@ -186,10 +207,10 @@ class Sorter:
                 bare = _bare(member, self._reserve(), place.parent, Disposition.REJECTED, rejected.rule)
                 self._record(bare)
                 return False
-            return self._sort(member, spool, place)
+            return self._sort(member, _detect(member, spool), spool, place)
 
     def _take_embedded(self, member: Member, container: Container, opened: _Opened, place: _Place) -> bool:
-        """A message without bytes of its own: what it has is in the file around it."""
+        """Sort a message without bytes of its own: its attachments lie in the file around the message."""
         position = self._reserve()
         if len(place.path) > self._limits.depth:
             self._record(_bare(member, position, place.parent, Disposition.REJECTED, Rule.TOO_DEEP))
@@ -218,26 +239,26 @@ class Sorter:
         self._parts[part.position - 1] = part
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """What a look into a document found."""
+def _detect(member: Member, spool: Spool) -> Detected:
+    return detect(spool.file, spool.head(), name=member.name, declared_type=member.declared_type)
 
-    encrypted: bool
-    invoice: Invoice | None = None
 
-    def into(self, spool: Spool, media_type: str) -> _Look:
-        if media_type == media_types.XML:
-            return replace(self, invoice=read_invoice(spool.blocks()))
-        if media_type == media_types.PDF:
-            from ingest.documents.pdf import read_pdf  # noqa: PLC0415 - with its library, only where there is a PDF
+def _looked_into(verdict: _Verdict, spool: Spool, media_type: str) -> _Verdict:
+    """Add the findings in a document: encryption, and the e-invoice."""
+    if verdict.disposition is not Disposition.DOCUMENT:
+        return verdict
+    if media_type == media_types.XML:
+        return replace(verdict, invoice=read_invoice(spool.blocks()))
+    if media_type == media_types.PDF:
+        from ingest.documents.pdf import read_pdf  # noqa: PLC0415 - pypdf, only for mails with a PDF
 
-            pdf = read_pdf(spool.file, spool.size)
-            return _Look(encrypted=pdf.encrypted, invoice=pdf.invoice)
-        return self
+        pdf = read_pdf(spool.file, spool.size)
+        return replace(verdict, rule=Rule.ENCRYPTED if pdf.encrypted else verdict.rule, invoice=pdf.invoice)
+    return verdict
 
 
 def _open_container(media_type: str, name: str, spool: Spool, max_parts: int) -> Container:
-    """Raises PartRejected: too_many, unreadable."""
+    """Open a container by its type. Raises PartRejected: too_many, unreadable."""
     openers: dict[str, Callable[[], Container]] = {
         media_types.MAIL: lambda: mime.open_mail(spool.file, max_parts=max_parts),
         media_types.OUTLOOK_MESSAGE: lambda: msg.open_msg(spool.file, max_parts=max_parts),
@@ -249,12 +270,12 @@ def _open_container(media_type: str, name: str, spool: Spool, max_parts: int) ->
 
 
 def _count(container: Container) -> int:
-    """The members, and those of embedded containers."""
+    """Return the number of members, those of embedded containers included."""
     return sum(1 + (_count(member.embedded) if member.embedded else 0) for member in container.members)
 
 
 def _bare(member: Member, position: int, parent: int | None, disposition: Disposition, rule: Rule) -> Part:
-    """A part of which nothing is known but what its mail says."""
+    """Return a part without content, known by the mail's own words only."""
     return Part(
         position=position,
         parent=parent,

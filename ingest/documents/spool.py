@@ -1,6 +1,6 @@
-"""Content on its way: hashed, kept in memory while it is small and on the local disk beyond that.
+"""The content of one part between download and upload: hashed, in memory while small, on the local disk beyond.
 
-Detection, unpacking and the upload each want to read it, some of them at random; memory must not follow its size.
+Detection, unpacking and the upload read the content several times, partly at random. Memory does not follow its size.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ingest.errors import DiskUnavailable, PartRejected
 
 IN_MEMORY = 1024 * 1024  # bytes of one content; the platform runs 16 and more side by side
 BLOCK = 256 * 1024  # bytes read at a time
-HEAD = 64 * 1024  # bytes that are enough to tell a type
+HEAD = 64 * 1024  # bytes that a type is detected from
 
 
 class Spool:
-    """One content, as long as the `with` block lasts. `size` in bytes, `sha256` in hex."""
+    """One content, kept for the duration of a `with` block. `size` in bytes, `sha256` in hex."""
 
     def __init__(self) -> None:
-        # Makes its file on the disk only when it has outgrown memory.
+        # The file on the disk is made only when the content outgrows memory.
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by __exit__
         self._start_over()
 
     def fill(self, blocks: Iterable[bytes], *, at_most: int | None = None) -> None:
-        """Take all of `blocks`, in the place of what was here.
+        """Replace the content by all of `blocks`.
 
-        Raises PartRejected(too_large) beyond `at_most` bytes, DiskUnavailable where the local disk is full. Whatever
-        reading `blocks` raises passes through; what was read by then counts for nothing.
+        Raises PartRejected(too_large) beyond `at_most` bytes, and DiskUnavailable if the local disk is full. An error
+        of `blocks` passes through; the content is then incomplete, and the caller discards the spool.
         """
         self._start_over()
         for block in blocks:
@@ -43,20 +43,20 @@ class Spool:
             with _on_disk():
                 self.file.write(block)
         with _on_disk():
-            self.file.flush()  # what is still in the buffer must not fail in a reader's hands
+            self.file.flush()  # a full disk must show here, not in a reader
 
     @property
     def sha256(self) -> str:
-        """Of everything that was filled in."""
+        """Return the hash of the content, in hex."""
         return self._digest.hexdigest()
 
     def head(self) -> bytes:
-        """The first bytes, at most HEAD."""
+        """Return the first bytes, at most HEAD."""
         self.file.seek(0)
         return self.file.read(HEAD)
 
     def blocks(self) -> Iterator[bytes]:
-        """All of it, from the start."""
+        """Yield the content in blocks, from its first byte."""
         return read_range(self.file, 0, self.size)
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # what a full disk did not take is not wanted any more
+        with suppress(OSError):  # close() flushes, and a full disk refuses again
             self.file.close()
 
     def _start_over(self) -> None:
@@ -78,7 +78,7 @@ class Spool:
 
 @contextmanager
 def _on_disk() -> Iterator[None]:
-    """The disk's troubles are no fault of the mail's, and must not be held against it."""
+    """Raise DiskUnavailable for an OSError: a full disk is no fault of the mail."""
     try:
         yield
     except OSError as error:
@@ -86,7 +86,7 @@ def _on_disk() -> Iterator[None]:
 
 
 def read_range(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:
-    """The bytes from `start` up to `end` in blocks; others may move the file's position in between."""
+    """Yield the bytes from `start` up to `end` in blocks. Other readers may move the file's position in between."""
     while start < end:
         file.seek(start)
         block = file.read(min(BLOCK, end - start))

@@ -1,4 +1,4 @@
-"""A file whose reader can neither take it into memory nor turn in circles on it."""
+"""A file view that stops readers from taking the file into memory or from reading in circles."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ingest.errors import PartRejected
 
 
 class Bounded(io.RawIOBase):
-    """A view of `file` for a library that trusts what it reads.
+    """A view of `file` for a library that trusts its input.
 
-    Raises PartRejected(`rule`) when more than `at_once` bytes are asked for at once, or more than `in_all` bytes
-    or `calls` calls in all: a reader that follows a file's own pointers can be led in circles.
+    Raises PartRejected(`rule`) beyond `at_once` bytes in one call, `in_all` bytes in all calls, or `calls` calls:
+    a library that follows the pointers in a file can be led in circles.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Bounded(io.RawIOBase):
         self._size = file.seek(0, io.SEEK_END)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As that of a file."""
+        """Read as `io.RawIOBase.read` does."""
         available = max(0, self._size - self._position)
         wanted = available if size is None or size < 0 else min(size, available)
         if wanted > self._at_once:
@@ -43,17 +43,17 @@ class Bounded(io.RawIOBase):
         return data
 
     def readall(self) -> bytes:
-        """As that of a file."""
+        """Read as `io.RawIOBase.readall` does."""
         return self.read(-1)
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]  # typeshed's Buffer
-        """As that of a file."""
+        """Read as `io.RawIOBase.readinto` does."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """As that of a file."""
+        """Move the position, as `io.RawIOBase.seek` does."""
         self._count(0)
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
@@ -62,15 +62,15 @@ class Bounded(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """As that of a file."""
+        """Return the position."""
         return self._position
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True: the view only reads."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True, as spools are seekable."""
         return True
 
     def _count(self, size: int) -> None:
@@ -84,10 +84,10 @@ class Bounded(io.RawIOBase):
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """For libraries that promise no kind of error for what is broken: whatever they raise is PartRejected."""
+    """Raise PartRejected(unreadable) for any error of a library that documents no root error."""
     try:
         yield
     except PartRejected:
         raise
-    except Exception:  # noqa: BLE001 - the libraries in here promise no kind of error
+    except Exception:  # noqa: BLE001 - the libraries document no root error
         raise PartRejected(Rule.UNREADABLE) from None

@@ -1,7 +1,7 @@
-"""Signed content: where the signed bytes lie in a CMS message (smime.p7m, invoice.xml.p7m).
+"""Signed content: the place of the signed bytes in a CMS message (smime.p7m, invoice.xml.p7m).
 
-Libraries for CMS hold the whole content in memory several times over. To find the content takes no more than
-the outermost BER headers; the signature itself is kept with the original and not judged here.
+Libraries for CMS hold the content in memory several times over. The outermost BER headers are enough to find the
+content. The signature stays in the original and is not verified here.
 
 https://www.rfc-editor.org/rfc/rfc5652#section-5.1
 """
@@ -32,16 +32,16 @@ _INTEGER, _OCTET_STRING, _OID, _SEQUENCE, _SET, _EXPLICIT_0 = 0x02, 0x04, 0x06, 
 _CONSTRUCTED = 0x20
 _LONGEST_OID = 64  # bytes
 _MAX_NESTING = 16
-_MAX_LENGTH = 1 << 40  # bytes; what says more lies
-_MAX_ELEMENTS = 10_000  # within one element that is passed over
-_MAX_PIECES = 500_000  # of the content; streams are signed in pieces of a thousand bytes and more
+_MAX_LENGTH = 1 << 40  # bytes; a larger length is false
+_MAX_ELEMENTS = 10_000  # within one element that is skipped
+_MAX_PIECES = 500_000  # of the content; programs sign streams in pieces of 1,000 bytes and more
 
 
 class CmsKind(StrEnum):
-    """What a CMS message is."""
+    """The kind of a CMS message."""
 
-    SIGNED = "signed"  # opaque: with what was signed
-    SIGNATURE = "signature"  # detached: without it
+    SIGNED = "signed"  # opaque: contains the signed content
+    SIGNATURE = "signature"  # detached: without the content
     ENCRYPTED = "encrypted"
 
 
@@ -53,7 +53,7 @@ class _Element:
 
 
 def kind_of(file: IO[bytes]) -> CmsKind | None:
-    """What kind of CMS message this is; None where it is none."""
+    """Return the kind of the CMS message in `file`; None if the file is none."""
     try:
         info = _expect(file, 0, _SEQUENCE)
         content_type = _oid(file, info.start)
@@ -67,9 +67,9 @@ def kind_of(file: IO[bytes]) -> CmsKind | None:
 
 
 def open_signed(file: IO[bytes], name: str) -> Container:
-    """The one thing that was signed. Raises PartRejected(unreadable).
+    """Return a container with the signed content as its one member. Raises PartRejected(unreadable).
 
-    `name`: of the container; what is inside has none of its own.
+    The content has no name of its own: the member's name is `name`, the container's, without .p7m.
     """
     content = _signed_content(file)
     if content is None:
@@ -85,7 +85,7 @@ def open_signed(file: IO[bytes], name: str) -> Container:
 
 
 def _signed_content(file: IO[bytes]) -> _Element | None:
-    """ContentInfo → SignedData → EncapsulatedContentInfo → eContent, which a detached signature lacks."""
+    """Return eContent of ContentInfo → SignedData → EncapsulatedContentInfo; None for a detached signature."""
     info = _expect(file, 0, _SEQUENCE)
     if _oid(file, info.start) != _SIGNED_DATA:
         raise PartRejected(Rule.UNREADABLE)
@@ -107,7 +107,7 @@ def _signed_content(file: IO[bytes]) -> _Element | None:
 
 
 def _octets(file: IO[bytes], element: _Element, nesting: int = 0) -> Iterator[bytes]:
-    """The bytes of an octet string, which BER may cut into pieces."""
+    """Yield the bytes of an octet string, which BER may cut into pieces."""
     if nesting > _MAX_NESTING:
         raise PartRejected(Rule.UNREADABLE)
     if not element.tag & _CONSTRUCTED:
@@ -130,7 +130,7 @@ def _children(file: IO[bytes], element: _Element) -> Iterator[_Element]:
 
 
 def _after(file: IO[bytes], element: _Element, nesting: int = 0) -> int:
-    """Where the next element begins."""
+    """Return the position behind an element."""
     if element.end is not None:
         return element.end
     if nesting > _MAX_NESTING:

@@ -1,4 +1,4 @@
-"""What unpackers give: a container and its members, none of them expanded yet."""
+"""The result of an unpacker: a container and its members, none of them expanded yet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ingest.codes import Rule
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """Something inside of a container.
+    """One entry of a container.
 
-    `open` gives its bytes, from the start on each call, and may raise PartRejected. `size`: bytes that it says it
-    will expand to, where the format tells. `embedded`: a container that has no bytes of its own, such as a
-    message inside of an Outlook message.
+    `open` yields the bytes, from the first one on each call, and may raise PartRejected. `size`: the number of bytes
+    that the format declares, if any. `embedded`: a container without bytes of its own, such as a message inside an
+    Outlook message.
     """
 
     name: str = field(repr=False)
@@ -27,10 +27,10 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Container:
-    """A container that could be read. `rule` says which kind it is.
+    """A container that could be read. `rule` names its kind.
 
-    `is_mail`: what has no document inside is a document itself. `encrypted`: nobody here can look inside.
-    `shown`: the content ids that its body shows.
+    `is_mail`: the container itself becomes a document if no member does. `encrypted`: the members need a password or
+    key. `shown`: the content ids that the body of the mail shows.
     """
 
     rule: Rule

@@ -26,10 +26,10 @@ _LONG_FILE_NAME, _FILE_NAME, _DISPLAY_NAME, _MIME_TAG, _CONTENT_ID = "3707", "37
 _SUBJECT, _BODY_HTML = "0037", "10130102"
 _MSI_CLASS = "000C1084-0000-0000-C000-000000000046"
 
-_AT_ONCE = 8 * 1024 * 1024  # bytes: olefile reads by sectors, but the streams below 4 KiB all together
-_MAX_ENTRIES = 20_000  # of a file's directory
+_AT_ONCE = 8 * 1024 * 1024  # bytes; olefile reads all streams below 4 KiB together
+_MAX_ENTRIES = 20_000  # of one file's directory
 _MAX_TEXT = 64 * 1024  # bytes of a name
-_MAX_BODY = 4 * 1024 * 1024  # bytes of HTML in which images are looked for
+_MAX_BODY = 4 * 1024 * 1024  # bytes of HTML that are searched for images
 _MAX_NESTING = 16  # messages in messages
 
 
@@ -40,7 +40,7 @@ else:
 
 
 class _CompoundFile(_OleFile):
-    """Refuses directories of any length, which olefile would take into memory entry by entry."""
+    """A compound file with a limit on directory entries: olefile takes all of them into memory."""
 
     minisectorcutoff: int  # these three are missing in the stubs
     direntries: list[Any]
@@ -55,7 +55,7 @@ class _CompoundFile(_OleFile):
 
 
 def type_of(file: IO[bytes]) -> str:
-    """The media type of a compound file, by what it holds."""
+    """Return the media type of a compound file, by the names of its streams."""
     try:
         with _opened(file) as ole:
             return _type_of(ole)
@@ -78,7 +78,7 @@ def _type_of(ole: _CompoundFile) -> str:
 
 
 def open_msg(file: IO[bytes], *, max_parts: int) -> Container:
-    """The attachments. Raises PartRejected(too_many), PartRejected(unreadable)."""
+    """Return the attachments. Raises PartRejected(too_many), PartRejected(unreadable)."""
     with readable():
         return _Reader(_open(file), max_parts).message("", 0)
 
@@ -90,7 +90,7 @@ class _Reader:
         self._storages = ole.listdir(streams=False, storages=True)
 
     def message(self, path: str, nesting: int) -> Container:
-        """The message in the storage `path`, which ends with a slash or is empty."""
+        """Return the message in the storage `path`, which ends with a slash or is empty."""
         if nesting > _MAX_NESTING:
             raise PartRejected(Rule.TOO_DEEP)
         depth = path.count("/") + 1
@@ -137,7 +137,7 @@ class _Reader:
         return ""
 
     def _small(self, stream: str, at_most: int) -> bytes:
-        """A stream that is small; nothing where it is not there, not small, or broken."""
+        """Return a small stream; nothing if the stream is missing, larger than `at_most` bytes, or broken."""
         try:
             with readable():
                 if not self._ole.exists(stream) or self._ole.get_size(stream) > at_most:
@@ -147,7 +147,7 @@ class _Reader:
             return b""
 
     def _content(self, stream: str) -> Iterator[bytes]:
-        """A stream sector by sector: olefile itself would put it together in memory."""
+        """Yield a stream sector by sector: olefile itself would assemble the stream in memory."""
         with readable():
             if not self._ole.exists(stream):
                 return
@@ -155,7 +155,7 @@ class _Reader:
             if left < self._ole.minisectorcutoff:
                 yield bytes(self._ole.openstream(stream).read())
                 return
-            sector = self._ole.direntries[self._ole._find(stream)].isectStart  # noqa: SLF001 - nothing public says it
+            sector = self._ole.direntries[self._ole._find(stream)].isectStart  # noqa: SLF001 - no public method returns it
             while left > 0:
                 if sector >= len(self._ole.fat):
                     raise PartRejected(Rule.UNREADABLE)
@@ -169,10 +169,10 @@ class _Reader:
 
 def _open(file: IO[bytes]) -> _CompoundFile:
     size = file.seek(0, io.SEEK_END)
-    # What is read for the directories stays in proportion to the file; a chain that is a circle does not.
+    # Reads for the directories stay in proportion to the file. A chain that forms a circle passes the bound.
     bound = Bounded(file, at_once=_AT_ONCE, in_all=4 * size + _AT_ONCE, rule=Rule.UNREADABLE)
     ole = _CompoundFile(bound)
-    if ole.direntries[0].size > _AT_ONCE:  # of the root: where the small streams are
+    if ole.direntries[0].size > _AT_ONCE:  # the root's size is that of all small streams
         raise PartRejected(Rule.UNREADABLE)
     return ole
 

@@ -1,7 +1,7 @@
-"""winmail.dat: what Outlook attaches in the place of everything else (TNEF).
+"""winmail.dat: the one attachment in which Outlook packs all attachments of a mail (TNEF).
 
-The libraries for it are not kept up any more and take the whole file into memory; the format is a flat list of
-attributes, of which only the place is noted here.
+The public libraries for TNEF are unmaintained and take the whole file into memory. The format is a flat list of
+attributes; this reader notes their places only.
 
 https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxtnef
 """
@@ -61,7 +61,7 @@ class _Attachment:
 
 
 def open_tnef(file: IO[bytes], *, max_parts: int) -> Container:
-    """The attachments. Raises PartRejected(too_many), PartRejected(unreadable)."""
+    """Return the attachments. Raises PartRejected(too_many), PartRejected(unreadable)."""
     try:
         return _Reader(file, max_parts).message(_Range(0, file.seek(0, io.SEEK_END)), 0)
     except (struct.error, OverflowError, ValueError):
@@ -147,7 +147,7 @@ class _Reader:
         raise PartRejected(Rule.UNREADABLE)
 
     def _properties(self, within: _Range) -> list[tuple[int, int, _Range]]:
-        """Id, type and place of every MAPI property that has a value; of several values, of the first."""
+        """Return id, type and place of each MAPI property with a value; the first one of several values."""
         found: list[tuple[int, int, _Range]] = []
         position = within.start + 4
         for _ in range(self._number(within.start, _MAX_PROPERTIES)):
@@ -175,7 +175,7 @@ class _Reader:
         return found
 
     def _after_name(self, position: int) -> int:
-        """Behind the name of a named property: a GUID, and a number or a string."""
+        """Return the position behind the name of a named property: a GUID, and a number or a string."""
         if self._number(position + 16, 1) == 0:
             return position + 24
         length = self._number(position + 20, _MAX_TEXT)
@@ -189,7 +189,7 @@ class _Reader:
 
     def _text(self, value: _Range, kind: int) -> str:
         data = self._bytes(value.start, min(value.end - value.start, _MAX_TEXT))
-        # String8 is in a code page that only a far-away property names; western Outlooks use this one.
+        # A property elsewhere names the code page of String8. Western versions of Outlook write cp1252.
         text = data.decode("utf-16-le" if kind == _UNICODE else "cp1252", "replace")
         return text.partition("\0")[0]
 

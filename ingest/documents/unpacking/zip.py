@@ -1,7 +1,7 @@
-"""Zip archives, by the standard library, which expands a member block by block.
+"""Zip archives, read by the standard library, which expands a member block by block.
 
-Only what is stored or deflated is expanded: the other methods of the format expand a few bytes into megabytes at
-one stroke, or ask for memory by the gigabyte, and no office program writes them.
+Only stored and deflated members are expanded. The other methods of the format expand a few bytes into megabytes in one
+step or need gigabytes of memory, and no office program writes them.
 
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
@@ -21,11 +21,11 @@ from ingest.documents.unpacking.bounded import Bounded
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import PartRejected
 
-DIRECTORY_BYTES_PER_PART = 1024  # of the list of members, which is read into memory as a whole
+DIRECTORY_BYTES_PER_PART = 1024  # of the directory, which zipfile reads into memory as a whole
 _SMALLEST_DIRECTORY = 128 * 1024
 _ENCRYPTED = 0x1
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-# What zipfile raises on archives that are broken, or that use what it does not know.
+# Errors of zipfile on broken archives, and on features that it lacks.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -40,7 +40,7 @@ _BROKEN = (
 
 
 def open_zip(file: IO[bytes], *, max_parts: int) -> Container:
-    """The files in an archive; folders are no parts. Raises PartRejected(too_many), PartRejected(unreadable)."""
+    """Return the files in an archive, without folders. Raises PartRejected(too_many), PartRejected(unreadable)."""
     archive, entries = _directory(file, max_parts)
     files = [entry for entry in entries if not entry.is_dir()]
     if len(files) > max_parts:
@@ -54,12 +54,12 @@ def open_zip(file: IO[bytes], *, max_parts: int) -> Container:
 
 
 def list_names(file: IO[bytes], *, max_parts: int) -> list[str]:
-    """The names in an archive, which tell an office document from other archives. Raises as `open_zip`."""
+    """Return the names in an archive, by which detection recognises office documents. Raises as `open_zip`."""
     return [entry.filename for entry in _directory(file, max_parts)[1]]
 
 
 def read_small(file: IO[bytes], name: str, at_most: int) -> bytes:
-    """The first bytes of one member. Raises PartRejected(unreadable)."""
+    """Return the first bytes of one member, at most `at_most`. Raises PartRejected(unreadable)."""
     with _readable(), zipfile.ZipFile(file) as archive:
         entry = archive.getinfo(name)
         if entry.compress_type not in _METHODS:
