@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing by atheris: `python -m tests.fuzz [TARGET …] [--seconds 30]`. `make fuzz` installs it.
 
-Each target runs in a process of its own, from the samples' attachments; a crash is written to .local/fuzz.
+Each target runs in its own process and starts from the attachments of the samples. Crashes are kept in .local/fuzz.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER = ROOT / ".local" / "fuzz"
 
 
 def main() -> int:
-    """Exit code 1 where a target crashed, ran too long or took too much memory."""
+    """Return exit code 1 if a target crashed, ran too long or took too much memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, default=30, help="for each target")

@@ -1,4 +1,4 @@
-"""One target under atheris: `python -m tests.fuzz.guided TARGET SECONDS FOLDER`, where FOLDER holds its corpus."""
+"""One target under atheris: `python -m tests.fuzz.guided TARGET SECONDS FOLDER`. FOLDER holds the corpus."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MEMORY = 1024  # MiB
 
 
 def main() -> None:
-    """Ends the process: with 0 when the time is over, with something else where the target crashed."""
+    """End the process: with 0 after the last second, with another code if the target crashed."""
     name, seconds, folder = sys.argv[1:]
     with atheris.instrument_imports(include=["ingest", "email", "zipfile", "olefile", "pypdf"]):
-        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - only what is imported in here is instrumented
+        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - atheris instruments imports inside the block only
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST}",

@@ -1,4 +1,4 @@
-"""What is fuzzed: every reader of strangers' bytes, one function each, that may raise nothing.
+"""The fuzz targets: every reader of strangers' bytes, one function each, which raises nothing.
 
 `python -m tests.fuzz TARGET` runs one of them under coverage guidance; tests/unit/test_fuzz.py under hypothesis.
 """
@@ -27,7 +27,7 @@ LIMITS = Limits(depth=4, parts=MOST, expanded_bytes=4 * 1024 * 1024, ratio=50)
 
 
 def _drain(container: Container) -> None:
-    """Everything that a container offers."""
+    """Read every member of a container."""
     container.shown()
     for member in container.members:
         if member.embedded is not None:
@@ -50,7 +50,7 @@ def _opened(open_container: Callable[[], Container]) -> None:
 
 
 def fuzz_mime(data: bytes) -> None:
-    """An attached mail."""
+    """Read an attached mail."""
     _opened(lambda: mime.open_mail(io.BytesIO(data), max_parts=MOST))
     try:
         mime.find_body(io.BytesIO(data), max_parts=MOST)
@@ -59,51 +59,51 @@ def fuzz_mime(data: bytes) -> None:
 
 
 def fuzz_zip(data: bytes) -> None:
-    """An archive."""
+    """Read an archive."""
     _opened(lambda: zip.open_zip(io.BytesIO(data), max_parts=MOST))
 
 
 def fuzz_tnef(data: bytes) -> None:
-    """A winmail.dat."""
+    """Read a winmail.dat."""
     _opened(lambda: tnef.open_tnef(io.BytesIO(data), max_parts=MOST))
 
 
 def fuzz_msg(data: bytes) -> None:
-    """An Outlook message."""
+    """Read an Outlook message."""
     _opened(lambda: msg.open_msg(io.BytesIO(data), max_parts=MOST))
 
 
 def fuzz_cms(data: bytes) -> None:
-    """A signed message."""
+    """Read a signed message."""
     cms.kind_of(io.BytesIO(data))
     _opened(lambda: cms.open_signed(io.BytesIO(data), "smime.p7m"))
 
 
 def fuzz_xml(data: bytes) -> None:
-    """An e-invoice."""
+    """Read an e-invoice."""
     read_invoice([data[: len(data) // 2], data[len(data) // 2 :]])
 
 
 def fuzz_pdf(data: bytes) -> None:
-    """A PDF, which says that it has something to look for."""
+    """Read a PDF that names an embedded file, so that pypdf reads it."""
     marked = data if b"/EmbeddedFile" in data else data + b"\n% /EmbeddedFile"
     read_pdf(io.BytesIO(marked), len(marked))
 
 
 def fuzz_detection(data: bytes) -> None:
-    """Any content, under any name."""
+    """Detect any content, under any name."""
     name, _, content = data.partition(b"\n")
     text = name.decode("utf-8", "replace")
     detect(io.BytesIO(content), content[:HEAD], name=text, declared_type=text)
 
 
 def fuzz_sorting(data: bytes) -> None:
-    """Any content as the attachment of a mail: what goes in comes out with a disposition."""
+    """Sort any content as the attachment of a mail: every part gets a disposition."""
     sort(data)
 
 
 def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
-    """The parts that an attachment comes to; parts in = dispositions out."""
+    """Return the parts of an attachment; parts in = dispositions out."""
 
     def store(path: tuple[int, ...], _: str, spool: Spool) -> StoredBlob:
         content = b"".join(spool.blocks())
@@ -130,7 +130,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
 
 
 def seeds() -> list[bytes]:
-    """The attachments of the samples, and the samples: what mutations start from."""
+    """Return the samples and their attachments, from which mutations start."""
     found: list[bytes] = []
     for path in sorted(SAMPLES.glob("*.eml")):
         raw = path.read_bytes()
