@@ -18,7 +18,7 @@ from ingest.model import (
     StoredBlob,
     Tenant,
 )
-from ingest.storage.records import Records
+from ingest.storage.claims import Records
 from local.postgres import Postgres
 
 _TOKEN = "0" * 32

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on fi
     from ingest.pipeline import Pipeline
     from ingest.storage.blobs import BlobStore
     from ingest.storage.gate import MailboxGate
-    from ingest.storage.records import Records
+    from ingest.storage.claims import Records
     from ingest.sweep import Sweep
 
 _lock = Lock()
@@ -98,7 +98,7 @@ def build(settings: Settings) -> App:
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline, Rules
     from ingest.storage.gate import MailboxGate
-    from ingest.storage.records import Records
+    from ingest.storage.claims import Records
     from ingest.sweep import Sweep
 
     gate = MailboxGate(settings.database_url)

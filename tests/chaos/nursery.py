@@ -26,7 +26,7 @@ _MODULES = (
     "ingest.storage.gate",
     "ingest.graph.mailbox",
     "ingest.pipeline",
-    "ingest.storage.records",
+    "ingest.storage.claims",
     "ingest.sweep",
     "ingest.wiring",
     "subscriptions.maintenance",

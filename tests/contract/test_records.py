@@ -27,7 +27,7 @@ from ingest.model import (
     Trigger,
 )
 from ingest.ports import Backlog, Records
-from ingest.storage import records as adapter
+from ingest.storage import claims as adapter
 from local.postgres import Postgres
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import NOON, message

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from ingest.codes import Reason
 from ingest.errors import LeaseLost
 from ingest.model import Claim, ClaimState, LeftOver, Message, MessageRef, StoredBlob, Tenant, Trigger
-from ingest.storage.records import Records
+from ingest.storage.claims import Records
 from tests.integration.databases import Database
 
 LEASE = 3600  # seconds: nothing runs out but by the rule `time_passes`

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from ingest.codes import Disposition, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import Claim, Part, StoredBlob, Tenant
-from ingest.storage import records
-from ingest.storage.records import Records
+from ingest.storage import claims as records
+from ingest.storage.claims import Records
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 

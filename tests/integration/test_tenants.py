@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from ingest.errors import OperatorError
-from ingest.storage.records import Records
+from ingest.storage.claims import Records
 from operations.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
 from tests.integration.test_isolation import records_of

@@ -48,8 +48,8 @@ OWNERS = {
     "urllib3": {"ingest.graph.client"},
     "azure.storage": {"ingest.storage.blobs"},
     "azure.identity": {"ingest.storage.blobs"},
-    "psycopg": {"ingest.storage.records", "ingest.storage.gate"},
-    "psycopg_pool": {"ingest.storage.records"},
+    "psycopg": {"ingest.storage.claims", "ingest.storage.gate"},
+    "psycopg_pool": {"ingest.storage.claims"},
     "alembic": set(),  # operations/ only
     "olefile": {"ingest.documents.unpacking.msg"},
     "pypdf": {"ingest.documents.pdf"},
