@@ -53,7 +53,7 @@ def ingest_message_poison(msg: func.QueueMessage) -> None:
         ref = _ref(msg)
     except MalformedRef:
         return  # told by _ref; nothing to bring back
-    wiring.app().records.note_poisoned(ref)
+    wiring.app().backlog.note_poisoned(ref)
     log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
 
 

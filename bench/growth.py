@@ -18,7 +18,10 @@ from ingest.model import (
     StoredBlob,
     Tenant,
 )
-from ingest.storage.claims import Records
+from ingest.storage.claims import Claims
+from ingest.storage.copies import Copies
+from ingest.storage.database import Database
+from ingest.storage.tenants import Tenants
 from local.postgres import Postgres
 
 _TOKEN = "0" * 32
@@ -60,9 +63,9 @@ def _database(data: Path, recorded: int) -> Iterator[Callable[[str], float]]:
     try:
         postgres.migrate()
         tenant = _fill(postgres.owner_url, recorded)
-        records = Records(postgres.app_url, container="documents", lease_seconds=600, retry_seconds=300)
-        yield lambda name: _one_mail(records, tenant, name)
-        records.close()
+        database = Database(postgres.app_url)
+        yield lambda name: _one_mail(database, tenant, name)
+        database.close()
     finally:
         postgres.stop()
 
@@ -95,7 +98,7 @@ def _without_foreign_keys(connection: psycopg.Connection) -> Iterator[None]:
         connection.execute(f'alter table {table} add constraint "{name}" {definition}'.encode())
 
 
-def _one_mail(records: Records, tenant: Tenant, name: str) -> float:
+def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
     """Every statement that a mail with one document takes; milliseconds."""
     ref = MessageRef(mailbox="upload@dms.cloud", message_id=f"AAkALgBench{name}")
     message = Message(
@@ -110,7 +113,7 @@ def _one_mail(records: Records, tenant: Tenant, name: str) -> float:
         categories=(),
         attachments=(),
     )
-    blob = StoredBlob(name=f"x/{name}", size=1, sha256="0" * 64)
+    blob = StoredBlob(container="documents", name=f"x/{name}", size=1, sha256="0" * 64)
     part = Part(
         position=1,
         name="Rechnung.pdf",
@@ -121,13 +124,15 @@ def _one_mail(records: Records, tenant: Tenant, name: str) -> float:
         sha256=blob.sha256,
         blob=blob,
     )
+    claims, tenants = Claims(database, lease_seconds=600, retry_seconds=300), Tenants(database)
+    copies = Copies(database, tenants)
     began = time.perf_counter()
-    claim = records.claim(ref)
+    claim = claims.claim(ref)
     assert claim is not None  # noqa: S101 - nobody else is there
-    [match] = records.resolve_tokens([_TOKEN])
-    with records.tenant_context(match.tenant):
-        records.save(claim, message, blob, [part], last=True)
-    records.end(claim, ClaimState.DELETED)
+    [match] = tenants.resolve_tokens([_TOKEN])
+    with tenants.tenant_context(match.tenant):
+        copies.save(claim, message, blob, [part], last=True)
+    claims.end(claim, ClaimState.DELETED)
     milliseconds = 1000 * (time.perf_counter() - began)
     assert match.tenant == tenant  # noqa: S101 - a wrong one would make the measurement worthless
     return milliseconds

@@ -26,13 +26,13 @@ from ingest.settings import Settings
 from local.stack import Stack
 
 _WARM, _TIMED = 20, 50
-# File and function of what each layer is entered by: none of them calls another.
+# File or folder, and the functions that each layer is entered by: none of them calls another.
 _LAYERS = {
-    "Graph: three requests, by requests and urllib3": ("ingest/graph.py", {"_prepared", "_send", "_blocks"}),
-    "Blob: two verified uploads, by the SDK": ("ingest/blobs.py", {"whole"}),
-    "Postgres: claim, tenant, rows, end": ("ingest/records.py", {"claim", "resolve_tokens", "save", "end"}),
-    "Postgres: the mailbox's places": ("ingest/gate.py", {"take", "give_back"}),
-    "looking into PDF and XML": ("ingest/sorting.py", {"into"}),
+    "Graph: three requests, by requests and urllib3": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
+    "Blob: two verified uploads, by the SDK": ("ingest/storage/blobs.py", {"whole"}),
+    "Postgres: claim, tenant, rows, end": ("ingest/storage/", {"claim", "resolve_tokens", "save", "end"}),
+    "Postgres: the mailbox's places": ("ingest/storage/gate.py", {"take", "give_back"}),
+    "looking into PDF and XML": ("ingest/documents/sorting.py", {"into"}),
 }
 console = Console(width=100)
 
@@ -82,7 +82,7 @@ def _print(profile: cProfile.Profile, milliseconds: float) -> None:
     table.add_column("ms", justify="right")
     left = 1.0
     for layer, (file, names) in _LAYERS.items():
-        share = sum(times[3] for (path, _, name), times in raw.items() if path.endswith(file) and name in names) / total
+        share = sum(times[3] for (path, _, name), times in raw.items() if file in path and name in names) / total
         left -= share
         table.add_row(layer, f"{share:.0%}", f"{share * milliseconds:.1f}")
     table.add_row("everything else", f"{left:.0%}", f"{left * milliseconds:.1f}")

@@ -98,7 +98,7 @@ def _tenant(text: str, ours: App) -> Tenant:
     if "@" not in text:
         return Tenant(id=Tenants(owner_database_url(os.environ)).show(text).id)
     token = UploadAddresses(AddressSettings.from_env(os.environ)).token(text)
-    matches = ours.records.resolve_tokens([token]) if token else []
+    matches = ours.tenants.resolve_tokens([token]) if token else []
     if not matches:
         raise OperatorError(f"{text} is nobody's upload address.")
     return matches[0].tenant

@@ -45,7 +45,7 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
 
 
 def _left_over(ours: App, mailbox: str) -> Iterator[MessageRef]:
-    yield from ours.records.enqueue_abandoned(mailbox)
+    yield from ours.backlog.enqueue_abandoned(mailbox)
     for page in ours.mailboxes.left_over(mailbox):
         for item in page:
             yield item.ref

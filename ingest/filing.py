@@ -28,7 +28,7 @@ from ingest.model import (
     StoredBlob,
     Tenant,
 )
-from ingest.ports import Blobs, Mail, Records
+from ingest.ports import Blobs, Claims, Copies, Mail
 
 # Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.
 FILING_SECONDS = 480.0
@@ -58,14 +58,15 @@ class Filing:
     """
 
     def __init__(
-        self, claim: Claim, *, last: bool, rules: FilingRules, mail: Mail, blobs: Blobs, records: Records
+        self, claim: Claim, *, last: bool, rules: FilingRules, mail: Mail, blobs: Blobs, claims: Claims, copies: Copies
     ) -> None:
         self._claim = claim
         self._last = last
         self._rules = rules
         self._mail = mail
         self._blobs = blobs
-        self._records = records
+        self._claims = claims
+        self._copies = copies
         self._renewed_at = time.monotonic()
         self._deadline = self._renewed_at + FILING_SECONDS
 
@@ -88,7 +89,7 @@ class Filing:
         parts = [*self._sorted(message, folder), *body]
         if not any(part.disposition is Disposition.DOCUMENT and part.reason is not Rule.BODY for part in parts):
             parts.append(_original_as_document(message, original))
-        self._records.save(self._claim, message, original, parts, last=self._last)
+        self._copies.save(self._claim, message, original, parts, last=self._last)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
     def _sorted(self, message: Message, folder: str) -> tuple[Part, ...]:
@@ -162,7 +163,7 @@ class Filing:
             if now > self._deadline:
                 raise Later(f"the message is not filed after {FILING_SECONDS:g} seconds; another try goes on")
             if now - self._renewed_at > self._claim.lease_seconds / 3:
-                self._records.renew(self._claim)
+                self._claims.renew(self._claim)
                 self._renewed_at = now
             yield block
 

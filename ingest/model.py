@@ -191,8 +191,9 @@ class ClaimInDoubt(DatabaseUnavailable):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredBlob:
-    """What lies in Blob: verified length in bytes and SHA-256 in hex."""
+    """A blob with its verified length in bytes and its SHA-256 in hex."""
 
+    container: str
     name: str
     size: int
     sha256: str

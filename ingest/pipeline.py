@@ -37,7 +37,7 @@ from ingest.model import (
     Stored,
     Tenant,
 )
-from ingest.ports import Blobs, Mail, Records
+from ingest.ports import Blobs, Claims, Copies, Mail, Tenants
 from ingest.settings import RouteMode
 
 DEFECT_LIMIT = 5  # tries that ended in a fault of our own
@@ -60,12 +60,16 @@ class Rules:
 class Pipeline:
     """Takes messages through, one call each."""
 
-    def __init__(self, *, mail: Mail, blobs: Blobs, records: Records, rules: Rules) -> None:
+    def __init__(
+        self, *, mail: Mail, blobs: Blobs, claims: Claims, tenants: Tenants, copies: Copies, rules: Rules
+    ) -> None:
         self._mail = mail
         self._blobs = blobs
-        self._records = records
+        self._claims = claims
+        self._tenants = tenants
+        self._copies = copies
         self._rules = rules
-        self._unreturned = _Unreturned(records)
+        self._unreturned = _Unreturned(claims)
         self._suspects = Lock()
         self._waiting = BoundedSemaphore(WAITING_SUSPECTS)
 
@@ -86,7 +90,7 @@ class Pipeline:
 
     def _claim(self, ref: MessageRef) -> Claim | None:
         try:
-            claim = self._records.claim(ref)
+            claim = self._claims.claim(ref)
         except ClaimInDoubt as doubt:
             self._unreturned.add(doubt.claim, doubt)
             raise
@@ -181,9 +185,10 @@ class Pipeline:
                 rules=self._rules.filing,
                 mail=self._mail,
                 blobs=self._blobs,
-                records=self._records,
+                claims=self._claims,
+                copies=self._copies,
             )
-            with self._records.tenant_context(tenant):
+            with self._tenants.tenant_context(tenant):
                 documents += filing.process_email_message(message, tenant)
         self._clean_up(claim)
         return Stored(documents=documents)
@@ -208,31 +213,31 @@ class Pipeline:
 
     def _route(self, message: Message) -> tuple[Tenant, ...]:
         tokens = routing.candidate_tokens(message, self._rules.address_pattern, self._rules.address_domains)
-        matches = self._records.resolve_tokens(tokens) if tokens else []
+        matches = self._tenants.resolve_tokens(tokens) if tokens else []
         return routing.choose_tenants(tokens, matches, self._rules.route)
 
     def _clean_up(self, claim: Claim) -> None:
         # It is stored and committed, so whoever deletes it does right: no need to prove the claim once more.
         self._mail.delete(claim.ref)
-        self._records.end(claim, ClaimState.DELETED)
+        self._claims.end(claim, ClaimState.DELETED)
 
     def _quarantine(self, claim: Claim, reason: Reason, categories: Sequence[str] = ()) -> Outcome:
         # The reason is recorded first: whoever dies after the move leaves a record that can be completed.
-        self._records.renew(claim, reason=reason)
+        self._claims.renew(claim, reason=reason)
         try:
             self._mail.quarantine(claim.ref, reason, categories)
         except NotFound:
             return self._gone(claim)
-        self._records.end(claim, ClaimState.QUARANTINED, reason=reason)
+        self._claims.end(claim, ClaimState.QUARANTINED, reason=reason)
         log.warning("message.rejected", **_fields(claim), reason=reason)
         return Quarantined(reason=reason)
 
     def _gone(self, claim: Claim) -> Outcome:
         """Not in the inbox any more: an earlier owner's quarantine is completed, anything else acknowledged."""
         if claim.reason is not None:
-            self._records.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
+            self._claims.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
             return Quarantined(reason=claim.reason)
-        self._records.end(claim, ClaimState.GONE)
+        self._claims.end(claim, ClaimState.GONE)
         return Gone()
 
 
@@ -243,7 +248,7 @@ class _Unreturned:
     a mail nearer to Quarantine.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Claims) -> None:
         self._records = records
         self._claims: list[tuple[Claim, Exception]] = []
         self._lock = Lock()
@@ -258,7 +263,8 @@ class _Unreturned:
             claims, self._claims = self._claims, []
         for index, (claim, error) in enumerate(claims):
             try:
-                self._records.put_off(claim, log.describe(error), defect=not isinstance(error, Later))
+                give_back = self._records.put_off if isinstance(error, Later) else self._records.count_defect
+                give_back(claim, log.describe(error))
             except LeaseLost:
                 continue
             except DatabaseUnavailable as unavailable:

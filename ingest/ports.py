@@ -63,39 +63,53 @@ class Blobs(Protocol):
         """Raises BlobConflict, BlobUnavailable, and what reading `content` raises."""
 
 
-class Records(Protocol):
-    """What is remembered of messages. Every call may raise DatabaseUnavailable; those with a claim LeaseLost."""
+class Claims(Protocol):
+    """The claims on messages. Every call may raise DatabaseUnavailable; those that take a claim LeaseLost."""
 
     def claim(self, ref: MessageRef) -> Claim | None:
-        """The right to work on a message, or None while another owner's lease lives."""
+        """Return the right to work on a message, or None while another owner's lease lives."""
 
     def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
-        """Keep the claim for another lease, and the reason of an intended quarantine."""
+        """Keep the claim for another lease, and record the reason of an intended quarantine."""
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
-        """The message is where it belongs."""
+        """Record where the message ended."""
 
-    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
-        """Give the claim back unfinished."""
+    def put_off(self, claim: Claim, error: str) -> None:
+        """Give the claim back unfinished, because of trouble that counts against no mail."""
+
+    def count_defect(self, claim: Claim, error: str) -> None:
+        """Give the claim back unfinished, and count a defect of our own."""
+
+
+class Tenants(Protocol):
+    """The tenants of the database. Every call may raise DatabaseUnavailable."""
 
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
-        """Whose the tokens are."""
+        """Return a match for each token that belongs to a tenant."""
 
     def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
-        """Everything saved in here is this tenant's."""
+        """Make `tenant` the one whose rows are written in the block."""
+
+
+class Copies(Protocol):
+    """The copies that tenants have of messages."""
 
     def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
-        """The copy of the context's tenant, in one transaction; with the `last` one the claim is STORED."""
+        """Write the copy of the context's tenant in one transaction; with the `last` one the claim is STORED.
+
+        Raises LeaseLost, DatabaseUnavailable.
+        """
 
 
 class Backlog(Protocol):
-    """What is remembered of the sweep. Every call may raise DatabaseUnavailable."""
+    """The messages that the sweep puts on the queue. Every call may raise DatabaseUnavailable."""
 
     def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
-        """Those of `found` that are not on their way, remembered as enqueued now."""
+        """Return those of `found` that are not on their way; they are remembered as enqueued now."""
 
     def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
-        """Messages whose owner died in the middle, remembered as enqueued now."""
+        """Return messages that were begun and not finished; they are remembered as enqueued now."""
 
     def outstanding(self, mailbox: str) -> int:
-        """How many enqueued messages nobody has taken up yet."""
+        """Return the number of messages that the sweep has enqueued and no process has taken up yet."""

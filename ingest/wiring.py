@@ -20,9 +20,11 @@ if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on fi
     from ingest.graph.client import ClientCredentials, GraphClient
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
+    from ingest.storage.backlog import Backlog
     from ingest.storage.blobs import BlobStore
+    from ingest.storage.database import Database
     from ingest.storage.gate import MailboxGate
-    from ingest.storage.claims import Records
+    from ingest.storage.tenants import Tenants
     from ingest.sweep import Sweep
 
 _lock = Lock()
@@ -37,13 +39,15 @@ class App:
     graph: GraphClient
     mailboxes: Mailboxes
     blobs: BlobStore
-    records: Records
+    database: Database
+    tenants: Tenants
+    backlog: Backlog
     pipeline: Pipeline
     sweep: Sweep
 
     def close(self) -> None:
         """Close every connection: for whoever built an app of his own, the running one has its process's life."""
-        for adapter in (self.records, self.blobs, self.graph, self.gate):
+        for adapter in (self.database, self.blobs, self.graph, self.gate):
             adapter.close()
 
 
@@ -97,8 +101,12 @@ def build(settings: Settings) -> App:
     from ingest.graph.client import GraphClient
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline, Rules
+    from ingest.storage.backlog import Backlog
+    from ingest.storage.claims import Claims
+    from ingest.storage.copies import Copies
+    from ingest.storage.database import Database
     from ingest.storage.gate import MailboxGate
-    from ingest.storage.claims import Records
+    from ingest.storage.tenants import Tenants
     from ingest.sweep import Sweep
 
     gate = MailboxGate(settings.database_url)
@@ -110,12 +118,10 @@ def build(settings: Settings) -> App:
         sweep_scope=settings.sweep_scope,
     )
     blobs = blob_store(settings, settings.container)
-    records = Records(
-        settings.database_url,
-        container=settings.container,
-        lease_seconds=settings.lease_seconds,
-        retry_seconds=settings.retry_seconds,
-    )
+    database = Database(settings.database_url)
+    claims = Claims(database, lease_seconds=settings.lease_seconds, retry_seconds=settings.retry_seconds)
+    tenants = Tenants(database)
+    backlog = Backlog(database, retry_seconds=settings.retry_seconds)
     rules = Rules(
         address_pattern=settings.address_pattern,
         address_domains=settings.address_domains,
@@ -128,7 +134,16 @@ def build(settings: Settings) -> App:
         graph=graph,
         mailboxes=mailboxes,
         blobs=blobs,
-        records=records,
-        pipeline=Pipeline(mail=mailboxes, blobs=blobs, records=records, rules=rules),
-        sweep=Sweep(inbox=mailboxes, backlog=records, limit=settings.sweep_limit),
+        database=database,
+        tenants=tenants,
+        backlog=backlog,
+        pipeline=Pipeline(
+            mail=mailboxes,
+            blobs=blobs,
+            claims=claims,
+            tenants=tenants,
+            copies=Copies(database, tenants),
+            rules=rules,
+        ),
+        sweep=Sweep(inbox=mailboxes, backlog=backlog, limit=settings.sweep_limit),
     )

@@ -1,30 +1,29 @@
-"""A connection for an operator's command: short-lived, and its errors told in one clear line."""
+"""A short-lived connection for one operator's command; its errors become one clear line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from ingest.errors import OperatorError
 from ingest.storage import database as postgres
-
-type Connection = psycopg.Connection[dict[str, Any]]
+from ingest.storage.database import Connection
 
 _STATEMENT_MS = 60_000
 
 
 @contextmanager
 def connect(database_url: str) -> Iterator[Connection]:
-    """A connection whose transaction commits with the block. Raises OperatorError for whatever Postgres refuses."""
+    """Open a connection; its transaction commits with the block. Raises OperatorError for every error of Postgres."""
     try:
-        with psycopg.connect(
+        with postgres.connect(
             database_url,
+            "mail-ingest operator",
             row_factory=dict_row,
-            **postgres.parameters("mail-ingest operator", options=f"-c statement_timeout={_STATEMENT_MS}"),
+            options={"statement_timeout": str(_STATEMENT_MS)},
         ) as connection:
             yield connection
     except psycopg.Error as error:

@@ -22,9 +22,10 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow, tuple_row
 
 from ingest.errors import IngestError
+from ingest.storage import database as postgres
 from operations import preflight
 
 FOLDER = Path(__file__).parent.parent / "migrations"
@@ -34,7 +35,6 @@ DROPS_MAIL_ACCOUNTS = "0008_drop_mail_accounts"  # may wait until the DMS has sw
 LOCK_TIMEOUT = "2s"
 PATIENCE_SECONDS = 300.0  # for locks, over all tries
 _LOCK = 6_108_312_907_014  # the advisory lock of whoever migrates; any number that nobody else uses
-_CONNECT_SECONDS = 10
 _NEXT_STATEMENT = "-- next statement\n"  # in files that run outside of a transaction
 
 type Tell = Callable[[str], None]
@@ -124,15 +124,9 @@ def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection:
 def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
     """A connection that holds the lock of whoever migrates, in a database that has our schema."""
 
-    def connect() -> psycopg.Connection:
-        options = conninfo_to_dict(database_url).get("options") or ""
-        connection = psycopg.connect(
-            make_conninfo(
-                database_url,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="mail-ingest migrate",
-                options=f"{options} -c lock_timeout={LOCK_TIMEOUT}".strip(),
-            )
+    def connect() -> psycopg.Connection[TupleRow]:
+        connection = postgres.connect(
+            database_url, "mail-ingest migrate", row_factory=tuple_row, options={"lock_timeout": LOCK_TIMEOUT}
         )
         connection.add_notice_handler(lambda notice: _tell_notice(notice, tell))
         return connection

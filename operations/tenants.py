@@ -1,6 +1,6 @@
 """Tenants as the database's owner sees them: their upload tokens, and whether they may receive.
 
-The app itself can do none of this: its role only asks whose a token is (`Records.resolve_tokens`).
+The app itself can do none of this: its role only asks whose a token is (`ingest.storage.tenants`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from uuid import UUID
 import psycopg
 
 from ingest.errors import OperatorError
-from operations.database import Connection, connect
+from ingest.storage.database import Connection
+from operations.database import connect
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
 

@@ -16,7 +16,8 @@ from typing import LiteralString, Protocol
 from psycopg.rows import class_row
 
 from ingest.errors import BlobMissing, OperatorError
-from operations.database import Connection, connect
+from ingest.storage.database import Connection
+from operations.database import connect
 
 WORKERS = 8
 _BATCH = 256  # blobs that are asked for ahead

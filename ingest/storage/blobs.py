@@ -191,7 +191,12 @@ class _Upload:
         return self._current()
 
     def _current(self) -> StoredBlob:
-        return StoredBlob(name=self._blob.blob_name, size=self._size, sha256=self._digest.hexdigest())
+        return StoredBlob(
+            container=self._blob.container_name,
+            name=self._blob.blob_name,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+        )
 
 
 # What a stranger sent is never served as something that a browser would run.

@@ -1,8 +1,21 @@
 """At most four requests to one mailbox at a time, over all processes.
 
-Outlook answers 429 to the fifth concurrent request of an app to a mailbox. Each of the four places is a session
-advisory lock in Postgres, so a place that a killed process held is free as soon as its connection is. A place
-goes from one waiting thread to the next without a word to Postgres for up to a second, then others have their turn.
+Outlook answers 429 to the fifth concurrent request of an app to a mailbox. Each of the four places of a mailbox is a
+session advisory lock in Postgres: the place of a killed process is free as soon as its connection is gone. A process
+hands a place from thread to thread without asking Postgres for up to a second; then other processes have their turn.
+
+A place, as its process sees it:
+
+    state       lock in Postgres    in `_held`  in `_free`  next states
+    elsewhere   of another or none  no          no          lent or idle (`_ask` locks it), elsewhere
+    idle        of this process     yes         yes         lent (`take`), lost
+    lent        of this process     yes         no          idle (a thread waits here, the second is not over),
+                                                            elsewhere (`_unlock`), lost
+    lost        none: the session   no          no          dropped by `give_back`; nothing is unlocked twice
+                ended with its lock
+
+`give_back` chooses between idle and elsewhere, `_drop_connection` makes every held place lost. An idle place exists
+only while a thread of this process waits for one.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -17,42 +30,41 @@ from contextlib import contextmanager
 from threading import Condition, Lock
 
 import psycopg
+from psycopg.rows import TupleRow, tuple_row
 
 from ingest import log
 from ingest.errors import DatabaseUnavailable, GraphThrottled
-from ingest.storage import database as postgres
+from ingest.storage.database import connect, server_keepalives
 from ingest.trace import span
 
 PLACES = 4
-SHARE_SECONDS = 1.0  # how long a process may hand a place on among its own threads while others wait
+SHARE_SECONDS = 1.0  # a process hands a place on among its own threads for so long while other processes wait
 WAIT_SECONDS = 120.0  # for a place, before the message goes back to the queue
 _BLOCK_MS = 2000  # one wait inside Postgres, which serves waiting processes in their order
-# In seconds: half a minute after an instance has vanished without a word its places are free, not two hours.
-_SERVER_KEEPALIVE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-_RETRY_SECONDS = 0.05  # between two looks for a further place, while this process has one
+_RETRY_SECONDS = 0.05  # between two attempts to get a further place, while this process has one
 
-# The first place that nobody has. Row by row, so that no second one is locked once there is a first.
+# The first free place. Row by row: no second place is locked once the first one is.
 TRY_LOCK = """
 select number from unnest(%(numbers)s::integer[]) as number where pg_try_advisory_lock(%(key)s, number) limit 1
 """
 
 
 class MailboxGate:
-    """A `Gate` for every mailbox of this process; one Postgres connection for each mailbox in use.
+    """The `Gate` of every mailbox of this process; one Postgres connection for each mailbox in use.
 
-    Session locks need a direct connection: not one through PgBouncer in transaction mode.
+    Session locks need a direct connection, not one through PgBouncer in transaction mode.
     """
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
-        self._mailboxes: dict[str, _Places] = {}
+        self._mailboxes: dict[str, _MailboxPlaces] = {}
         self._lock = Lock()
 
     @contextmanager
     def __call__(self, mailbox: str) -> Iterator[None]:
-        """A place, for the duration of one request. Raises GraphThrottled or DatabaseUnavailable."""
+        """Hold a place for the duration of one request. Raises GraphThrottled or DatabaseUnavailable."""
         with self._lock:
-            places = self._mailboxes.setdefault(mailbox, _Places(mailbox, self._database_url))
+            places = self._mailboxes.setdefault(mailbox, _MailboxPlaces(mailbox, self._database_url))
         place = places.take()
         try:
             yield
@@ -67,8 +79,8 @@ class MailboxGate:
             self._mailboxes.clear()
 
 
-class _Place:
-    """One of the four, as long as this process has it."""
+class _HeldPlace:
+    """One of the four, while this process holds its lock."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -76,22 +88,23 @@ class _Place:
         self.lost = False
 
 
-class _Places:
-    """The places of one mailbox that this process has at the moment."""
+class _MailboxPlaces:
+    """The places of one mailbox that this process holds at the moment."""
 
     def __init__(self, mailbox: str, database_url: str) -> None:
         self._mailbox = mailbox
         self._key = zlib.crc32(mailbox.encode()) - 2**31  # Postgres takes a signed 32-bit integer
         self._database_url = database_url
-        self._connection: psycopg.Connection | None = None
+        self._connection: psycopg.Connection[TupleRow] | None = None
         self._state = Condition()
-        self._held: dict[int, _Place] = {}
-        self._free: list[_Place] = []
+        self._held: dict[int, _HeldPlace] = {}
+        self._free: list[_HeldPlace] = []
         self._waiting = 0
-        self._looking = False  # one thread looks for a further place, for all that wait
+        self._looking = False  # one thread asks for a further place, for all that wait
         self._next_ask = 0.0
 
-    def take(self) -> _Place:
+    def take(self) -> _HeldPlace:
+        """Wait for a place, and lend it to this thread. Raises GraphThrottled, DatabaseUnavailable."""
         deadline = time.monotonic() + WAIT_SECONDS
         with self._state:
             self._waiting += 1
@@ -101,16 +114,17 @@ class _Places:
                     if now > deadline:
                         raise GraphThrottled("no place at the mailbox: other requests took too long")
                     if self._looking or len(self._held) == PLACES:
-                        self._state.wait(deadline - now)  # whoever looks, or gives a place back, will notify
+                        self._state.wait(deadline - now)  # a thread that asks, or gives a place back, notifies
                     else:
                         self._look(now)
                 return self._free.pop()
             finally:
                 self._waiting -= 1
                 if self._waiting and not self._looking and len(self._held) < PLACES:
-                    self._state.notify()  # another one has to look from now on
+                    self._state.notify()  # another thread has to ask from now on
 
-    def give_back(self, place: _Place) -> None:
+    def give_back(self, place: _HeldPlace) -> None:
+        """Hand the place to a thread that waits here, or unlock it for other processes."""
         with self._state:
             if place.lost:
                 return
@@ -122,15 +136,16 @@ class _Places:
             self._state.notify()
 
     def close(self) -> None:
+        """Close the connection; its locks end with it."""
         with self._state:
             self._drop_connection()
 
     def _is_wanted(self) -> bool:
-        """Whether one more free place would find somebody who waits for it here."""
+        """Return whether a thread of this process waits for one more place."""
         return self._waiting > len(self._free)
 
     def _look(self, now: float) -> None:
-        """Look for one more place when it is time, unless one comes free here before."""
+        """Ask for one more place when it is time, unless one comes free here before."""
         self._looking = True
         try:
             self._state.wait_for(lambda: bool(self._free), self._next_ask - now)
@@ -148,20 +163,20 @@ class _Places:
             locked = self._lock_one(numbers, wait=wait_there)
         finally:
             self._state.acquire()
-        # A connection that another thread has dropped meanwhile took its locks with it.
+        # A connection that another thread dropped meanwhile took its locks with it.
         if locked is None or locked[0] is not self._connection:
             self._next_ask = time.monotonic() + _RETRY_SECONDS
         else:
-            place = _Place(locked[1])
+            place = _HeldPlace(locked[1])
             self._held[place.number] = place
-            # Another one may have been given back meanwhile: one that nobody takes would be kept from other processes.
+            # Another place may have come back meanwhile. A place that no thread takes is kept from other processes.
             if self._is_wanted():
                 self._free.append(place)
             else:
                 self._unlock(place)
 
-    def _lock_one(self, numbers: list[int], *, wait: bool) -> tuple[psycopg.Connection, int] | None:
-        """One of the numbers, and whose lock that is; None where all are taken."""
+    def _lock_one(self, numbers: list[int], *, wait: bool) -> tuple[psycopg.Connection[TupleRow], int] | None:
+        """Lock one of the numbers; return the connection that holds the lock, and the number. None: all are taken."""
         known = self._connection
         try:
             connection = self._connected()
@@ -171,13 +186,13 @@ class _Places:
                 return connection, int(row[0])
             if not wait:
                 return None
-            # Whoever waits in Postgres is served before those who only look: no process starves.
+            # A process that waits in Postgres is served before those that only try: no process starves.
             number = numbers[time.monotonic_ns() % len(numbers)]
             try:
                 with span("sql.gate_wait"):
                     connection.execute("select pg_advisory_lock(%s, %s)", (self._key, number))
             except psycopg.errors.LockNotAvailable:
-                # It may have been granted in the very moment, and a session keeps what it was granted.
+                # The lock may have been granted just as the timeout fired; release everything to be sure.
                 with span("sql.gate_give_back"):
                     connection.execute("select pg_advisory_unlock_all()")
                 return None
@@ -185,11 +200,11 @@ class _Places:
             with self._state:
                 self._drop_connection()
             if known is not None:
-                return None  # it had been cut since it was last used: the next look takes a new one
+                return None  # the connection was cut since its last use: the next attempt makes a new one
             raise DatabaseUnavailable(f"the mailbox gate: {log.describe(error)}") from None
         return connection, number
 
-    def _unlock(self, place: _Place) -> bool:
+    def _unlock(self, place: _HeldPlace) -> bool:
         self._held.pop(place.number, None)
         if self._connection is None:
             return False
@@ -202,13 +217,16 @@ class _Places:
             self._drop_connection()
         return True
 
-    def _connected(self) -> psycopg.Connection:
-        connection = self._connection  # read once: whoever gives a place back may drop it
+    def _connected(self) -> psycopg.Connection[TupleRow]:
+        connection = self._connection  # read once: a thread that gives a place back may drop it
         if connection is None or connection.closed:
-            connection = psycopg.connect(
+            connection = connect(
                 self._database_url,
+                "mail-ingest gate",
+                row_factory=tuple_row,
                 autocommit=True,
-                **postgres.parameters("mail-ingest gate", options=f"-c lock_timeout={_BLOCK_MS} {_SERVER_KEEPALIVE}"),
+                # Half a minute after an instance vanished, its places are free; by default that takes two hours.
+                options={"lock_timeout": str(_BLOCK_MS), **server_keepalives()},
             )
             with self._state:
                 self._drop_connection()
@@ -216,7 +234,7 @@ class _Places:
         return connection
 
     def _drop_connection(self) -> None:
-        self._state.notify_all()  # their places are gone, and have to be looked for again
+        self._state.notify_all()  # the places are gone, and have to be asked for again
         for place in self._held.values():
             place.lost = True
         self._held.clear()

@@ -27,6 +27,7 @@ _MODULES = (
     "ingest.graph.mailbox",
     "ingest.pipeline",
     "ingest.storage.claims",
+    "ingest.storage.copies",
     "ingest.sweep",
     "ingest.wiring",
     "subscriptions.maintenance",

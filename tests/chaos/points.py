@@ -11,6 +11,7 @@ _SQL = (
     "save",
     "end",
     "put_off",
+    "count_defect",
     "note_poisoned",
     "enqueue",
     "enqueue_abandoned",

@@ -9,14 +9,17 @@ from tests.chaos.points import CALLS, ELSEWHERE
 ROOT = Path(__file__).parents[2]
 # Methods by whose first argument a call gets its name, and the system that it is a call to.
 _NAMED_BY = {
-    "ingest/records.py": ("sql", {"_owned", "_one", "_all", "_none", "_connection"}),
-    "ingest/mailbox.py": ("graph", {"request", "stream"}),
-    "subscriptions/api.py": ("graph", {"request"}),
+    **dict.fromkeys(
+        (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "tenants")),
+        ("sql", {"one", "all", "none", "connection", "_write", "_give_back"}),
+    ),
+    "ingest/graph/mailbox.py": ("graph", {"request", "stream"}),
+    "subscriptions/calls.py": ("graph", {"request"}),
 }
 
 
 def calls() -> Iterator[str]:
-    for path in (ROOT / "ingest").glob("*.py"):
+    for path in (ROOT / "ingest").rglob("*.py"):
         yield from literals(path, {"span"})
     yield from literals(ROOT / "local/functions_host/storage.py", {"_observed", "_hide"})
     yield "queue.put"

@@ -28,7 +28,7 @@ class FakeBlobs:
         sha256 = hashlib.sha256(whole).hexdigest()
         escaped = {key: quote(value, safe="", errors="replace") for key, value in (metadata or {}).items()}
         self._metadata.setdefault(name, {"sha256": sha256, **escaped})
-        return StoredBlob(name=name, size=len(whole), sha256=sha256)
+        return StoredBlob(container="documents", name=name, size=len(whole), sha256=sha256)
 
     def read(self, name: str) -> Iterator[bytes]:
         yield self._contents[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from ingest.model import (
     Part,
     StoredBlob,
     Tenant,
-    TokenMatch,
 )
 from local.graph.mail import mime
 from local.graph.mail.mime import ParsedAttachment, ParsedMail
@@ -97,11 +96,11 @@ class Blobs:
         assert metadata is None or all(len(value) <= 255 for value in metadata.values())
         data = b"".join(content)
         assert self.content.setdefault(name, data) == data, f"{name} is written twice with other content"
-        return StoredBlob(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return StoredBlob(container="documents", name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class Saved:
-    """Remembers what was saved last; stands for all of the records."""
+    """Remembers the copy that was saved last; stands for claims and copies."""
 
     def __init__(self) -> None:
         self.original: StoredBlob | None = None
@@ -122,15 +121,11 @@ class Saved:
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         raise NotImplementedError
 
-    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
+    def put_off(self, claim: Claim, error: str) -> None:
         raise NotImplementedError
 
-    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+    def count_defect(self, claim: Claim, error: str) -> None:
         raise NotImplementedError
-
-    def tenant_context(self, tenant: Tenant) -> nullcontext[None]:
-        assert tenant == TENANT
-        return nullcontext()
 
 
 def file_mail(raw: bytes, folder: Path, rules: FilingRules | None = None) -> tuple[Saved, Blobs]:
@@ -139,7 +134,7 @@ def file_mail(raw: bytes, folder: Path, rules: FilingRules | None = None) -> tup
         id=1, ref=REF, fence=1, state=ClaimState.PROCESSING, attempts=1, crashes=0, defects=0, lease_seconds=600
     )
     mail, blobs, saved = OneMail(raw, folder), Blobs(), Saved()
-    filing = Filing(claim, last=True, rules=rules or FilingRules(), mail=mail, blobs=blobs, records=saved)
+    filing = Filing(claim, last=True, rules=rules or FilingRules(), mail=mail, blobs=blobs, claims=saved, copies=saved)
     filing.process_email_message(mail.fetch(REF), TENANT)
     return saved, blobs
 

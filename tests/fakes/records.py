@@ -1,4 +1,4 @@
-"""Postgres's memory of messages, in this process's. Time passes only when a test says so."""
+"""Postgres's record of messages, in this process. Time passes only when a test says so."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Saved:
 
 @dataclass(kw_only=True)
 class FakeRecords:
-    """`Records` and `Backlog`. `tenants`: those of each token, and whether they are active."""
+    """`Claims`, `Tenants`, `Copies` and `Backlog` at once. `tenants`: by token, with whether they are active."""
 
     tenants: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     lease_seconds: float = 600
@@ -87,7 +87,7 @@ class FakeRecords:
         self.row(ref).fence += 1
         self.row(ref).lease_until = self.now + self.lease_seconds
 
-    # Records
+    # Claims
 
     def claim(self, ref: MessageRef) -> Claim | None:
         self._step("claim")
@@ -131,8 +131,15 @@ class FakeRecords:
         row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
         row.deferrals, row.last_error = 0, None
 
-    def put_off(self, claim: Claim, error: str, *, defect: bool = False) -> None:
+    def put_off(self, claim: Claim, error: str) -> None:
         self._step("put_off")
+        self._give_back(claim, error)
+
+    def count_defect(self, claim: Claim, error: str) -> None:
+        self._step("count_defect")
+        self._give_back(claim, error).defects += 1
+
+    def _give_back(self, claim: Claim, error: str) -> Row:
         try:
             row = self._own(claim)
         except LeaseLost:
@@ -142,8 +149,8 @@ class FakeRecords:
         if row.state is ClaimState.PROCESSING:
             row.state = ClaimState.WAITING
         row.lease_until, row.last_error = None, error
-        row.defects += defect
         row.next_try_at = self.now + self.retry_seconds
+        return row
 
     def note_poisoned(self, ref: MessageRef) -> None:
         self._step("note_poisoned")

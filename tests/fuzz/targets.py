@@ -108,7 +108,9 @@ def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
     def store(path: tuple[int, ...], _: str, spool: Spool) -> StoredBlob:
         content = b"".join(spool.blocks())
         blob = ".".join(map(str, path))
-        return StoredBlob(name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        return StoredBlob(
+            container="documents", name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
 
     sorter = Sorter(limits=LIMITS, store=store)
     with Spool() as spool:

@@ -20,7 +20,11 @@ from psycopg.rows import dict_row
 from ingest.codes import Reason
 from ingest.errors import LeaseLost
 from ingest.model import Claim, ClaimState, LeftOver, Message, MessageRef, StoredBlob, Tenant, Trigger
-from ingest.storage.claims import Records
+from ingest.storage.backlog import Backlog
+from ingest.storage.claims import Claims
+from ingest.storage.copies import Copies
+from ingest.storage.database import Database as Pool
+from ingest.storage.tenants import Tenants
 from tests.integration.databases import Database
 
 LEASE = 3600  # seconds: nothing runs out but by the rule `time_passes`
@@ -45,7 +49,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class World:
-    records: Records
+    claims: Claims
+    copies: Copies
+    tenants: Tenants
+    backlog: Backlog
     database: psycopg.Connection[dict[str, Any]]  # as the owner
     tenant: Tenant
 
@@ -63,12 +70,12 @@ class Owners(RuleBasedStateMachine):
 
     @rule()
     def claim(self) -> None:
-        self._check_claim(self.world.records.claim(self.ref))
+        self._check_claim(self.world.claims.claim(self.ref))
 
     @rule(threads=st.integers(2, 4))
     def claim_at_once(self, threads: int) -> None:
         with ThreadPoolExecutor(threads) as pool:
-            granted = [c for c in pool.map(lambda _: self.world.records.claim(self.ref), range(threads)) if c]
+            granted = [c for c in pool.map(lambda _: self.world.claims.claim(self.ref), range(threads)) if c]
         assert len(granted) <= 1
         self._check_claim(granted[0] if granted else None)
 
@@ -106,7 +113,7 @@ class Owners(RuleBasedStateMachine):
     @rule(data=st.data(), reason=st.sampled_from([None, Reason.UNREADABLE]))
     def renew(self, data: st.DataObject, reason: Reason | None) -> None:
         claim = data.draw(st.sampled_from(self.owners))
-        if not self._fenced(claim, lambda: self.world.records.renew(claim, reason=reason)):
+        if not self._fenced(claim, lambda: self.world.claims.renew(claim, reason=reason)):
             return
         self.expected.owner, self.expected.expired = claim.fence, False
         self.expected.reason = reason or self.expected.reason
@@ -118,7 +125,8 @@ class Owners(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(self.owners))
         given_back = True
         try:
-            self.world.records.put_off(claim, "what went wrong", defect=defect)
+            give_back = self.world.claims.count_defect if defect else self.world.claims.put_off
+            give_back(claim, "what went wrong")
         except LeaseLost:
             given_back = False
         assert given_back == (claim.fence == self.expected.owner)
@@ -133,7 +141,7 @@ class Owners(RuleBasedStateMachine):
     def end(self, data: st.DataObject, state: ClaimState) -> None:
         claim = data.draw(st.sampled_from(self.owners))
         reason = Reason.NO_TOKEN if state is ClaimState.QUARANTINED else None
-        if self._fenced(claim, lambda: self.world.records.end(claim, state, reason=reason)):
+        if self._fenced(claim, lambda: self.world.claims.end(claim, state, reason=reason)):
             self.expected.state, self.expected.owner, self.expected.reason = state, None, reason
 
     @precondition(lambda self: self.expected.state == "processing" and self.expected.owner is not None)
@@ -159,9 +167,9 @@ class Owners(RuleBasedStateMachine):
             categories=(),
             attachments=(),
         )
-        original = StoredBlob(name="original.eml", size=0, sha256="0" * 64)
-        with self.world.records.tenant_context(self.world.tenant):
-            self.world.records.save(claim, message, original, [], last=True)
+        original = StoredBlob(container="documents", name="original.eml", size=0, sha256="0" * 64)
+        with self.world.tenants.tenant_context(self.world.tenant):
+            self.world.copies.save(claim, message, original, [], last=True)
 
     @rule()
     def sweep(self) -> None:
@@ -173,8 +181,8 @@ class Owners(RuleBasedStateMachine):
             "update ingest.claim set next_try_at = null where message_id = %s", [self.ref.message_id]
         )
         free = self.expected.owner is None or self.expected.expired
-        assert bool(self.world.records.enqueue(MAILBOX, [found])) == free
-        assert not self.world.records.enqueue(MAILBOX, [found])
+        assert bool(self.world.backlog.enqueue(MAILBOX, [found])) == free
+        assert not self.world.backlog.enqueue(MAILBOX, [found])
 
     def _fenced(self, claim: Claim, write: Callable[[], None]) -> bool:
         """An owner may write until another one has the message, or it has ended."""
@@ -212,12 +220,20 @@ class Owners(RuleBasedStateMachine):
 @pytest.fixture
 def world(database: Database) -> Iterator[World]:
     tenant = database.value("insert into dms_tenant (name) values ('Tenant') returning id")
-    records = Records(database.app_url, container="documents", lease_seconds=LEASE, retry_seconds=RETRY)
+    pool = Pool(database.app_url)
+    tenants = Tenants(pool)
     with (
-        closing(records),
+        closing(pool),
         psycopg.connect(database.owner_url, row_factory=dict_row, autocommit=True) as connection,
     ):
-        yield World(records=records, database=connection, tenant=Tenant(id=tenant))
+        yield World(
+            claims=Claims(pool, lease_seconds=LEASE, retry_seconds=RETRY),
+            copies=Copies(pool, tenants),
+            tenants=tenants,
+            backlog=Backlog(pool, retry_seconds=RETRY),
+            database=connection,
+            tenant=Tenant(id=tenant),
+        )
 
 
 def test_every_history_of_owners_ends_as_the_model_says(world: World) -> None:
@@ -240,21 +256,21 @@ def test_every_history_of_owners_ends_as_the_model_says(world: World) -> None:
 
 def test_a_claim_whose_answer_got_lost_counts_against_nobody(world: World) -> None:
     ref = MessageRef(mailbox=MAILBOX, message_id="in doubt", trigger=Trigger.SWEEP)
-    claim = world.records.claim(ref)
+    claim = world.claims.claim(ref)
     assert claim is not None
-    world.records.put_off(claim, "the connection broke")
-    again = world.records.claim(ref)
+    world.claims.put_off(claim, "the connection broke")
+    again = world.claims.claim(ref)
     assert again is not None
     assert (again.crashes, again.attempts, again.taken_over) == (0, 2, False)
 
 
 def test_what_was_begun_is_taken_up_although_no_listing_shows_it(world: World) -> None:
     ref = MessageRef(mailbox="other@dms.cloud", message_id="moved, and nobody heard")
-    claim = world.records.claim(ref)
+    claim = world.claims.claim(ref)
     assert claim is not None
-    assert world.records.enqueue_abandoned(ref.mailbox) == []  # its owner lives
-    world.records.put_off(claim, "Postgres went away after the move")
-    assert world.records.enqueue_abandoned(ref.mailbox) == []  # it has its time
+    assert world.backlog.enqueue_abandoned(ref.mailbox) == []  # its owner lives
+    world.claims.put_off(claim, "Postgres went away after the move")
+    assert world.backlog.enqueue_abandoned(ref.mailbox) == []  # it has its time
     world.database.execute("update ingest.claim set next_try_at = now()")
-    assert [found.message_id for found in world.records.enqueue_abandoned(ref.mailbox)] == [ref.message_id]
-    assert world.records.enqueue_abandoned(ref.mailbox) == []
+    assert [found.message_id for found in world.backlog.enqueue_abandoned(ref.mailbox)] == [ref.message_id]
+    assert world.backlog.enqueue_abandoned(ref.mailbox) == []

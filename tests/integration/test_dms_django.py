@@ -16,7 +16,7 @@ from ingest.model import Claim, Tenant
 from operations.migrations import MigrationError, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
-from tests.integration.test_isolation import blob, document, records_of
+from tests.integration.test_isolation import blob, document, store_of
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples"
@@ -86,11 +86,11 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     tenant = Tenant(id=database.value("select id from dms_tenant where slug = 'old-code'"))
     heard = runpy.run_path(str(EXAMPLES / "listen_for_documents.py"))["document_ids"](database.owner_url)
     assert next(heard) is None  # listening from here on
-    with records_of(database) as store:
-        claim = store.claim(values.ref())
+    with store_of(database) as store:
+        claim = store.claims.claim(values.ref())
         assert isinstance(claim, Claim)
-        with store.tenant_context(tenant):
-            store.save(claim, values.message(), blob("abc"), [document("abc")], last=True)
+        with store.tenants.tenant_context(tenant):
+            store.copies.save(claim, values.message(), blob("abc"), [document("abc")], last=True)
     document_id = next(heard)
     heard.close()
 

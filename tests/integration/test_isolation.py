@@ -18,8 +18,12 @@ from hypothesis import strategies as st
 from ingest.codes import Disposition, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import Claim, Part, StoredBlob, Tenant
-from ingest.storage import claims as records
-from ingest.storage.claims import Records
+from ingest.storage import database as adapter
+from ingest.storage.backlog import Backlog
+from ingest.storage.claims import Claims
+from ingest.storage.copies import Copies
+from ingest.storage.database import Database as Pool
+from ingest.storage.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 
@@ -39,13 +43,23 @@ class Seeded:
     token: str
 
 
+class Store:
+    """The adapters that a mail passes through, on one pool."""
+
+    def __init__(self, database_url: str) -> None:
+        self.pool = Pool(database_url)
+        self.claims = Claims(self.pool, lease_seconds=600, retry_seconds=300)
+        self.tenants = Tenants(self.pool)
+        self.copies = Copies(self.pool, self.tenants)
+
+
 @contextmanager
-def records_of(database: Database) -> Iterator[Records]:
-    store = Records(database.app_url, container="documents", lease_seconds=600, retry_seconds=300)
+def store_of(database: Database) -> Iterator[Store]:
+    store = Store(database.app_url)
     try:
         yield store
     finally:
-        store.close()
+        store.pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +71,8 @@ def catalog(server: Server, migrated_template: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(database: Database) -> Iterator[Records]:
-    with records_of(database) as store:
+def store(database: Database) -> Iterator[Store]:
+    with store_of(database) as store:
         yield store
 
 
@@ -67,7 +81,7 @@ def add_tenant(database: Database, name: str) -> Tenant:
 
 
 def blob(mark: str) -> StoredBlob:
-    return StoredBlob(name=f"blob-{mark}", size=1, sha256=mark)
+    return StoredBlob(container="documents", name=f"blob-{mark}", size=1, sha256=mark)
 
 
 def document(mark: str) -> Part:
@@ -83,15 +97,17 @@ def document(mark: str) -> Part:
     )
 
 
-def save(store: Records, tenant: Tenant, mark: str, part: Part | None = None) -> Claim:
-    claim = store.claim(values.ref(message_id=f"AAk-{mark}"))
+def save(store: Store, tenant: Tenant, mark: str, part: Part | None = None) -> Claim:
+    claim = store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
     assert isinstance(claim, Claim)
-    with store.tenant_context(tenant):
-        store.save(claim, values.message(subject=mark, of=claim.ref), blob(mark), [part or document(mark)], last=True)
+    with store.tenants.tenant_context(tenant):
+        store.copies.save(
+            claim, values.message(subject=mark, of=claim.ref), blob(mark), [part or document(mark)], last=True
+        )
     return claim
 
 
-def seed(database: Database, store: Records, mark: str) -> Seeded:
+def seed(database: Database, store: Store, mark: str) -> Seeded:
     tenant = add_tenant(database, mark)
     claim = save(store, tenant, mark)
     with as_tenant(database, tenant) as connection:
@@ -115,7 +131,7 @@ def seed(database: Database, store: Records, mark: str) -> Seeded:
 def as_tenant(database: Database, tenant: Tenant) -> Iterator[psycopg.Connection]:
     """One transaction of the app for a tenant, rolled back."""
     with psycopg.connect(database.app_url) as connection:
-        connection.execute(records.SET_TENANT, {"tenant": str(tenant.id)})
+        connection.execute(Tenants.ENTER, {"tenant": str(tenant.id)})
         yield connection
         connection.rollback()
 
@@ -248,7 +264,7 @@ def test_the_app_may_not(catalog: Database, statement: str) -> None:
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
-def test_outside_of_a_context_nothing_is_visible(database: Database, store: Records, table: str) -> None:
+def test_outside_of_a_context_nothing_is_visible(database: Database, store: Store, table: str) -> None:
     seed(database, store, "theirs")
     with database.app() as app:
         assert app.execute(f"select count(*) from ingest.{table}".encode()).fetchone() == (0,)
@@ -256,26 +272,26 @@ def test_outside_of_a_context_nothing_is_visible(database: Database, store: Reco
             app.execute("set row_security = off").execute(f"select * from ingest.{table}".encode())
 
 
-def test_outside_of_a_context_nothing_can_be_saved(database: Database, store: Records) -> None:
+def test_outside_of_a_context_nothing_can_be_saved(database: Database, store: Store) -> None:
     tenant = add_tenant(database, "one")
-    claim = store.claim(values.ref())
+    claim = store.claims.claim(values.ref())
     assert isinstance(claim, Claim)
     with pytest.raises(RuntimeError, match="inside tenant_context"):
-        store.save(claim, values.message(), blob("x"), [document("x")], last=True)
+        store.copies.save(claim, values.message(), blob("x"), [document("x")], last=True)
     ours = {"claim": claim.id, "tenant": tenant.id}
     with database.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-        app.execute(records.INSERT_MESSAGE, {name: SAMPLES[name] for name in parameters(records.INSERT_MESSAGE)} | ours)
+        app.execute(Copies.INSERT_MESSAGE, {name: SAMPLES[name] for name in parameters(Copies.INSERT_MESSAGE)} | ours)
 
 
-def test_the_owner_is_bound_as_well(database: Database, store: Records) -> None:
+def test_the_owner_is_bound_as_well(database: Database, store: Store) -> None:
     ours = seed(database, store, "ours")
     assert database.value("select count(*) from ingest.document") == 0
     with database.owner() as owner, owner.transaction():
-        owner.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+        owner.execute(Tenants.ENTER, {"tenant": str(ours.tenant.id)})
         assert owner.execute("select id from ingest.document").fetchall() == [(ours.document,)]
 
 
-def test_the_dms_reads_all_tenants_and_writes_nothing(database: Database, store: Records) -> None:
+def test_the_dms_reads_all_tenants_and_writes_nothing(database: Database, store: Store) -> None:
     seeded = [seed(database, store, mark) for mark in ("one", "two")]
     with psycopg.connect(database.reader_url, autocommit=True) as dms:
         found = dms.execute("select id from ingest.document order by created_at").fetchall()
@@ -284,7 +300,7 @@ def test_the_dms_reads_all_tenants_and_writes_nothing(database: Database, store:
             dms.execute("update ingest.document set name = 'x'")
 
 
-def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database, store: Records) -> None:
+def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database, store: Store) -> None:
     """Postgres checks foreign keys past row-level security: they have to carry the tenant themselves."""
     ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
     with as_tenant(database, ours.tenant) as app, pytest.raises(psycopg.errors.ForeignKeyViolation):
@@ -295,12 +311,12 @@ def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database,
         )
 
 
-def test_a_tenant_is_removed_as_the_documentation_says(server: Server, database: Database, store: Records) -> None:
+def test_a_tenant_is_removed_as_the_documentation_says(server: Server, database: Database, store: Store) -> None:
     ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         database.run(f"delete from dms_tenant where id = {ours.tenant.id}")  # nobody loses evidence by a cascade
     with database.owner() as owner, owner.transaction():
-        owner.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+        owner.execute(Tenants.ENTER, {"tenant": str(ours.tenant.id)})
         owner.execute("delete from ingest.document; delete from ingest.part; delete from ingest.message")
         owner.execute("delete from dms_tenant where id = %s", [ours.tenant.id])
     with server.admin(database) as admin:
@@ -311,57 +327,61 @@ def test_a_tenant_is_removed_as_the_documentation_says(server: Server, database:
 # The context and the pool
 
 
-def test_contexts_end_with_their_block_and_are_not_nested(database: Database, store: Records) -> None:
+def test_contexts_end_with_their_block_and_are_not_nested(database: Database, store: Store) -> None:
     one, two = add_tenant(database, "one"), add_tenant(database, "two")
-    with pytest.raises(ZeroDivisionError), store.tenant_context(one):
+    with pytest.raises(ZeroDivisionError), store.tenants.tenant_context(one):
         _ = 1 / 0
-    with store.tenant_context(one), pytest.raises(RuntimeError, match="nested"), store.tenant_context(two):
+    with (
+        store.tenants.tenant_context(one),
+        pytest.raises(RuntimeError, match="nested"),
+        store.tenants.tenant_context(two),
+    ):
         pass
-    claim = store.claim(values.ref())
+    claim = store.claims.claim(values.ref())
     assert isinstance(claim, Claim)
     with pytest.raises(RuntimeError, match="inside tenant_context"):
-        store.save(claim, values.message(), blob("x"), [document("x")], last=True)
+        store.copies.save(claim, values.message(), blob("x"), [document("x")], last=True)
 
 
-def test_another_thread_is_not_in_the_context(database: Database, store: Records) -> None:
+def test_another_thread_is_not_in_the_context(database: Database, store: Store) -> None:
     tenant = add_tenant(database, "one")
-    claim = store.claim(values.ref())
+    claim = store.claims.claim(values.ref())
     assert isinstance(claim, Claim)
     raised: list[BaseException] = []
 
     def elsewhere() -> None:
         try:
-            store.save(claim, values.message(), blob("x"), [document("x")], last=True)
+            store.copies.save(claim, values.message(), blob("x"), [document("x")], last=True)
         except RuntimeError as error:
             raised.append(error)
 
-    with store.tenant_context(tenant):
+    with store.tenants.tenant_context(tenant):
         thread = Thread(target=elsewhere)
         thread.start()
         thread.join()
     assert len(raised) == 1
 
 
-def _commits(store: Records, tenant: Tenant) -> None:
+def _commits(store: Store, tenant: Tenant) -> None:
     save(store, tenant, "committed")
 
 
-def _refused(store: Records, tenant: Tenant) -> None:
+def _refused(store: Store, tenant: Tenant) -> None:
     with pytest.raises(psycopg.IntegrityError):
         save(store, tenant, "refused", replace(document("refused"), parent=42))  # no such part
 
 
-def _lost(store: Records, tenant: Tenant) -> None:
-    claim = store.claim(values.ref(message_id="AAk-lost"))
+def _lost(store: Store, tenant: Tenant) -> None:
+    claim = store.claims.claim(values.ref(message_id="AAk-lost"))
     assert isinstance(claim, Claim)
-    with pytest.raises(LeaseLost), store.tenant_context(tenant):
-        store.save(replace(claim, fence=-1), values.message(), blob("lost"), [document("lost")], last=True)
+    with pytest.raises(LeaseLost), store.tenants.tenant_context(tenant):
+        store.copies.save(replace(claim, fence=-1), values.message(), blob("lost"), [document("lost")], last=True)
 
 
-def _killed(store: Records, tenant: Tenant) -> None:
+def _killed(store: Store, tenant: Tenant) -> None:
     def die() -> None:
-        with store._connection("test") as connection, connection.transaction():
-            connection.execute(records.SET_TENANT, {"tenant": str(tenant.id)})
+        with store.pool.connection("test") as connection, connection.transaction():
+            connection.execute(Tenants.ENTER, {"tenant": str(tenant.id)})
             connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(DatabaseUnavailable):
@@ -370,13 +390,13 @@ def _killed(store: Records, tenant: Tenant) -> None:
 
 @pytest.mark.parametrize("use", [_commits, _refused, _lost, _killed])
 def test_the_next_user_of_a_connection_inherits_nothing(
-    database: Database, monkeypatch: pytest.MonkeyPatch, use: Callable[[Records, Tenant], None]
+    database: Database, monkeypatch: pytest.MonkeyPatch, use: Callable[[Store, Tenant], None]
 ) -> None:
-    monkeypatch.setattr(records, "POOL_SIZE", 1)  # so that the next user gets the same connection
+    monkeypatch.setattr(adapter, "POOL_SIZE", 1)  # so that the next user gets the same connection
     tenant = add_tenant(database, "one")
-    with records_of(database) as store:
+    with store_of(database) as store:
         use(store, tenant)
-        with store._connection("next") as connection:
+        with store.pool.connection("next") as connection:
             row = connection.execute(
                 "select current_setting('ingest.tenant_id', true) as tenant, ingest.current_tenant() as current,"
                 " (select count(*) from ingest.message) as visible"
@@ -387,10 +407,11 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 # Every statement of the app, with every mixture of one's own and another's
 
-STATEMENTS = {
+STATEMENTS: dict[str, str] = {
     name: text
-    for name, text in vars(records).items()
-    if name.isupper() and isinstance(text, str) and name != "SET_TENANT"  # which is what chooses the context
+    for subject in (Backlog, Claims, Copies, Tenants)
+    for name, text in vars(subject).items()
+    if name.isupper() and name != "ENTER"  # which chooses the context
 }
 
 
@@ -443,7 +464,7 @@ def whose(name: str, ours: Seeded, theirs: Seeded) -> st.SearchStrategy[object]:
     return st.sampled_from(choices[name]) if name in choices else st.just(SAMPLES[name])
 
 
-def test_no_statement_of_the_app_reaches_another_tenant(server: Server, database: Database, store: Records) -> None:
+def test_no_statement_of_the_app_reaches_another_tenant(server: Server, database: Database, store: Store) -> None:
     ours, theirs = seed(database, store, "OUR-MARK"), seed(database, store, "THEIR-MARK")
     tried: set[str] = set()
 
@@ -456,7 +477,7 @@ def test_no_statement_of_the_app_reaches_another_tenant(server: Server, database
             name = data.draw(st.sampled_from(sorted(STATEMENTS)), label="statement")
             chosen = {one: data.draw(whose(one, ours, theirs), label=one) for one in parameters(STATEMENTS[name])}
             if data.draw(st.booleans(), label="in our context"):
-                app.execute(records.SET_TENANT, {"tenant": str(ours.tenant.id)})
+                app.execute(Tenants.ENTER, {"tenant": str(ours.tenant.id)})
             tried.add(name)
             try:
                 cursor = app.execute(STATEMENTS[name].encode(), chosen)
@@ -478,6 +499,6 @@ SHOW_CLAIMS = {"CLAIM", "ENQUEUE", "ABANDONED"}
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(guess=st.one_of(st.text(max_size=64), st.binary(max_size=16).map(bytes.hex)))
-def test_a_guess_is_nobodys_token(catalog: Database, store: Records, guess: str) -> None:
+def test_a_guess_is_nobodys_token(catalog: Database, store: Store, guess: str) -> None:
     assert guess not in {row["ingest_token"] for row in catalog.rows("select ingest_token from dms_tenant")}
-    assert store.resolve_tokens([guess.replace("\0", "")]) == []
+    assert store.tenants.resolve_tokens([guess.replace("\0", "")]) == []

@@ -89,7 +89,7 @@ def store(path, name, spool):
     digest = hashlib.sha256()
     for block in _rechunk(spool.blocks()):
         digest.update(block)
-    return StoredBlob(name=str(path), size=spool.size, sha256=digest.hexdigest())
+    return StoredBlob(container="documents", name=str(path), size=spool.size, sha256=digest.hexdigest())
 
 CASES = {
     "bomb of 10 GiB": ("bombe.zip", lambda: bomb(10 << 30), 0),

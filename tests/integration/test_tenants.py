@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from ingest.errors import OperatorError
-from ingest.storage.claims import Records
+from ingest.storage.database import Database as Pool
+from ingest.storage.tenants import Tenants as Routes
 from operations.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
-from tests.integration.test_isolation import records_of
 
 
 @pytest.fixture
@@ -22,16 +23,16 @@ def tenants(database: Database) -> Tenants:
 
 
 @pytest.fixture
-def store(database: Database) -> Iterator[Records]:
-    with records_of(database) as store:
-        yield store
+def store(database: Database) -> Iterator[Routes]:
+    with closing(Pool(database.app_url)) as pool:
+        yield Routes(pool)
 
 
-def routes_to(store: Records, token: str) -> list[tuple[object, bool]]:
+def routes_to(store: Routes, token: str) -> list[tuple[object, bool]]:
     return [(match.tenant.id, match.active) for match in store.resolve_tokens([token])]
 
 
-def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Records) -> None:
+def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Routes) -> None:
     tenant = tenants.add("one")
     token = tenant.token
     dashed = "-".join((token[:8], token[8:12], token[12:16], token[16:20], token[20:]))
@@ -39,14 +40,14 @@ def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Records) 
         assert routes_to(store, written) == [(tenant.id, True)]
 
 
-def test_places_tell_which_candidate_matched(tenants: Tenants, store: Records) -> None:
+def test_places_tell_which_candidate_matched(tenants: Tenants, store: Routes) -> None:
     one, two = tenants.add("one"), tenants.add("two")
     matches = store.resolve_tokens(["nobody", two.token, "nobody-else", one.token])
     assert {(match.position, match.tenant.id) for match in matches} == {(2, two.id), (4, one.id)}
 
 
 def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
-    tenants: Tenants, store: Records, database: Database
+    tenants: Tenants, store: Routes, database: Database
 ) -> None:
     before = tenants.add("one")
 
@@ -61,14 +62,14 @@ def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
     assert tenants.show(after.token).earlier == ()
 
 
-def test_a_leaked_token_ends_at_once(tenants: Tenants, store: Records) -> None:
+def test_a_leaked_token_ends_at_once(tenants: Tenants, store: Routes) -> None:
     before = tenants.add("one")
     tenants.rotate(str(before.id), grace=timedelta(0))
     assert routes_to(store, before.token) == []
 
 
 def test_the_dms_rotates_by_an_update_with_thirty_days_of_grace(
-    tenants: Tenants, store: Records, database: Database
+    tenants: Tenants, store: Routes, database: Database
 ) -> None:
     before = tenants.add("one")
     database.run("update dms_tenant set ingest_token = default")
@@ -93,7 +94,7 @@ def test_a_token_is_never_given_twice(tenants: Tenants, database: Database, writ
         database.run(f"update dms_tenant set ingest_token = '{used}' where id = {second.id}")
 
 
-def test_a_token_outlives_its_tenant(tenants: Tenants, store: Records, database: Database) -> None:
+def test_a_token_outlives_its_tenant(tenants: Tenants, store: Routes, database: Database) -> None:
     gone = tenants.add("one")
     database.run("delete from dms_tenant")
     assert routes_to(store, gone.token) == []
@@ -110,7 +111,7 @@ def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, databas
     assert tenants.show(str(before.id)).name == "renamed"
 
 
-def test_disabled_and_enabled_again(tenants: Tenants, store: Records) -> None:
+def test_disabled_and_enabled_again(tenants: Tenants, store: Routes) -> None:
     tenant = tenants.add("one")
 
     disabled = tenants.disable(str(tenant.id), by="anna")
@@ -123,7 +124,7 @@ def test_disabled_and_enabled_again(tenants: Tenants, store: Records) -> None:
 
 
 def test_a_tenant_that_is_inactive_in_the_dms_receives_nothing(
-    tenants: Tenants, store: Records, database: Database
+    tenants: Tenants, store: Routes, database: Database
 ) -> None:
     tenant = tenants.add("one")
     database.run("update dms_tenant set is_active = false")

@@ -48,8 +48,8 @@ OWNERS = {
     "urllib3": {"ingest.graph.client"},
     "azure.storage": {"ingest.storage.blobs"},
     "azure.identity": {"ingest.storage.blobs"},
-    "psycopg": {"ingest.storage.claims", "ingest.storage.gate"},
-    "psycopg_pool": {"ingest.storage.claims"},
+    "psycopg": {"ingest.storage.database", "ingest.storage.gate"},
+    "psycopg_pool": {"ingest.storage.database"},
     "alembic": set(),  # operations/ only
     "olefile": {"ingest.documents.unpacking.msg"},
     "pypdf": {"ingest.documents.pdf"},

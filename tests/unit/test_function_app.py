@@ -186,7 +186,7 @@ def test_a_poisoned_message_is_noted_and_comes_back_by_the_sweep(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     records = FakeRecords()
-    use(monkeypatch, records=records)
+    use(monkeypatch, backlog=records)
     FUNCTIONS["ingest_message_poison"](queue_message(ref().to_json()))
     assert records.row(ref()).next_try_at == 300
     assert "message.poisoned" in caplog.text

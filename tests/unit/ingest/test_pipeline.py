@@ -56,7 +56,14 @@ class World:
     def restarted(self) -> Pipeline:
         """A new process's pipeline over the same world."""
         rules = Rules(address_pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE), route=self.route)
-        self.pipeline = Pipeline(mail=self.mail, blobs=self.blobs, records=self.records, rules=rules)
+        self.pipeline = Pipeline(
+            mail=self.mail,
+            blobs=self.blobs,
+            claims=self.records,
+            tenants=self.records,
+            copies=self.records,
+            rules=rules,
+        )
         return self.pipeline
 
     def saved(self, ref: MessageRef, tenant: Tenant = FIRST) -> Saved:

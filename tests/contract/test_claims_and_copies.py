@@ -1,4 +1,4 @@
-"""What is remembered of messages: the same of the fake as of Postgres."""
+"""Claims, copies, tenants and backlog: the fake behaves as Postgres does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,24 +26,25 @@ from ingest.model import (
     TokenMatch,
     Trigger,
 )
-from ingest.ports import Backlog, Records
-from ingest.storage import claims as adapter
+from ingest.ports import Claims, Copies, Tenants
+from ingest.storage.backlog import Backlog
+from ingest.storage.claims import Claims as StoredClaims
+from ingest.storage.copies import Copies as StoredCopies
+from ingest.storage.database import Database
+from ingest.storage.tenants import Tenants as StoredTenants
 from local.postgres import Postgres
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import NOON, message
 
 
-class RecordsAndBacklog(Records, Backlog, Protocol):
-    """Both sides of what is remembered."""
-
-    def note_poisoned(self, ref: MessageRef) -> None: ...
-
-
 @dataclass
 class World:
-    """Records of either kind, and what a test does to them behind their back."""
+    """The adapters of either kind, and direct access to their rows."""
 
-    records: RecordsAndBacklog
+    claims: Claims
+    copies: Copies
+    tenants: Tenants
+    backlog: Backlog | FakeRecords
     fake: FakeRecords | None
     postgres: Postgres | None
     mailbox: str
@@ -55,7 +56,7 @@ class World:
         return MessageRef(mailbox=self.mailbox, message_id=message_id)
 
     def claim(self, message_id: str = "A1") -> Claim:
-        claim = self.records.claim(self.ref(message_id))
+        claim = self.claims.claim(self.ref(message_id))
         assert claim is not None
         return claim
 
@@ -65,7 +66,7 @@ class World:
         ]
 
     def enqueued(self, *message_ids: str) -> list[str]:
-        return [ref.message_id for ref in self.records.enqueue(self.mailbox, self.left(*message_ids))]
+        return [ref.message_id for ref in self.backlog.enqueue(self.mailbox, self.left(*message_ids))]
 
     def leases_run_out(self) -> None:
         if self.fake:
@@ -106,7 +107,7 @@ class World:
     def save(
         self, claim: Claim, tenant: Tenant, *, last: bool = True, of: Message | None = None, name: str = "a"
     ) -> None:
-        original = StoredBlob(name="x/original.eml", size=1, sha256="00" * 32)
+        original = StoredBlob(container="documents", name="x/original.eml", size=1, sha256="00" * 32)
         part = Part(
             position=1,
             name=name,
@@ -117,8 +118,8 @@ class World:
             size=1,
             sha256="00" * 32,
         )
-        with self.records.tenant_context(tenant):
-            self.records.save(claim, of or message(of=claim.ref), original, [part], last=last)
+        with self.tenants.tenant_context(tenant):
+            self.copies.save(claim, of or message(of=claim.ref), original, [part], last=last)
 
     def _sql(self, statement: str, **parameters: object) -> list[Any]:
         if self.postgres is None:
@@ -129,10 +130,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def pooled(postgres: Postgres) -> Iterator[adapter.Records]:
-    records = adapter.Records(postgres.app_url, container="documents", lease_seconds=600, retry_seconds=300)
-    yield records
-    records.close()
+def pooled(postgres: Postgres) -> Iterator[Database]:
+    database = Database(postgres.app_url)
+    yield database
+    database.close()
 
 
 @pytest.fixture(params=["fake", "postgres"])
@@ -141,9 +142,9 @@ def world(request: pytest.FixtureRequest) -> World:
     tokens = (secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16))
     if request.param == "fake":
         first, second, off = (Tenant(id=number) for number in (1, 2, 3))
-        tenants = dict(zip(tokens, [(first, True), (second, True), (off, False)], strict=True))
-        fake = FakeRecords(tenants=tenants)
-        return World(fake, fake, None, mailbox, first, second, tokens)
+        by_token = dict(zip(tokens, [(first, True), (second, True), (off, False)], strict=True))
+        fake = FakeRecords(tenants=by_token)
+        return World(fake, fake, fake, fake, fake, None, mailbox, first, second, tokens)
     postgres: Postgres = request.getfixturevalue("postgres")
     with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
         ids = [
@@ -154,7 +155,10 @@ def world(request: pytest.FixtureRequest) -> World:
             for token, active in zip(tokens, (True, True, False), strict=True)
         ]
     first, second = (Tenant(id=row[0]) for row in ids[:2] if row)
-    return World(request.getfixturevalue("pooled"), None, postgres, mailbox, first, second, tokens)
+    database: Database = request.getfixturevalue("pooled")
+    claims, tenants = StoredClaims(database, lease_seconds=600, retry_seconds=300), StoredTenants(database)
+    copies, backlog = StoredCopies(database, tenants), Backlog(database, retry_seconds=300)
+    return World(claims, copies, tenants, backlog, None, postgres, mailbox, first, second, tokens)
 
 
 # Claims
@@ -168,7 +172,7 @@ def test_the_first_claim_is_a_new_one(world: World) -> None:
 
 def test_a_living_lease_is_respected(world: World) -> None:
     world.claim()
-    assert world.records.claim(world.ref()) is None
+    assert world.claims.claim(world.ref()) is None
 
 
 def test_ids_are_case_sensitive(world: World) -> None:
@@ -188,13 +192,13 @@ def test_an_owner_that_was_taken_over_can_do_nothing_any_more(world: World) -> N
     world.leases_run_out()
     world.claim()
     with pytest.raises(LeaseLost):
-        world.records.renew(slow)
+        world.claims.renew(slow)
     with pytest.raises(LeaseLost):
-        world.records.end(slow, ClaimState.DELETED)
+        world.claims.end(slow, ClaimState.DELETED)
     with pytest.raises(LeaseLost):
         world.save(slow, world.first)
     with pytest.raises(LeaseLost):
-        world.records.put_off(slow, "late")
+        world.claims.put_off(slow, "late")
     assert world.state() == ("processing", None, None)
     assert world.saved() == set()
 
@@ -205,55 +209,55 @@ def test_an_owner_that_is_heard_of_after_all_did_not_die(world: World) -> None:
     heir = world.claim()
     assert heir.crashes == 1
     with pytest.raises(LeaseLost):
-        world.records.put_off(slow, "late")
-    world.records.put_off(heir, "later")
+        world.claims.put_off(slow, "late")
+    world.claims.put_off(heir, "later")
     assert world.claim().crashes == 0
 
 
 def test_a_renewed_lease_lives_on(world: World) -> None:
     claim = world.claim()
     world.pass_seconds(590)
-    world.records.renew(claim)
+    world.claims.renew(claim)
     world.pass_seconds(590)
-    assert world.records.claim(world.ref()) is None
+    assert world.claims.claim(world.ref()) is None
 
 
 def test_what_was_given_back_is_free_at_once_with_its_error(world: World) -> None:
-    world.records.put_off(world.claim(), "GraphUnavailable: down")
+    world.claims.put_off(world.claim(), "GraphUnavailable: down")
     assert world.state() == ("waiting", None, "GraphUnavailable: down")
     claim = world.claim()
     assert (claim.attempts, claim.crashes, claim.defects, claim.taken_over) == (2, 0, 0, False)
 
 
 def test_an_error_of_any_text_can_be_remembered(world: World) -> None:
-    world.records.put_off(world.claim(), "zero\0 half \ud83d")
+    world.claims.put_off(world.claim(), "zero\0 half \ud83d")
     assert world.state()[0] == "waiting"
 
 
 def test_defects_count(world: World) -> None:
-    world.records.put_off(world.claim(), "Defect", defect=True)
-    world.records.put_off(world.claim(), "Later")
+    world.claims.count_defect(world.claim(), "Defect")
+    world.claims.put_off(world.claim(), "Later")
     assert world.claim().defects == 1
 
 
 @pytest.mark.parametrize("state", [ClaimState.QUARANTINED, ClaimState.GONE])
 def test_what_comes_back_starts_afresh(world: World, state: ClaimState) -> None:
-    world.records.put_off(world.claim(), "Defect", defect=True)
+    world.claims.count_defect(world.claim(), "Defect")
     world.claim()
     world.leases_run_out()
-    world.records.end(world.claim(), state, reason=Reason.NO_TOKEN)
+    world.claims.end(world.claim(), state, reason=Reason.NO_TOKEN)
     claim = world.claim()
     assert (claim.state, claim.attempts, claim.crashes, claim.defects) == (ClaimState.PROCESSING, 1, 0, 0)
 
 
 def test_an_intended_quarantine_is_remembered_for_the_next_owner(world: World) -> None:
-    world.records.renew(world.claim(), reason=Reason.NO_TOKEN)
+    world.claims.renew(world.claim(), reason=Reason.NO_TOKEN)
     world.leases_run_out()
     assert world.claim().reason is Reason.NO_TOKEN
 
 
 def test_where_a_message_ended_is_remembered(world: World) -> None:
-    world.records.end(world.claim(), ClaimState.QUARANTINED, reason=Reason.UNKNOWN_TOKEN)
+    world.claims.end(world.claim(), ClaimState.QUARANTINED, reason=Reason.UNKNOWN_TOKEN)
     assert world.state() == ("quarantined", "unknown_token", None)
 
 
@@ -263,7 +267,7 @@ def test_of_many_at_once_one_gets_it(world: World) -> None:
 
     def take() -> None:
         start.wait()
-        claims.append(world.records.claim(world.ref()))
+        claims.append(world.claims.claim(world.ref()))
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
@@ -318,7 +322,7 @@ def test_a_last_copy_that_is_there_already_ends_the_story(world: World) -> None:
 
 def test_saving_forgets_an_intended_quarantine(world: World) -> None:
     claim = world.claim()
-    world.records.renew(claim, reason=Reason.NO_TOKEN)
+    world.claims.renew(claim, reason=Reason.NO_TOKEN)
     world.save(claim, world.first)
     assert world.state()[1] is None
 
@@ -332,13 +336,13 @@ def test_texts_of_strangers_can_be_saved(world: World, text: str) -> None:
 
 def test_nothing_is_saved_outside_of_a_tenants_context(world: World) -> None:
     claim = world.claim()
-    original = StoredBlob(name="x", size=1, sha256="00" * 32)
+    original = StoredBlob(container="documents", name="x", size=1, sha256="00" * 32)
     with pytest.raises(RuntimeError):
-        world.records.save(claim, message(of=claim.ref), original, [], last=True)
+        world.copies.save(claim, message(of=claim.ref), original, [], last=True)
 
 
 def test_one_tenant_at_a_time(world: World) -> None:
-    with world.records.tenant_context(world.first), pytest.raises(RuntimeError):
+    with world.tenants.tenant_context(world.first), pytest.raises(RuntimeError):
         world.save(world.claim(), world.second)
 
 
@@ -347,12 +351,12 @@ def test_one_tenant_at_a_time(world: World) -> None:
 
 def test_tokens_are_resolved_by_their_place(world: World) -> None:
     first, second, off = world.tokens
-    matches = {match.position: match for match in world.records.resolve_tokens(["unknown" * 4, second, first, off])}
+    matches = {match.position: match for match in world.tenants.resolve_tokens(["unknown" * 4, second, first, off])}
     assert matches[2] == TokenMatch(position=2, tenant=world.second, active=True)
     assert matches[3] == TokenMatch(position=3, tenant=world.first, active=True)
     assert not matches[4].active
     assert len(matches) == 3
-    assert world.records.resolve_tokens([]) == []
+    assert world.tenants.resolve_tokens([]) == []
 
 
 # The sweep
@@ -362,7 +366,7 @@ def test_what_is_found_is_enqueued_once_in_its_order(world: World) -> None:
     assert world.enqueued("A3", "A1", "A2") == ["A3", "A1", "A2"]
     assert world.enqueued("A1", "A4") == ["A4"]
     assert world.enqueued() == []
-    assert world.records.outstanding(world.mailbox) == 4
+    assert world.backlog.outstanding(world.mailbox) == 4
 
 
 def test_what_is_worked_on_is_on_its_way(world: World) -> None:
@@ -371,7 +375,7 @@ def test_what_is_worked_on_is_on_its_way(world: World) -> None:
 
 
 def test_what_the_queue_may_still_bring_back_is_left_to_it_for_a_while(world: World) -> None:
-    world.records.put_off(world.claim(), "Later")
+    world.claims.put_off(world.claim(), "Later")
     assert world.enqueued("A1") == []
     world.pass_seconds(301)
     assert world.enqueued("A1") == ["A1"]
@@ -388,8 +392,8 @@ def test_the_distance_grows_up_to_an_hour(world: World) -> None:
 def test_what_was_taken_up_is_not_outstanding(world: World) -> None:
     world.enqueued("A1", "A2")
     world.claim("A1")
-    assert world.records.outstanding(world.mailbox) == 1
-    assert world.records.outstanding("nobody@dms.example") == 0
+    assert world.backlog.outstanding(world.mailbox) == 1
+    assert world.backlog.outstanding("nobody@dms.example") == 0
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -397,24 +401,24 @@ def test_what_was_abandoned_is_found_without_a_listing(world: World, stored: boo
     claim = world.claim()
     if stored:
         world.save(claim, world.first)
-    assert world.records.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox) == []
     world.leases_run_out()
-    (found,) = world.records.enqueue_abandoned(world.mailbox)
+    (found,) = world.backlog.enqueue_abandoned(world.mailbox)
     assert (found.mailbox, found.message_id, found.trigger) == (world.mailbox, "A1", Trigger.SWEEP)
-    assert world.records.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox) == []
 
 
 @pytest.mark.parametrize("state", [ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE])
 def test_what_has_ended_is_not_abandoned_but_may_be_in_the_inbox_again(world: World, state: ClaimState) -> None:
-    world.records.end(world.claim(), state)
+    world.claims.end(world.claim(), state)
     world.pass_seconds(10_000)
-    assert world.records.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox) == []
     assert world.enqueued("A1") == ["A1"]
 
 
 def test_what_was_poisoned_comes_back_later_each_time(world: World) -> None:
     for distance in (300, 600, 1200):
-        world.records.note_poisoned(world.ref())
+        world.backlog.note_poisoned(world.ref())
         assert world.enqueued("A1") == []
         world.pass_seconds(distance - 5)
         assert world.enqueued("A1") == []
@@ -422,11 +426,11 @@ def test_what_was_poisoned_comes_back_later_each_time(world: World) -> None:
 
 
 def test_a_poisoned_message_of_which_nothing_was_known_is_remembered(world: World) -> None:
-    world.records.note_poisoned(world.ref())
+    world.backlog.note_poisoned(world.ref())
     assert world.state()[0] == "waiting"
 
 
 def test_what_has_ended_is_not_brought_back_by_its_poison(world: World) -> None:
-    world.records.end(world.claim(), ClaimState.DELETED)
-    world.records.note_poisoned(world.ref())
+    world.claims.end(world.claim(), ClaimState.DELETED)
+    world.backlog.note_poisoned(world.ref())
     assert world.state()[0] == "deleted"

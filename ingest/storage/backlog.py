@@ -1,0 +1,105 @@
+"""The backlog: messages that the sweep puts on the queue, each time with a growing distance to the next try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ingest import log
+from ingest.model import LeftOver, MessageRef, Trigger
+from ingest.storage.database import Database
+
+MAX_DISTANCE = 12  # times the first distance, however often a message was put off: an hour by default
+ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without a listing
+
+
+class Backlog:
+    """The claims of one database as the sweep sees them. Every call may raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database, *, retry_seconds: float) -> None:
+        """`retry_seconds`: the first distance between two tries of a message."""
+        self._database = database
+        self._distance = {"retry": retry_seconds, "most": retry_seconds * MAX_DISTANCE}
+
+    # Returns the listed messages that are not on their way, and remembers them as enqueued.
+    ENQUEUE = """
+    insert into ingest.claim as claim (mailbox, message_id, state, trigger, received_at, enqueued_at, deferrals,
+        next_try_at)
+    select %(mailbox)s, listed.message_id, 'waiting', 'sweep', listed.received_at, now(), 1,
+        now() + %(retry)s * interval '1 second'
+    from unnest(%(message_ids)s::text[], %(received)s::timestamptz[]) as listed (message_id, received_at)
+    on conflict (mailbox, message_id) do update set
+        enqueued_at = now(), received_at = excluded.received_at, deferrals = claim.deferrals + 1,
+        next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+    where (claim.lease_until is null or claim.lease_until < now())
+        and (claim.next_try_at is null or claim.next_try_at <= now())
+    returning message_id
+    """
+
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
+        """Return those of `found` that are not on their way, in their order; they are remembered as enqueued now."""
+        rows = self._database.all(
+            "enqueue",
+            self.ENQUEUE,
+            mailbox=mailbox,
+            message_ids=[item.ref.message_id for item in found],
+            received=[item.received_at for item in found],
+            **self._distance,
+        )
+        due = {row["message_id"] for row in rows}
+        return [item.ref for item in found if item.ref.message_id in due]
+
+    # Begun and not finished, because a process died or a try failed. No listing need show these messages: they may
+    # have been moved or deleted before the answer was lost, or read by a person.
+    ABANDONED = """
+    update ingest.claim as claim
+    set enqueued_at = now(), deferrals = claim.deferrals + 1,
+        next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+    where id in (
+        select id from ingest.claim
+        where mailbox = %(mailbox)s and state in ('waiting', 'processing', 'stored')
+            and (lease_until is null or lease_until < now()) and (next_try_at is null or next_try_at <= now())
+        order by next_try_at nulls first
+        limit %(limit)s
+        for update skip locked
+    )
+    returning message_id
+    """
+
+    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+        """Return at most ABANDONED_LIMIT messages that were begun and not finished, remembered as enqueued now."""
+        rows = self._database.all(
+            "enqueue_abandoned", self.ABANDONED, mailbox=mailbox, limit=ABANDONED_LIMIT, **self._distance
+        )
+        if len(rows) == ABANDONED_LIMIT:
+            log.warning("sweep.limit_reached", mailbox=mailbox, limit=ABANDONED_LIMIT)
+        return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
+
+    OUTSTANDING = """
+    select count(*) as outstanding from ingest.claim
+    where mailbox = %(mailbox)s and state = 'waiting' and attempts = 0 and next_try_at > now()
+    """
+
+    def outstanding(self, mailbox: str) -> int:
+        """Return the number of messages that the sweep has enqueued and no process has taken up yet."""
+        row = self._database.one("outstanding", self.OUTSTANDING, mailbox=mailbox)
+        return int(row["outstanding"]) if row else 0
+
+    POISONED = """
+    insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, next_try_at)
+    values (%(mailbox)s, %(message_id)s, 'waiting', %(trigger)s, 1, now() + %(retry)s * interval '1 second')
+    on conflict (mailbox, message_id) do update set
+        deferrals = claim.deferrals + 1,
+        next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
+    where claim.state in ('waiting', 'processing', 'stored')
+    """
+
+    def note_poisoned(self, ref: MessageRef) -> None:
+        """Record that the queue has given up on the message; the sweep brings it back after a growing distance."""
+        self._database.none(
+            "note_poisoned",
+            self.POISONED,
+            mailbox=ref.mailbox,
+            message_id=ref.message_id,
+            trigger=ref.trigger,
+            **self._distance,
+        )

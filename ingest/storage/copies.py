@@ -1,0 +1,147 @@
+"""Copies: a message with its parts and documents, as one tenant has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from ingest.codes import Disposition
+from ingest.errors import LeaseLost
+from ingest.model import RULES_VERSION, Claim, Message, Part, StoredBlob, Tenant
+from ingest.storage.database import Database, as_text
+from ingest.storage.tenants import Tenants
+
+
+class Copies:
+    """The copies of all tenants; each is written in the context of its tenant."""
+
+    def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._database = database
+        self._tenants = tenants
+
+    INSERT_MESSAGE = """
+    insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
+        container, blob_name, size, sha256, rules_version)
+    values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
+        %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(rules_version)s)
+    on conflict (claim_id, tenant_id) do nothing
+    returning id
+    """
+
+    INSERT_PART = """
+    with part as (
+        insert into ingest.part (message_id, tenant_id, position, parent, disposition, reason, name, declared_type,
+            detected_type, type_mismatch, encrypted, related, size, sha256, blob_name)
+        values (%(message)s, %(tenant)s, %(position)s, %(parent)s, %(disposition)s, %(reason)s, %(name)s,
+            %(declared_type)s, %(detected_type)s, %(type_mismatch)s, %(encrypted)s, %(related)s, %(size)s, %(sha256)s,
+            %(blob_name)s)
+        returning *
+    )
+    insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, encrypted, size, sha256,
+        container, blob_name, related_id, invoice_kind, invoice_profile, invoice_number, invoice_issue_date,
+        invoice_seller, invoice_total, invoice_currency, invoice_problem)
+    select %(document)s, tenant_id, message_id, id, name, %(content_type)s, encrypted, size, sha256, %(container)s,
+        blob_name, %(related_document)s, %(invoice_kind)s, %(invoice_profile)s, %(invoice_number)s,
+        %(invoice_issue_date)s, %(invoice_seller)s, %(invoice_total)s, %(invoice_currency)s, %(invoice_problem)s
+    from part where disposition = 'document'
+    """
+
+    # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
+    # between two tries.
+    COMMIT = """
+    update ingest.claim
+    set copies = copies + %(new)s,
+        state = case when %(last)s then 'stored' else state end,
+        lease_until = now() + %(lease)s * interval '1 second',
+        received_at = %(received_at)s, reason = null
+    where id = %(id)s and fence = %(fence)s
+    returning id
+    """
+
+    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+        """Write the message, its parts and its documents for the tenant of the context, in one transaction.
+
+        With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
+        already is left as it is. Raises LeaseLost: then nothing was written. Raises DatabaseUnavailable, and
+        RuntimeError outside of `tenant_context`.
+        """
+        # In a pipeline, statements without an awaited result share a round trip.
+        with self._database.connection("save") as connection, connection.pipeline(), connection.transaction():
+            tenant = self._tenants.enter(connection)
+            row = connection.execute(
+                self.INSERT_MESSAGE,
+                {
+                    "claim": claim.id,
+                    "tenant": tenant.id,
+                    "internet_message_id": as_text(message.internet_message_id),
+                    "subject": as_text(message.subject),
+                    "sender": as_text(message.sender),
+                    "trigger": claim.ref.trigger,
+                    "received_at": message.received_at,
+                    "container": original.container,
+                    "blob_name": original.name,
+                    "size": original.size,
+                    "sha256": original.sha256,
+                    "rules_version": RULES_VERSION,
+                },
+            ).fetchone()
+            if row is not None:
+                with connection.cursor() as cursor:
+                    cursor.executemany(self.INSERT_PART, _rows(parts, message_id=row["id"], tenant=tenant))
+            ours = connection.execute(
+                self.COMMIT,
+                {
+                    "id": claim.id,
+                    "fence": claim.fence,
+                    "lease": claim.lease_seconds,
+                    "new": int(row is not None),
+                    "last": last,
+                    "received_at": message.received_at,
+                },
+            ).fetchone()
+            if ours is None:
+                raise LeaseLost("the message was taken over before it was saved")
+
+
+def _rows(parts: Sequence[Part], *, message_id: int, tenant: Tenant) -> list[dict[str, object]]:
+    """Return the parameters for each part. Documents get their ids here: one may point to a later one."""
+    documents = {part.position: uuid4() for part in parts if part.disposition is Disposition.DOCUMENT}
+    return [
+        {
+            **_columns(part),
+            "message": message_id,
+            "tenant": tenant.id,
+            "document": documents.get(part.position),
+            "related_document": None if part.related is None else documents.get(part.related),
+        }
+        for part in parts
+    ]
+
+
+def _columns(part: Part) -> dict[str, object]:
+    invoice = part.invoice
+    return {
+        "position": part.position,
+        "parent": part.parent,
+        "disposition": part.disposition,
+        "reason": part.reason,
+        "name": as_text(part.name),
+        "declared_type": as_text(part.declared_type),
+        "detected_type": part.detected_type,
+        "content_type": as_text(part.content_type),
+        "type_mismatch": part.type_mismatch,
+        "encrypted": part.encrypted,
+        "related": part.related,
+        "size": part.size,
+        "sha256": part.sha256,
+        "container": part.blob.container if part.blob else None,
+        "blob_name": part.blob.name if part.blob else None,
+        "invoice_kind": invoice.kind if invoice else None,
+        "invoice_profile": as_text(invoice.profile) if invoice else None,
+        "invoice_number": as_text(invoice.number) if invoice else None,
+        "invoice_issue_date": invoice.issue_date if invoice else None,
+        "invoice_seller": as_text(invoice.seller) if invoice else None,
+        "invoice_total": invoice.total if invoice else None,
+        "invoice_currency": invoice.currency if invoice else None,
+        "invoice_problem": as_text(invoice.problem) if invoice else None,
+    }
