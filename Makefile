@@ -1,5 +1,5 @@
-# Needs Python 3.13 or newer, make and access to the package registries. Everything is installed into .venv and
-# .local beside this file; nothing else of the machine is touched.
+# Needs Python 3.13 or newer, make and access to the package registries. Installs into .venv and .local beside this
+# file and nowhere else.
 
 HOST ?= stand-in
 MAILS ?= 10000
@@ -8,49 +8,64 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 INSTALLED := .venv/.installed
 
-# Dozens of processes are started here: each would compile everything anew where a machine forbids to keep bytecode.
+# The targets start dozens of processes. Without bytecode on disk each process would compile all modules again.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test chaos bench fuzz lint requirements clean
+.PHONY: help demo unit format check test up lint fuzz chaos bench requirements clean
 
-help:  ## What can be done here
+# The targets stand in the order of a day: see it, change it, check it, prove it, tidy up.
+help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
-
-up: $(INSTALLED)  ## Start the local stack and keep it until Ctrl-C (HOST=func: with Azure Functions Core Tools)
-	@$(RUN) -m local up --host $(HOST)
 
 demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check where each of them ended
 	@$(RUN) -m local demo
 
-test: $(INSTALLED)  ## Unit, contract and integration tests
-	@rm -rf .local/test
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+up: $(INSTALLED)  ## Start the local stack and keep it until Ctrl-C (HOST=func: with Azure Functions Core Tools)
+	@$(RUN) -m local up --host $(HOST)
 
-chaos: $(INSTALLED)  ## Send 10,000 mails while everything goes wrong; none may be lost or doubled (MAILS=, SEED=)
+unit: $(INSTALLED)  ## Run the unit tests: no sockets, seconds (ARGS= for pytest)
+	@$(BIN)/pytest --numprocesses auto --quiet tests/unit $(ARGS)
+
+format: $(INSTALLED)  ## Format the code and mend the findings that ruff can mend
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+check: lint unit  ## Run lint and unit: before every commit
+
+test: $(INSTALLED)  ## Run all tests and print the branch coverage; with ARGS= run pytest with these arguments instead
+ifdef ARGS
+	@$(BIN)/pytest $(ARGS)
+else
+	@rm -rf .local/test .local/coverage && mkdir -p .local/coverage
+	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+endif
+
+lint: $(INSTALLED)  ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+fuzz: $(INSTALLED)  ## Fuzz every reader of foreign bytes under coverage guidance, half a minute each (Linux, macOS)
+	@$(RUN) -m pip install --quiet atheris
+	@$(RUN) -m tests.fuzz
+
+chaos: $(INSTALLED)  ## Send 10,000 mails under faults, kills and outages; no mail may be lost or doubled (MAILS=, SEED=)
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\
 		--graph-base-url $(GRAPH_BASE_URL) $(if $(AUTHORITY_HOST),--authority-host $(AUTHORITY_HOST)) $(if $(SMTP),--smtp $(SMTP)))
 
 bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a loop written with O365 (10 minutes)
 	@$(RUN) -m bench
 
-fuzz: $(INSTALLED)  ## Fuzz every reader of strangers' bytes under coverage guidance, half a minute each (Linux, macOS)
-	@$(RUN) -m pip install --quiet atheris
-	@$(RUN) -m tests.fuzz
-
-lint: $(INSTALLED)  ## Style, formatting and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
-
-requirements: $(INSTALLED)  ## Pin the newest versions of everything named in requirements*.in
+requirements: $(INSTALLED)  ## Pin the newest versions of all packages named in requirements*.in
 	$(RUN) -m pip install --quiet uv
 	for name in requirements requirements-dev; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --no-header \
 			--no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.txt || exit 1; \
 	done
 
-clean:  ## Remove everything that was installed or stored here: .venv, .local, caches
+clean:  ## Remove all that was installed or stored here: .venv, .local, caches
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis local/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
