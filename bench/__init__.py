@@ -1,1 +1,1 @@
-"""The benchmark: this app beside what would be written otherwise, and beside what Outlook allows at all."""
+"""The benchmark: this app beside a loop written with the O365 library, and beside Outlook's own limits."""

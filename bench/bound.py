@@ -1,6 +1,6 @@
-"""What four requests at a time allow: only the requests that a mail needs, and nothing done with the answers.
+"""The limit of four requests at a time: only the requests that a mail needs, and no work on the answers.
 
-`python -m bench.bound --stack stack.json`: takes every mail out of the inboxes, four requests at a time for each.
+`python -m bench.bound --stack stack.json` takes every mail out of the inboxes, four requests at a time for each inbox.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from typing import Any
 import aiohttp
 import msal
 
-REQUESTS_PER_MAIL = 3  # the message with its attachments, its MIME, and DELETE
+REQUESTS_PER_MAIL = 2  # the MIME, and DELETE
 PLACES = 4  # https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
 
 
 def arithmetic_rate(latency_milliseconds: float, mailboxes: int = 1) -> float:
-    """Mails a second when each request takes the latency and nothing else takes any time at all."""
+    """Return mails a second if each request takes exactly the latency and nothing else takes time."""
     return mailboxes * PLACES / (REQUESTS_PER_MAIL * latency_milliseconds / 1000)
 
 
 async def drain(stack: dict[str, Any]) -> dict[str, float]:
-    """Take everything out of the inboxes; `mails` and the `seconds` that it took."""
+    """Take all mails out of the inboxes. Returns the number of `mails` and the `seconds`."""
     tls = ssl.create_default_context(cafile=stack["ca_file"])
     headers = {"Authorization": f"Bearer {_token(stack)}", "Prefer": 'IdType="ImmutableId"'}
     connector = aiohttp.TCPConnector(ssl=tls, limit=PLACES * len(stack["mailboxes"]))
@@ -49,7 +49,7 @@ async def _list(session: aiohttp.ClientSession, base: str) -> list[str]:
 
 async def _take(session: aiohttp.ClientSession, base: str, waiting: Any) -> None:  # noqa: ANN401 - an iterator of ids
     for message in waiting:
-        for method, path in (("GET", "?$expand=attachments"), ("GET", "/$value"), ("DELETE", "")):
+        for method, path in (("GET", "/$value"), ("DELETE", "")):
             async with session.request(method, f"{base}/messages/{message}{path}") as answer:
                 answer.raise_for_status()
                 await answer.read()

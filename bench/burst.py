@@ -1,12 +1,14 @@
-"""The row on the webhook: a burst of notifications, beside an empty function on the same kind of host."""
+"""The rows on the webhook: a burst of notifications, beside an empty function with the same queue output."""
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -16,17 +18,39 @@ from local.parts import ROOT
 from local.processes import Child, json_object
 from local.stack import Stack
 
-EMPTY_APP = Path(__file__).parent / "empty_app"
+_EMPTY_HOST: list[str | Path] = [
+    sys.executable,
+    "-m",
+    "local.functions_host",
+    "--app",
+    Path(__file__).parent / "empty_app",
+]
 _AT_A_TIME = 50
 # The app's own setting for one function: https://learn.microsoft.com/azure/azure-functions/disable-function
 WITHOUT_INGESTION = {"AzureWebJobs.ingest_message.Disabled": "true"}
 
 
-def measure(stack: Stack, client_state: str, notifications: int, rounds: int) -> list[tuple[list[float], list[float]]]:
-    """Milliseconds of every answer in each round: of our webhook, and of the empty function.
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Milliseconds of the answers to one burst: 99 of 100 took at most `p99`."""
 
-    Nobody ingests meanwhile, and the stack's own host is stopped for good: on Flex Consumption, functions with HTTP
-    triggers have instances of their own. The queue is emptied after each burst.
+    p99: float
+    longest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """The answers of our webhook and of the empty function, an entry for each round."""
+
+    ours: list[Answers]
+    empty: list[Answers]
+
+
+def measure(stack: Stack, client_state: str, notifications: int, rounds: int) -> Burst:
+    """Send bursts to the webhook and to an empty function that also writes one queue message for each.
+
+    No function ingests during the bursts, and the stack's own host is stopped for good: on Flex Consumption, functions
+    with HTTP triggers have instances of their own. Both queues are emptied after each burst.
     """
     stack.hosts[0].stop()
     host = stack.add_host(settings=WITHOUT_INGESTION)
@@ -35,25 +59,25 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
         mailbox = stack.identity.mailboxes[0]
         url = f"{host.url}/api/graph/notifications?mailbox={mailbox}"
         bodies = [_notification(stack, client_state, mailbox) for _ in range(notifications)]
-        with Child("the empty function", _empty_host(), log=stack.data / "empty-host.log", cwd=ROOT) as child:
+        environment = os.environ | {"AzureWebJobsStorage": stack.azurite.connection_string}
+        log = stack.data / "empty-host.log"
+        with Child("the empty function", _EMPTY_HOST, env=environment, log=log, cwd=ROOT) as child:
             empty = child.wait_until_ready(json_object, timeout=30)["url"] + "/api/empty"
             for target in (url, empty):
                 asyncio.run(_post(target, bodies[:_AT_A_TIME]))  # warm
-            bursts = []
+            burst = Burst(ours=[], empty=[])
             for _ in range(rounds):
-                theirs = asyncio.run(_post(empty, bodies))
-                mine = asyncio.run(_post(url, bodies))
-                asyncio.run(_empty_queue(stack))
-                bursts.append((mine, theirs))
-            return bursts
+                burst.empty.append(_answers(asyncio.run(_post(empty, bodies))))
+                burst.ours.append(_answers(asyncio.run(_post(url, bodies))))
+                asyncio.run(_clear_queues(stack))
+            return burst
     finally:
         host.stop()
         stack.hosts.remove(host)
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
-    """The value that `percent` of a hundred do not exceed."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+def _answers(milliseconds: Sequence[float]) -> Answers:
+    return Answers(p99=statistics.quantiles(milliseconds, n=100, method="inclusive")[98], longest=max(milliseconds))
 
 
 async def _post(url: str, bodies: Sequence[bytes]) -> list[float]:
@@ -88,11 +112,9 @@ def _notification(stack: Stack, client_state: str, mailbox: str) -> bytes:
     return json.dumps({"value": [item]}).encode()
 
 
-def _empty_host() -> list[str | Path]:
-    return [sys.executable, "-m", "local.functions_host", "--app", EMPTY_APP]
-
-
-async def _empty_queue(stack: Stack) -> None:
+async def _clear_queues(stack: Stack) -> None:
     account = parse_connection_string(stack.azurite.connection_string)
     async with open_session() as session:
-        await Client(session, account, account.queue_endpoint).request("DELETE", "/ingest-messages/messages")
+        queues = Client(session, account, account.queue_endpoint)
+        for name in ("ingest-messages", "bench-empty"):
+            await queues.request("DELETE", f"/{name}/messages")

@@ -1,7 +1,6 @@
-"""What a number of mails needs and costs on Azure, from measured results: `python -m bench.cost [results.json]`.
+"""Instances and costs on Azure for a number of mails, from measured results: `python -m bench.cost [results.json]`.
 
-Prices are list prices in USD without tax, West Europe as far as they differ, and are to be
-checked before anyone relies on them:
+Prices are list prices in USD without tax, West Europe as far as they differ. Check them before you rely on the sums:
 https://azure.microsoft.com/pricing/details/functions/ and https://azure.microsoft.com/pricing/details/storage/blobs/
 """
 
@@ -39,7 +38,7 @@ _MAIL_BYTES = 240_000  # original and document of the mail that is measured
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Of one measured run. Rates are mails a second, `cpu` is seconds of the app's process for one mail."""
+    """Figures of one run. Rates are mails a second, `cpu` is seconds of the app's process for one mail."""
 
     mailbox_rate: float
     cpu: float
@@ -47,28 +46,24 @@ class Figures:
 
 
 def read(results: Path) -> Figures:
-    """Raises StopIteration where a row is missing."""
-    rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
-
-    def value(start: str, name: str) -> float:
-        return float(next(row["values"][name] for row in rows if row["what"].startswith(start)))
-
+    """Read the figures of one kept run. Raises KeyError where a row is missing."""
+    values = {row["name"]: row["values"] for row in json.loads(results.read_text(encoding="utf-8"))["rows"]}
     return Figures(
-        mailbox_rate=value("by webhook", "rate"),
-        cpu=value("CPU ms", "host") / 1000,
-        single_seconds=value("one mail", "milliseconds") / 1000,
+        mailbox_rate=values["webhook"]["rate"],
+        cpu=values["cpu"]["host"] / 1000,
+        single_seconds=values["single"]["milliseconds"] / 1000,
     )
 
 
 def capacity(figures: Figures, mails_per_minute: float) -> tuple[int, int]:
-    """Mailboxes by Exchange's limit, and instances by the processor, at half of what each could do."""
+    """Return mailboxes by Exchange's limit and instances by the processor, each at half of its capacity."""
     mailboxes = math.ceil(mails_per_minute * 60 / RECEIVED_PER_HOUR)
     instances = math.ceil(mails_per_minute / 60 * figures.cpu / (0.5 * _PROCESSORS[_INSTANCE]))
     return mailboxes, max(1, instances)
 
 
 def dollars(figures: Figures, mails: int) -> dict[str, float]:
-    """By item, for `mails`; an instance is billed while anything runs on it, so by how much runs side by side."""
+    """Return the price of each item, for `mails`. An instance is billed while a function runs on it."""
     # A mail alone on its instance is billed for all of its time; many side by side share it, down to their processor
     # time at half load. Both ends are printed.
     alone = figures.single_seconds * _INSTANCE / 1024

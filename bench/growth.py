@@ -1,9 +1,10 @@
-"""The row on growth: what Postgres takes for one mail beside a thousand recorded messages, and beside a million."""
+"""The row on growth: the time of Postgres for one mail beside a thousand recorded messages and beside a million."""
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,17 +44,26 @@ select %(tenant)s, message_id, id, name, declared_type, size, sha256, 'documents
 """
 
 
-def measure(data: Path, *, recorded: tuple[int, int], mails: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of SQL for one mail, the median of every round, beside each of two numbers of recorded messages."""
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """Milliseconds of SQL for one mail, the median of each round, beside 1,000 and beside `recorded` messages."""
+
+    recorded: int
+    few: list[float]
+    many: list[float]
+
+
+def measure(data: Path, *, recorded: int, mails: int, rounds: int) -> Growth:
+    """Run the statements of `mails` mails in each round, beside few and beside `recorded` messages."""
     times: tuple[list[float], list[float]] = ([], [])
     with ExitStack() as running:
-        cycles = [running.enter_context(_database(data / str(count), count)) for count in recorded]
+        cycles = [running.enter_context(_database(data / str(count), count)) for count in (1_000, recorded)]
         for number in range(rounds + 1):
             for cycle, found in zip(cycles, times, strict=True):
                 median = statistics.median(cycle(f"{number}-{mail}") for mail in range(mails))
                 if number > 0:  # the first one only warms the caches
                     found.append(median)
-    return times
+    return Growth(recorded=recorded, few=times[0], many=times[1])
 
 
 @contextmanager
@@ -86,7 +96,7 @@ def _fill(owner_url: str, recorded: int) -> Tenant:
 
 @contextmanager
 def _without_foreign_keys(connection: psycopg.Connection) -> Iterator[None]:
-    """Checking them once for a whole table is much quicker than for each row of a million."""
+    """Drop the foreign keys for the block: one check of the whole table is faster than a million."""
     found = connection.execute(
         "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint"
         " where contype = 'f' and connamespace = 'ingest'::regnamespace"
@@ -99,7 +109,7 @@ def _without_foreign_keys(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
-    """Every statement that a mail with one document takes; milliseconds."""
+    """Run every statement of a mail with one document and return the milliseconds."""
     ref = MessageRef(mailbox="upload@dms.cloud", message_id=f"AAkALgBench{name}")
     message = Message(
         ref=ref,

@@ -15,9 +15,10 @@ _EXECUTED = "Executed 'Functions.maintain'"
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What one sweep took: `queued` after it, `queued_again` after a second one; memory above idle in bytes."""
+    """One sweep: messages `queued` after it and `queued_again` after a second one; memory above idle in bytes."""
 
     mails: int
+    limit: int
     listings: int
     queued: int
     queued_again: int
@@ -26,7 +27,7 @@ class Swept:
 
 
 async def queue_length(stack: Stack) -> int:
-    """Messages on the queue, visible or not."""
+    """Count the messages on the queue, visible or not."""
     account = parse_connection_string(stack.azurite.connection_string)
     async with open_session() as session:
         answer = await Client(session, account, account.queue_endpoint).request(
@@ -35,13 +36,16 @@ async def queue_length(stack: Stack) -> int:
     return int(answer.headers["x-ms-approximate-messages-count"])
 
 
-def measure(stack: Stack, tenant: LocalTenant, mails: int) -> Swept:
-    """Sweep an inbox of `mails` twice; the stack's host must not ingest, or the inbox would shrink meanwhile."""
+def measure(stack: Stack, tenant: LocalTenant, mails: int, limit: int) -> Swept:
+    """Sweep an inbox of `mails` twice, with INGEST_SWEEP_LIMIT at `limit`.
+
+    The stack's host must not ingest: the inbox would shrink during the sweep.
+    """
     mailbox = stack.identity.mailboxes[0]
     [mail] = samples(1, address=tenant.address, label="inbox", pdf_bytes=100)
     pid = stack.hosts[0].pid
     assert pid is not None  # noqa: S101 - the stack runs
-    _sweep(stack)  # of an empty inbox: everything is imported and connected
+    _sweep(stack)  # of an empty inbox: afterwards all is imported and connected
     deliver_silently(stack.admin, [mail] * mails, mailbox)
     idle = resident_bytes(pid)
     forget_peak(pid)
@@ -57,6 +61,7 @@ def measure(stack: Stack, tenant: LocalTenant, mails: int) -> Swept:
     _sweep(stack)
     return Swept(
         mails=mails,
+        limit=limit,
         listings=listings,
         queued=queued,
         queued_again=asyncio.run(queue_length(stack)),

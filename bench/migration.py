@@ -1,7 +1,7 @@
-"""How long anybody waits while a large, busy dms_tenant is migrated: `python -m bench.migration`.
+"""The longest wait while a large, busy dms_tenant is migrated: `python -m bench.migration`.
 
-A writer and a reader go on without a pause; the longest of their statements is shown, with and without the
-migration beside them. What each step may lock is tested in tests/integration/test_migrations.py.
+A writer and a reader work without a pause. Their longest statements are shown, with and without the migration beside
+them. tests/integration/test_migrations.py tests the locks of each step.
 """
 
 import argparse
@@ -42,20 +42,20 @@ console = Console()
 
 @dataclass(kw_only=True)
 class Waits:
-    """What one kind of statement took, in seconds."""
+    """Times of one kind of statement, in seconds."""
 
     count: int = 0
     longest: float = 0.0
     all: list[float] = field(default_factory=list)
 
     def add(self, seconds: float) -> None:
-        """Take one statement into account."""
+        """Add the time of one statement."""
         self.count += 1
         self.longest = max(self.longest, seconds)
         self.all.append(seconds)
 
     def percentile(self, share: float) -> float:
-        """The time that `share` of the statements stayed under."""
+        """Return the time that `share` of the statements did not exceed."""
         return sorted(self.all)[int(share * (len(self.all) - 1))]
 
 
@@ -80,12 +80,12 @@ def main() -> None:
             different = owner.execute("select count(distinct ingest_token) from dms_tenant").fetchone()
     _report(alone, beside)
     console.print(f"Migrated in {took:.1f} s: {different:,} tenants with as many different tokens.")
-    console.print(f"The longest wait of anybody: {1000 * max(waits.longest for waits in beside.values()):.0f} ms.")
+    console.print(f"The longest wait of a statement: {1000 * max(waits.longest for waits in beside.values()):.0f} ms.")
 
 
 @contextmanager
 def _busy(url: str, tenants: int) -> Iterator[dict[str, Waits]]:
-    """A writer and a reader at work for the duration of the block."""
+    """Let a writer and a reader work for the duration of the block."""
     stop = Event()
     waits = {"update": Waits(), "insert": Waits(), "select": Waits()}
     threads = [Thread(target=work, args=(url, tenants, stop, waits)) for work in (_write, _read)]

@@ -1,4 +1,4 @@
-"""The running app, drained and watched from outside."""
+"""The running app: drained, and watched from outside."""
 
 import time
 from collections import Counter
@@ -11,6 +11,7 @@ from local.stack import Stack
 
 _LOOK_SECONDS = 0.05  # looking costs the simulator a millisecond, which is time that is measured
 _PATIENCE = 300.0
+_IN_FLIGHT_SECONDS = 0.5  # above every latency that is measured: the last DELETE is counted when its answer goes out
 
 
 class StuckError(RuntimeError):
@@ -19,11 +20,11 @@ class StuckError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Drained:
-    """How long a number of mails took, and what that cost.
+    """The time and the cost of a number of mails.
 
-    `busy` is how long, in seconds, Graph's places were taken, all together. `cpu` is in seconds, by part of the stack;
-    `cpu_app` is that of the first host's threads in which the app's functions run: the rest of the host's is its own
-    and that of Microsoft's worker. `cores_busy` is of the whole machine, its kernel included.
+    `busy`: seconds in which Graph's places were taken, all together. `cpu`: seconds, by part of the stack. `cpu_app`:
+    seconds of the threads of the first host in which the app's functions run; the host's other threads belong to the
+    host and to Microsoft's worker. `cores_busy`: of the whole machine, its kernel included.
     """
 
     mails: int
@@ -33,22 +34,33 @@ class Drained:
     cpu_app: float
     cores_busy: float
     requests: dict[str, int]
+    bytes_sent: int
     throttled: int
     most_concurrent: int
 
     @property
     def rate(self) -> float:
-        """Mails a second."""
+        """Return mails a second."""
         return self.mails / self.seconds
 
     @property
+    def message_requests(self) -> int:
+        """Count the requests that name a message."""
+        return sum(count for route, count in self.requests.items() if "{message}" in route)
+
+    @property
+    def pages(self) -> int:
+        """Count the requests that list messages."""
+        return sum(count for route, count in self.requests.items() if route.endswith("/messages"))
+
+    @property
     def places_taken(self) -> float:
-        """Of Graph's places, on average."""
+        """Return the average number of Graph's places that were taken."""
         return self.busy / self.seconds
 
     @property
     def request_milliseconds(self) -> float:
-        """From a request's arrival at Graph to the end of its answer, on average."""
+        """Return the average time from a request's arrival at Graph to the end of its answer."""
         return 1000 * self.busy / sum(self.requests.values())
 
 
@@ -70,7 +82,7 @@ def drain_by_webhook(stack: Stack, mailbox: str, mails: Sequence[Sample]) -> Dra
 
 
 def one_by_webhook(stack: Stack, mailbox: str, mail: Sample) -> float:
-    """Milliseconds from the moment in which the mail is there until it is stored and out of the mailbox."""
+    """Return the milliseconds from the delivery of a mail until it is stored and deleted."""
     began = time.perf_counter()
     [state] = stack.admin.deliver(mail.raw, [mailbox])
 
@@ -82,7 +94,7 @@ def one_by_webhook(stack: Stack, mailbox: str, mail: Sample) -> float:
 
 
 def left_in_inboxes(stack: Stack) -> int:
-    """How many messages are in the inboxes now."""
+    """Count the messages in all inboxes."""
     return sum(stack.admin.folders(mailbox)["Inbox"] for mailbox in stack.identity.mailboxes)
 
 
@@ -105,6 +117,7 @@ def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
     wait_until_empty(stack)
     seconds, cores_busy = time.perf_counter() - began, busy_seconds() - busy_before
     cpu = {part: spent - cpu_before.get(part, 0.0) for part, spent in cpu_by_part().items()}
+    time.sleep(_IN_FLIGHT_SECONDS)
     counts = stack.admin.requests()
     by_route: Counter[str] = Counter()
     for (route, _status), count in counts.by_route.items():
@@ -117,6 +130,7 @@ def _measured(stack: Stack, mails: int, begin: Callable[[], None]) -> Drained:
         cpu_app=cpu_of_threads(pid) - app_before,
         cores_busy=cores_busy / seconds,
         requests=dict(by_route),
+        bytes_sent=counts.bytes_sent,
         throttled=counts.throttled,
         most_concurrent=max(counts.max_concurrent.values(), default=0),
     )

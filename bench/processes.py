@@ -1,4 +1,4 @@
-"""What processes cost, as the operating system counts it."""
+"""Processor time and memory of processes, as the operating system counts them."""
 
 import os
 from collections import defaultdict
@@ -10,20 +10,20 @@ MIB = 1024 * 1024
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of one process so far."""
+    """Return user and system time of one process so far."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
 
 def cpu_of_threads(pid: int) -> float:
-    """User and system time so far of all threads of a process but the first."""
+    """Return user and system time so far of all threads of a process except the first."""
     return float(
         sum(thread.user_time + thread.system_time for thread in psutil.Process(pid).threads() if thread.id != pid)
     )
 
 
 def cpu_by_part() -> dict[str, float]:
-    """CPU seconds so far of this process and of everything that it has started, by part of the stack."""
+    """Return the CPU seconds so far of this process and of its descendants, by part of the stack."""
     spent: dict[str, float] = defaultdict(float)
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         try:
@@ -35,18 +35,18 @@ def cpu_by_part() -> dict[str, float]:
 
 
 def busy_seconds() -> float:
-    """How long all cores of this machine together have worked so far, for whomever. Waiting is not counted."""
+    """Return the seconds that all cores together have worked so far, for any process. Waiting is not counted."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process that is in RAM now."""
+    """Return the bytes of a process that are in RAM now."""
     return _status(pid, "VmRSS")
 
 
 def peak_bytes(pid: int) -> int:
-    """The most since the start, or since `forget_peak`."""
+    """Return the most bytes in RAM since the start, or since `forget_peak`."""
     return _status(pid, "VmHWM")
 
 
@@ -56,7 +56,7 @@ def forget_peak(pid: int) -> None:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """Describe the machine of the measurement."""
     return {
         "cores": psutil.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),

@@ -1,8 +1,8 @@
-"""Where the processor time of one mail goes: `python -m bench.profile`.
+"""Shares of the processor time of one mail, by layer: `python -m bench.profile`.
 
-The app in this process, without host and queue: mails of the benchmark one after another, watched by cProfile in
-processor time of the thread. A profiler makes many small calls look dearer than they are: shares are compared, and
-the milliseconds are those of a run without it.
+The app runs in this process, without host and queue, and ingests the benchmark's mails one after another. cProfile
+counts processor time of the thread. A profiler exaggerates small calls: only shares are taken from the profile, and the
+milliseconds come from a run without it.
 """
 
 import cProfile
@@ -26,7 +26,7 @@ from ingest.settings import Settings
 from local.stack import Stack
 
 _WARM, _TIMED = 20, 50
-# File or folder, and the functions that each layer is entered by: none of them calls another.
+# File or folder, and the functions by which each layer is entered: no layer calls another.
 _LAYERS = {
     "Graph: three requests, by requests and urllib3": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
     "Blob: two verified uploads, by the SDK": ("ingest/storage/blobs.py", {"whole"}),

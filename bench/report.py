@@ -1,4 +1,4 @@
-"""What was measured, as rows with their goals: a table for people, JSON for programs."""
+"""Results as rows with their goals: a table for people, JSON for programs."""
 
 import json
 import statistics
@@ -17,8 +17,9 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One goal. `values` are the figures behind `measured`, for other programs; `reached` None: nothing to reach."""
+    """One goal with its verdict; `reached` is None where nothing is judged. `values` are for programs."""
 
+    name: str
     what: str
     goal: str
     measured: str
@@ -28,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """The median of some rounds, and how far they lie apart."""
+    """The median of some rounds, with the least and the most."""
 
     median: float
     least: float
@@ -36,14 +37,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of one value at least."""
+        """Return the spread of the values; at least one is needed."""
         return cls(median=statistics.median(values), least=min(values), most=max(values))
 
     def __str__(self) -> str:
         return f"{self:.1f}"
 
     def __format__(self, spec: str) -> str:
-        """Each of the three as `spec` says; of one value that alone."""
+        """Format each of the three by `spec`; one value stands alone."""
         if not spec:
             return str(self)
         rest = f" ({self.least:{spec}} to {self.most:{spec}})" if self.least != self.most else ""
@@ -51,7 +52,7 @@ class Spread:
 
 
 def print_table(console: Console, rows: Sequence[Row]) -> None:
-    """Every row with its goal and whether it was reached."""
+    """Print each row with its goal and its verdict."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "What", "Goal", "Measured"):
         table.add_column(heading, overflow="fold")
@@ -62,7 +63,7 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
 
 
 def write(rows: Sequence[Row], surroundings: dict[str, Any]) -> Path:
-    """Keep the results under the moment in which they came to be; the file."""
+    """Write the results to a file named after the present time (UTC) and return the file."""
     RESULTS.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     path = RESULTS / f"{now:%Y%m%d-%H%M%S}.json"
@@ -72,7 +73,7 @@ def write(rows: Sequence[Row], surroundings: dict[str, Any]) -> Path:
 
 
 def latest() -> Path:
-    """The newest results. Raises FileNotFoundError where nothing was ever measured."""
+    """Return the newest results. Raises FileNotFoundError where none are kept."""
     found = sorted(RESULTS.glob("*.json"))
     if not found:
         raise FileNotFoundError("there are no results yet: run `make bench`")

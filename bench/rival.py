@@ -1,8 +1,8 @@
 """The loop that a team would write with the O365 library: `python -m bench.rival --stack stack.json`.
 
-Written fairly: one connection each to Graph, Blob and Postgres, kept alive; each mail costs the requests that the
-library needs for it and no more. What it leaves out is what such loops leave out: retries across restarts, parallel
-work, tenant isolation, streaming.
+The loop is fair: one connection each to Graph, Blob and Postgres, kept alive, and for each mail only the requests that
+the library needs. Left out is what such loops leave out: retries across restarts, parallel work, tenant isolation,
+streaming.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Rival:
         self._quarantine: Any = None
 
     def drain(self) -> int:
-        """Process everything unread in the inbox; how many mails that were."""
+        """Process all unread mails of the inbox and return their number."""
         done = 0
         for message in list(self._mailbox.inbox_folder().get_messages(limit=None, query="isRead eq false")):
             tenant = self._tenant(message)
@@ -164,7 +164,7 @@ def _account(stack: dict[str, Any], delay_milliseconds: int) -> Any:  # noqa: AN
 
 
 def main() -> None:
-    """Drain once and print what it took as JSON; memory in bytes."""
+    """Drain once and print mails, seconds, CPU seconds and memory (bytes) as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.rival", description=__doc__)
     parser.add_argument("--stack", type=Path, required=True, help="the stack.json of a running stack")
     parser.add_argument("--delay", type=int, default=200, help="milliseconds between requests; the library's own: 200")
@@ -173,7 +173,7 @@ def main() -> None:
     os.environ["REQUESTS_CA_BUNDLE"] = stack["ca_file"]
     rival = Rival(stack, delay_milliseconds=options.delay)
     idle = resident_bytes(os.getpid())
-    forget_peak(os.getpid())  # ru_maxrss would begin with that of the process that started this one
+    forget_peak(os.getpid())  # ru_maxrss would begin with the peak of the parent process
     cpu, began = time.process_time(), time.perf_counter()
     mails = rival.drain()
     print(

@@ -1,11 +1,11 @@
-"""The speed rows: rival, ours and the bound, one after another in every round, so that noise meets all of them."""
+"""The rows on speed: rival, ours and the bound, one after another in each round, so that noise meets all of them."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,27 +18,28 @@ from local.stack import Stack
 from local.tenants import LocalTenant
 
 _WARM = 10  # mails for each mailbox, before a process is measured
+_SETTLED_SECONDS = 0.2  # after one mail: the host settles the queue's message before the next mail comes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many mails of each kind, and how many rounds."""
+    """Numbers of mails of each kind in one round, and the number of rounds. 0: the kind is left out."""
 
     rounds: int
     backlog: int
-    webhook: int
     rival: int
-    rival_paced: int
-    bound: int
-    four: int
-    single: int
-    bursts: int
+    rival_paced: int = 0
+    webhook: int = 0
+    bound: int = 0
+    four: int = 0
+    single: int = 0
 
 
 @dataclass(kw_only=True)
 class Rounds:
-    """What the rounds have brought, a value for each."""
+    """The results at one latency, an entry for each round. Rates are mails a second, `latency` is milliseconds."""
 
+    latency: float
     rival: list[float] = field(default_factory=list)
     rival_cpu: list[float] = field(default_factory=list)
     rival_paced: list[float] = field(default_factory=list)
@@ -51,61 +52,116 @@ class Rounds:
     verified: int = 0
 
 
-def run(stack: Stack, tenant: LocalTenant, counts: Counts, say: Callable[[str], None]) -> Rounds:
-    """All rounds. Raises StuckError, and VerificationError where anything stored is not what was sent."""
-    first, *_ = mailboxes = stack.identity.mailboxes
-    result = Rounds()
-
-    def made(count: int, label: str) -> list[Sample]:
-        return samples(count, address=tenant.address, label=label)
-
-    ours.drain_by_sweep(stack, {mailbox: made(_WARM, f"warm-{mailbox}") for mailbox in mailboxes})
+def run(stack: Stack, tenant: LocalTenant, latency: float, counts: Counts, say: Callable[[str], None]) -> Rounds:
+    """Run all rounds. Raises StuckError, and VerificationError where stored bytes differ from what was sent."""
+    stack.admin.set_latency(latency)
+    rounds = _Rounds(stack, tenant, counts, Rounds(latency=latency))
+    rounds.warm()
+    if counts.rival_paced:
+        say(f"rival as the library comes, {counts.rival_paced} mails")
+        rounds.rival_paced()
     for number in range(1, counts.rounds + 1):
-        if counts.rival_paced and number == 1:
-            say(f"rival as it comes, {counts.rival_paced} mails")
-            mails = made(counts.rival_paced, "paced")
-            deliver_silently(stack.admin, mails, first)
-            outcome = child(stack, "bench.rival", "--delay", "200")
-            result.rival_paced.append(outcome["mails"] / outcome["seconds"])
-            result.verified += verify_rival(stack, mails)
-        say(f"round {number} of {counts.rounds}: rival without its waits, {counts.rival} mails")
-        mails = made(counts.rival, f"rival-{number}")
-        deliver_silently(stack.admin, mails, first)
-        outcome = child(stack, "bench.rival", "--delay", "0")
-        result.rival.append(outcome["mails"] / outcome["seconds"])
-        result.rival_cpu.append(outcome["cpu_seconds"] / outcome["mails"])
-        result.verified += verify_rival(stack, mails)
-        say(f"round {number}: ours, a backlog of {counts.backlog} by sweep")
-        mails = made(counts.backlog, f"sweep-{number}")
-        result.sweep.append(ours.drain_by_sweep(stack, {first: mails}))
-        result.verified += verify_ours(stack, mails)
-        say(f"round {number}: ours, {counts.webhook} by webhook")
-        mails = made(counts.webhook, f"webhook-{number}")
-        result.webhook.append(ours.drain_by_webhook(stack, first, mails))
-        result.verified += verify_ours(stack, mails)
-        say(f"round {number}: the bound, {counts.bound} mails")
-        deliver_silently(stack.admin, made(counts.bound, f"bound-{number}"), first)
-        outcome = child(stack, "bench.bound")
-        result.bound.append(outcome["mails"] / outcome["seconds"])
-        # One process only shows what the others bring: once is enough.
-        ways = [(len(mailboxes), result.four_scaled_out), *([(1, result.four)] if number == 1 else [])]
-        for processes, results in ways:
-            say(f"round {number}: ours, {counts.four} in each of {len(mailboxes)} mailboxes, processes: {processes}")
-            backlog = {mailbox: made(counts.four, f"four-{processes}-{number}-{mailbox}") for mailbox in mailboxes}
-            with _processes(stack, processes):
-                ours.drain_by_sweep(stack, {mailbox: made(_WARM, f"{number}-{mailbox}") for mailbox in mailboxes})
-                results.append(ours.drain_by_sweep(stack, backlog))
-            result.verified += verify_ours(stack, [mail for mails in backlog.values() for mail in mails])
-    say(f"ours, {counts.single} single mails")
-    for mail in made(counts.single, "single"):
-        result.single_milliseconds.append(ours.one_by_webhook(stack, first, mail))
-        time.sleep(0.2)  # an idle system: the host has settled the message before the next one comes
-    return result
+        where = f"{latency:g} ms, round {number} of {counts.rounds}"
+        say(f"{where}: rival without its waits, {counts.rival} mails")
+        rounds.rival(number)
+        say(f"{where}: ours, a backlog of {counts.backlog} by sweep")
+        rounds.sweep(number)
+        if counts.webhook:
+            say(f"{where}: ours, {counts.webhook} by webhook")
+            rounds.webhook(number)
+        if counts.bound:
+            say(f"{where}: the bound, {counts.bound} mails")
+            rounds.bound(number)
+        if counts.four:
+            say(f"{where}: ours, {counts.four} in each mailbox")
+            rounds.four(number)
+    if counts.single:
+        say(f"ours, {counts.single} single mails")
+        rounds.single()
+    return rounds.result
+
+
+class _Rounds:
+    """The measurements of a round, each a method that appends to `result`."""
+
+    def __init__(self, stack: Stack, tenant: LocalTenant, counts: Counts, result: Rounds) -> None:
+        self.result = result
+        self._stack = stack
+        self._address = tenant.address
+        self._counts = counts
+        self._mailboxes = stack.identity.mailboxes
+
+    def warm(self) -> None:
+        """Ingest a few mails of each mailbox: all is imported and connected."""
+        ours.drain_by_sweep(self._stack, {mailbox: self._made(_WARM, f"warm-{mailbox}") for mailbox in self._mailboxes})
+
+    def rival_paced(self) -> None:
+        """Run the rival with the library's own pause between requests: 200 ms."""
+        outcome = self._rival(self._made(self._counts.rival_paced, "paced"), delay_milliseconds=200)
+        self.result.rival_paced.append(outcome["mails"] / outcome["seconds"])
+
+    def rival(self, number: int) -> None:
+        """Run the rival without pauses."""
+        outcome = self._rival(self._made(self._counts.rival, f"rival-{number}"), delay_milliseconds=0)
+        self.result.rival.append(outcome["mails"] / outcome["seconds"])
+        self.result.rival_cpu.append(outcome["cpu_seconds"] / outcome["mails"])
+
+    def sweep(self, number: int) -> None:
+        """Drain a backlog of the first mailbox by sweep."""
+        mails = self._made(self._counts.backlog, f"sweep-{number}")
+        self.result.sweep.append(ours.drain_by_sweep(self._stack, {self._mailboxes[0]: mails}))
+        self._verify(mails)
+
+    def webhook(self, number: int) -> None:
+        """Drain mails of the first mailbox by webhook."""
+        mails = self._made(self._counts.webhook, f"webhook-{number}")
+        self.result.webhook.append(ours.drain_by_webhook(self._stack, self._mailboxes[0], mails))
+        self._verify(mails)
+
+    def bound(self, number: int) -> None:
+        """Try what four requests at a time allow."""
+        mails = self._made(self._counts.bound, f"bound-{number}")
+        deliver_silently(self._stack.admin, mails, self._mailboxes[0])
+        outcome = child(self._stack, "bench.bound")
+        self.result.bound.append(outcome["mails"] / outcome["seconds"])
+
+    def four(self, number: int) -> None:
+        """Drain all mailboxes by one process for each; in the first round by a single process as well."""
+        self._four(number, len(self._mailboxes), self.result.four_scaled_out)
+        if number == 1:  # a single process only shows the effect of the others: one round is enough
+            self._four(number, 1, self.result.four)
+
+    def single(self) -> None:
+        """Deliver mails to an idle system, one at a time."""
+        for mail in self._made(self._counts.single, "single"):
+            self.result.single_milliseconds.append(ours.one_by_webhook(self._stack, self._mailboxes[0], mail))
+            time.sleep(_SETTLED_SECONDS)
+
+    def _four(self, number: int, processes: int, results: list[Drained]) -> None:
+        label = f"four-{processes}-{number}"
+        backlog = {mailbox: self._made(self._counts.four, f"{label}-{mailbox}") for mailbox in self._mailboxes}
+        warm = {mailbox: self._made(_WARM, f"{label}-warm-{mailbox}") for mailbox in self._mailboxes}
+        with _processes(self._stack, processes):
+            ours.drain_by_sweep(self._stack, warm)
+            results.append(ours.drain_by_sweep(self._stack, backlog))
+        self._verify([mail for mails in backlog.values() for mail in mails])
+
+    def _rival(self, mails: list[Sample], *, delay_milliseconds: int) -> dict[str, float]:
+        deliver_silently(self._stack.admin, mails, self._mailboxes[0])
+        outcome = child(self._stack, "bench.rival", "--delay", str(delay_milliseconds))
+        self.result.verified += verify_rival(self._stack, mails)
+        return outcome
+
+    def _verify(self, mails: Sequence[Sample]) -> None:
+        self.result.verified += verify_ours(self._stack, mails)
+
+    def _made(self, count: int, label: str) -> list[Sample]:
+        return samples(count, address=self._address, label=f"{label}-{self.result.latency:g}")
 
 
 @contextmanager
 def _processes(stack: Stack, count: int) -> Iterator[None]:
-    """So many hosts on the same queues, as a plan that scales out starts them."""
+    """Run so many hosts on the same queues, as a plan that scales out starts them."""
     more = [stack.add_host() for _ in range(count - len(stack.hosts))]
     try:
         for host in more:
@@ -118,7 +174,7 @@ def _processes(stack: Stack, count: int) -> Iterator[None]:
 
 
 def child(stack: Stack, module: str, *arguments: str) -> dict[str, float]:
-    """Run one of the benchmark's programs against the stack; what it measured."""
+    """Run one of the benchmark's programs against the stack and return the JSON object that it prints."""
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", module, "--stack", stack.data / "stack.json", *arguments],
         env=os.environ | {"REQUESTS_CA_BUNDLE": str(stack.graph.ca_file)},

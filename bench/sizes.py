@@ -1,4 +1,4 @@
-"""The rows on memory: mails of 140 MB, one and four at a time, and what the rival needs for one."""
+"""The rows on memory: mails of 140 MB, one and four at a time, and the rival with one."""
 
 import random
 import time
@@ -15,7 +15,7 @@ from local.tenants import LocalTenant
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes above what the idle process has."""
+    """Peak memory in bytes above the idle process."""
 
     one: int
     four: int
@@ -23,7 +23,7 @@ class Memory:
 
 
 def measure(stack: Stack, tenant: LocalTenant, megabytes: int) -> Memory:
-    """Each mail's attachment has `megabytes` (millions of bytes)."""
+    """Ingest mails with an attachment of `megabytes` (millions of bytes)."""
     mailbox = stack.identity.mailboxes[0]
     mail = _large(tenant.address, megabytes * 1_000_000)
     one = _peak(stack, mailbox, [mail])
@@ -37,7 +37,7 @@ def _peak(stack: Stack, mailbox: str, mails: list[Sample]) -> int:
     pid = stack.hosts[0].pid
     assert pid is not None  # noqa: S101 - the stack runs
     deliver_silently(stack.admin, mails, mailbox)
-    time.sleep(1)  # idle: what the last mail left behind is settled
+    time.sleep(1)  # idle: the last mail is settled
     idle = resident_bytes(pid)
     forget_peak(pid)
     stack.maintain()
@@ -58,4 +58,4 @@ def _large(address: str, size: int) -> Sample:
         subtype="pdf",
         filename="Plan.pdf",
     )
-    return Sample(message_id=mail["Message-ID"], raw=mail.as_bytes(), document_sha256="")
+    return Sample(message_id=mail["Message-ID"], raw=mail.as_bytes(), document_sha256s=())

@@ -1,4 +1,4 @@
-"""Whether everything that was sent is stored, byte for byte, for both contestants alike."""
+"""The check after every round: all mails that were sent are stored byte for byte, by us and by the rival."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ where message.internet_message_id = any(%s)
 
 
 class VerificationError(RuntimeError):
-    """Something that is stored is not what was sent."""
+    """Stored bytes differ from the bytes that were sent."""
 
 
 def verify_ours(stack: Stack, mails: Sequence[Sample]) -> int:
-    """How many mails were compared. Raises VerificationError."""
+    """Compare our stored mails with `mails` and return their number. Raises VerificationError."""
     return _verify(stack, _OURS, CONTAINER, mails)
 
 
 def verify_rival(stack: Stack, mails: Sequence[Sample]) -> int:
-    """As `verify_ours`."""
+    """Compare the rival's stored mails with `mails` and return their number. Raises VerificationError."""
     return _verify(stack, _RIVAL, "rival", mails)
 
 
@@ -50,7 +50,7 @@ def _verify(stack: Stack, query: str, container: str, mails: Sequence[Sample]) -
 
         def check(mail: Sample) -> None:
             for name, expected in zip(
-                found[mail.message_id], (mail.original_sha256, mail.document_sha256), strict=True
+                found[mail.message_id], (mail.original_sha256, *mail.document_sha256s), strict=True
             ):
                 if hashlib.sha256(blobs.download_blob(name).readall()).hexdigest() != expected:
                     raise VerificationError(f"{name} in {container} is not what was sent")

@@ -1,4 +1,4 @@
-"""A function that does nothing: what the host alone takes for an answer."""
+"""A function that only writes one message to a queue: the host's own time for an answer with a queue output."""
 
 import azure.functions as func
 
@@ -6,6 +6,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 @app.route(route="empty", methods=["POST"])
-def empty(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name is the binding's
-    """Answer as the webhook does."""
+@app.queue_output(arg_name="message", queue_name="bench-empty", connection="AzureWebJobsStorage")
+def empty(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Put the body on the queue and answer as the webhook does."""
+    message.set(req.get_body().decode())
     return func.HttpResponse(status_code=202)

@@ -69,12 +69,13 @@ class DeliveryState:
 class RequestCounts:
     """`by_route` counts (`GET users/{user}/messages`, status).
 
-    By mailbox: `max_concurrent`, and `busy_seconds` of the four places together.
+    By mailbox: `max_concurrent`, and `busy_seconds` of the four places together. `bytes_sent`: all bodies of answers.
     """
 
     by_route: dict[tuple[str, int], int]
     max_concurrent: dict[str, int]
     busy_seconds: dict[str, float]
+    bytes_sent: int
     throttled: int
     total: int
 
@@ -286,6 +287,7 @@ class Admin:
             by_route={(entry["route"], entry["status"]): entry["count"] for entry in answer["routes"]},
             max_concurrent=answer["maxConcurrent"],
             busy_seconds=answer["busySeconds"],
+            bytes_sent=answer["bytesSent"],
             throttled=answer["throttled"],
             total=answer["total"],
         )

@@ -217,12 +217,14 @@ class AdminServer:
             "routes": [{"route": r, "status": s, "count": n} for (r, s), n in sorted(counters.items())],
             "maxConcurrent": self.throttle.most_concurrent(),
             "busySeconds": self.throttle.busy_seconds(),
+            "bytesSent": self.gateway.bytes_sent,
             "throttled": sum(n for (_, status), n in counters.items() if status == 429),  # noqa: PLR2004 - HTTP's number
             "total": counters.total(),
         }
 
     async def _reset_requests(self, _: web.Request) -> object:
         self.gateway.counters.clear()
+        self.gateway.bytes_sent = 0
         self.throttle.reset_counters()
         self.faults.counters.clear()
         self.notifier.counters.clear()

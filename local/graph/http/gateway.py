@@ -32,6 +32,7 @@ class Gateway:
         self, *, routes: Routes, tokens: Tokens, throttle: Throttle, store: Store, traffic: TrafficLog
     ) -> None:
         self.counters: Counter[tuple[str, int]] = Counter()
+        self.bytes_sent = 0
         self.latency = 0.0
         self._routes = routes
         self._tokens = tokens

@@ -71,7 +71,9 @@ class GraphServer:
             response = error_response(bad_request("Unable to read JSON request payload."), request)
             return await _send(http, request, response, None)
         async with self._gateway.answer(request, query) as response:
-            return await _send(http, request, response, injection)
+            sent = await _send(http, request, response, injection)
+            self._gateway.bytes_sent += sent.content_length or (response.content.length if response.content else 0)
+            return sent
 
 
 def _headers(http: web.BaseRequest) -> Mapping[str, str]:
