@@ -13,11 +13,11 @@ from commands.context import MailboxOption, MessageArgument, chosen_mailboxes, c
 from commands.output import JsonOption, LimitOption, Row, print_rows
 from ingest import log
 from ingest.errors import Later, OperatorError
-from ingest.model import CleanedUp, MessageRef, Stored, Tenant
+from ingest.model import CleanedUp, MessageRef, QuarantinedMail, Stored, Tenant
 from ingest.settings import AddressSettings, owner_database_url
 from ingest.wiring import App
 from operations.addresses import UploadAddresses
-from operations.quarantine import Quarantine, QuarantinedMail
+from operations.quarantine import Quarantine
 from operations.tenants import Tenants
 
 app = typer.Typer(no_args_is_help=True, help="Mails in the folder Quarantine.")
@@ -33,7 +33,7 @@ def list_quarantine(*, mailbox: MailboxOption = None, limit: LimitOption = 200, 
     """
     rows: list[Row] = []
     with connected() as ours:
-        quarantine = Quarantine(ours.graph, ours.mailboxes)
+        quarantine = Quarantine(ours.mailboxes)
         for name in chosen_mailboxes(ours.settings, mailbox):
             mails = list(islice(quarantine.mails(name), limit - len(rows)))
             numbers = inspection().numbers(name, [mail.ref.message_id for mail in mails])
@@ -51,7 +51,7 @@ def release(message: MessageArgument, *, mailbox: MailboxOption = None) -> None:
     """
     with connected() as ours:
         ref = ref_of(message, ours.settings, mailbox)
-        Quarantine(ours.graph, ours.mailboxes).release(ref)
+        Quarantine(ours.mailboxes).release(ref)
         log.info("quarantine.released", mailbox=ref.mailbox, message=ref.message_id)
     typer.echo("released: it is in the inbox, and will be ingested within minutes")
 
@@ -76,7 +76,7 @@ def assign(
     with connected() as ours:
         ref = ref_of(message, ours.settings, mailbox)
         owner = _tenant(tenant, ours)
-        Quarantine(ours.graph, ours.mailboxes).must_hold(ref)
+        Quarantine(ours.mailboxes).must_hold(ref)
         _ingest(ours, ref, owner, by or getpass.getuser())
 
 

@@ -94,6 +94,17 @@ class LeftOver:
     received_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuarantinedMail:
+    """A mail in the Quarantine folder. `reason` is None for a mail that an Outlook user put there by hand."""
+
+    ref: MessageRef
+    received_at: datetime
+    sender: str = field(repr=False)
+    subject: str = field(repr=False)
+    reason: Reason | None
+
+
 class AttachmentKind(StrEnum):
     """Graph's three attachment types, plus what a later one would be."""
 

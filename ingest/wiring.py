@@ -17,7 +17,8 @@ from ingest.errors import SettingsError
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
-    from ingest.graph.client import ClientCredentials, GraphClient
+    from ingest.graph.client import GraphClient
+    from ingest.graph.credentials import ClientCredentials
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
     from ingest.storage.backlog import Backlog
@@ -74,7 +75,7 @@ def _app() -> App:
 
 def credentials(settings: Settings) -> ClientCredentials:
     """The app's own identity."""
-    from ingest.graph.client import ClientCredentials
+    from ingest.graph.credentials import ClientCredentials
 
     return ClientCredentials(
         client_id=settings.client_id,

@@ -1,4 +1,4 @@
-"""The mail calls: Graph's JSON in, our model out.
+"""The mail calls: Graph's JSON in, the app's model out.
 
 https://learn.microsoft.com/graph/api/resources/message
 """
@@ -11,32 +11,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from threading import Lock
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from ingest import log
 from ingest.codes import Reason
 from ingest.errors import GraphRefused, NotFound, Rejected
-from ingest.graph.client import CANNOT_DELETE, GraphClient, Json
-from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
+from ingest.graph.client import GraphClient, Json
+from ingest.graph.folders import Folders, user_path
+from ingest.graph.retry import CANNOT_DELETE
+from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, QuarantinedMail, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
-FOLDER_CACHE = timedelta(minutes=5)  # how long a folder that somebody renamed or threw away may still be used
-PAGE_SIZE = 1000  # messages a listing request, the most that Outlook takes; each is an id, a time and a size
+PAGE_SIZE = 1000  # messages of a listing request, the most that Outlook takes; each is an id, a time and a size
+QUARANTINE_PAGE_SIZE = 100
 
 _ATTACHMENT_FIELDS = "id,name,contentType,microsoft.graph.fileAttachment/contentId"
 _MESSAGE_FIELDS = (
     "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,parentFolderId,categories"
 )
-# Bytes. A message that a listing showed to be no larger is fetched with the content of its attachments: one request
-# instead of one for each. See docs/decisions/requests-per-mail.md.
+# Bytes. A message of at most this size in a listing is fetched with the content of its attachments, in one request.
+# See docs/decisions/requests-per-mail.md.
 SMALL_MESSAGE = 1024 * 1024
 _SIZE = "Long 0x0E08"  # PR_MESSAGE_SIZE; a message has no property of its own for it
-# What Exchange says of an item whose stored content is damaged: no retry will mend it.
+_REASONS = frozenset(Reason)
+# Exchange's codes for an item with damaged content, which no retry mends.
 _UNREADABLE_CODES = frozenset(
     {
         "ErrorCorruptData",
@@ -57,8 +58,16 @@ class InboxCount:
     unread: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """The folder that a message lies in, and the message's categories."""
+
+    folder_id: str
+    categories: tuple[str, ...]
+
+
 class Mailboxes:
-    """Reads and cleans up mailboxes through Graph."""
+    """The mailboxes, read and cleaned up through Graph."""
 
     def __init__(
         self,
@@ -70,15 +79,13 @@ class Mailboxes:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._graph = graph
-        self._quarantine_folder = quarantine_folder
         self._delete_mode = delete_mode
         self._sweep_scope = sweep_scope
         self._sleep = sleep
-        self._folders: dict[tuple[str, str], tuple[str, datetime]] = {}
-        self._folders_lock = Lock()
+        self._folders = Folders(graph, quarantine_name=quarantine_folder)
 
     def fetch(self, ref: MessageRef) -> Message:
-        """The message with everything but content. Raises NotFound, Rejected(unreadable), Later."""
+        """Return the message with everything but content. Raises NotFound, Rejected(unreadable), Later."""
         waits = iter(NOT_FOUND_WAITS if ref.trigger is Trigger.WEBHOOK else ())
         while True:
             try:
@@ -114,41 +121,40 @@ class Mailboxes:
 
     @contextmanager
     def original(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        """The whole message as MIME, byte for byte as Graph gives it.
+        """Open the whole message as MIME, byte for byte as Graph gives it.
 
         Raises as `GraphClient.stream`, and Rejected(unreadable).
         """
-        path = f"{_message_path(ref)}/$value"
+        path = _message_path(ref, "$value")
         with _readable(), self._graph.stream("get_mime", path, mailbox=ref.mailbox) as blocks:
             yield blocks
 
     @contextmanager
     def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
-        """An attachment's bytes. Raises as `original`."""
+        """Open an attachment's bytes. Raises as `original`."""
         if attachment.content is not None:
             yield iter((attachment.content,))
             return
-        path = f"{_message_path(ref)}/attachments/{quote(attachment.id, safe='')}/$value"
+        path = _message_path(ref, "attachments", attachment.id, "$value")
         with _readable(), self._graph.stream("get_attachment", path, mailbox=ref.mailbox) as blocks:
             yield blocks
 
     @contextmanager
     def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        """Graph's JSON of the message's body. A body can be as large as a mail. Raises as `original`."""
+        """Open Graph's JSON of the message's body, which can be as large as a mail. Raises as `original`."""
         path = f"{_message_path(ref)}?$select=body"
         with self._graph.stream("get_body", path, mailbox=ref.mailbox) as blocks:
             yield blocks
 
     def in_inbox(self, message: Message) -> bool:
-        """Whether the message is in its mailbox's inbox, and so ours to work on."""
-        mailbox = message.ref.mailbox
-        return message.parent_folder_id == self._folder(mailbox, "inbox", self._get_inbox)
+        """Return whether the message is in its mailbox's inbox, where it is the app's to work on."""
+        return message.parent_folder_id == self._folders.inbox(message.ref.mailbox)
 
     def delete(self, ref: MessageRef) -> None:
-        """Take the message out of the mailbox. One that is gone already is done."""
+        """Take the message out of the mailbox. A message that is gone already is done."""
         try:
             if self._delete_mode is DeleteMode.PERMANENT:
-                path = f"{_message_path(ref)}/permanentDelete"
+                path = _message_path(ref, "permanentDelete")
                 self._graph.request("delete_message", "POST", path, mailbox=ref.mailbox)
             else:
                 self._graph.request("delete_message", "DELETE", _message_path(ref), mailbox=ref.mailbox)
@@ -159,59 +165,88 @@ class Mailboxes:
                 raise
             log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
 
-    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
-        """The categories of a message that is in the inbox; None of one that is elsewhere or gone."""
+    def locate(self, ref: MessageRef) -> Location:
+        """Return where the message lies, by one small request. Raises NotFound."""
         params = {"$select": "id,parentFolderId,categories"}
+        body = self._graph.request("locate_message", "GET", _message_path(ref), mailbox=ref.mailbox, params=params).body
+        return Location(
+            folder_id=str(body.get("parentFolderId") or ""), categories=tuple(map(str, body.get("categories") or ()))
+        )
+
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        """Return the categories of a message in the inbox; None for a message that is elsewhere or gone."""
         try:
-            body = self._graph.request(
-                "locate_message", "GET", _message_path(ref), mailbox=ref.mailbox, params=params
-            ).body
+            location = self.locate(ref)
         except NotFound:
             return None
-        if body.get("parentFolderId") != self._folder(ref.mailbox, "inbox", self._get_inbox):
-            return None
-        return tuple(body.get("categories") or ())
+        return location.categories if location.folder_id == self._folders.inbox(ref.mailbox) else None
 
     def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
-        """Put the reason on the message and move it to the Quarantine folder. Raises NotFound, Later.
+        """Put the reason on the message and move the message to the Quarantine folder. Raises NotFound, Later.
 
-        `categories`: those that it has; all but an earlier reason are kept.
+        `categories`: those that the message has; all but an earlier reason are kept.
         """
-        kept = [category for category in categories if category not in set(Reason)]
         self._graph.request(
             "categorise_message",
             "PATCH",
             _message_path(ref),
             mailbox=ref.mailbox,
-            body={"categories": [*kept, reason.value]},
+            body={"categories": [*_without_reason(categories), reason.value]},
         )
-        folder = self._folder(ref.mailbox, self._quarantine_folder, self._find_or_create_folder)
+        folder = self._folders.quarantine(ref.mailbox)
         try:
             self._move(ref, folder)
         except (NotFound, GraphRefused):
-            # 404 says that the message or the folder is gone. Only a folder found anew can tell which.
-            self._forget_folder(ref.mailbox, self._quarantine_folder)
-            found = self._folder(ref.mailbox, self._quarantine_folder, self._find_or_create_folder)
+            # The message or the folder is gone. A folder that is looked up again shows which of the two.
+            self._folders.forget_quarantine(ref.mailbox)
+            found = self._folders.quarantine(ref.mailbox)
             if found == folder:
                 raise
             self._move(ref, found)
 
+    def release(self, ref: MessageRef, categories: Sequence[str]) -> None:
+        """Move the message back to the inbox, unread and without its reason. Raises NotFound, Later.
+
+        `categories`: those that the message has. Graph announces the message as a new one.
+        """
+        # Unread first: the sweep looks for unread messages, should the notification be lost.
+        body: Json = {"isRead": False, "categories": _without_reason(categories)}
+        self._graph.request("release_message", "PATCH", _message_path(ref), mailbox=ref.mailbox, body=body)
+        self._move(ref, "inbox")
+
     def find_quarantine(self, mailbox: str) -> str | None:
-        """The id of the Quarantine folder; None where there is none yet."""
-        return self._find_folder(mailbox)
+        """Return the id of the Quarantine folder, or None where there is none yet."""
+        return self._folders.find_quarantine(mailbox)
+
+    def quarantined(self, mailbox: str) -> Iterator[QuarantinedMail]:
+        """Yield the mails in the Quarantine folder, oldest first; none where there is no folder yet."""
+        folder = self._folders.find_quarantine(mailbox)
+        if folder is None:
+            return
+        path: str | None = user_path(mailbox, "mailFolders", folder, "messages")
+        params: dict[str, str] | None = {
+            "$select": "id,receivedDateTime,from,subject,categories",
+            "$orderby": "receivedDateTime",
+            "$top": str(QUARANTINE_PAGE_SIZE),
+        }
+        while path:
+            page = self._graph.request("list_quarantine", "GET", path, mailbox=mailbox, params=params).body
+            for item in page.get("value") or ():
+                yield _quarantined(mailbox, item)
+            path, params = page.get("@odata.nextLink"), None
 
     def count_inbox(self, mailbox: str) -> InboxCount:
-        """How many messages the inbox holds."""
-        path = f"/users/{quote(mailbox, safe='@')}/mailFolders/inbox"
+        """Return how many messages the inbox holds."""
+        path = user_path(mailbox, "mailFolders", "inbox")
         params = {"$select": "id,totalItemCount,unreadItemCount"}
         answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params=params).body
         return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
-        """The inbox's messages in pages, oldest first; ends when a page brings nothing new.
+        """Yield the inbox's messages in pages, oldest first, until a page brings nothing new.
 
-        Pages are asked for by time, not by nextLink: that one counts positions, and whoever deletes while
-        paging skips messages. It is followed only where a full page shares one second.
+        Each page is asked for by time. A nextLink counts positions, so that deleting while paging would skip
+        messages; the nextLink is followed only where a full page shares one second.
         """
         since, seen = datetime(1900, 1, 1, tzinfo=UTC), frozenset[str]()
         link: str | None = None
@@ -241,7 +276,7 @@ class Mailboxes:
         return self._graph.request(
             "list_inbox",
             "GET",
-            f"/users/{quote(mailbox, safe='@')}/mailFolders('inbox')/messages",
+            user_path(mailbox, "mailFolders", "inbox", "messages"),
             mailbox=mailbox,
             params={
                 "$filter": f"receivedDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}{unread}",
@@ -256,69 +291,15 @@ class Mailboxes:
         self._graph.request(
             "move_message",
             "POST",
-            f"{_message_path(ref)}/move",
+            _message_path(ref, "move"),
             mailbox=ref.mailbox,
             body={"destinationId": folder_id},
         )
 
-    def _folder(self, mailbox: str, name: str, find: Callable[[str], str]) -> str:
-        key = (mailbox, name)
-        with self._folders_lock:
-            cached = self._folders.get(key)
-        now = datetime.now(UTC)
-        if cached is not None and cached[1] > now:
-            return cached[0]
-        folder_id = find(mailbox)
-        with self._folders_lock:
-            self._folders[key] = (folder_id, now + FOLDER_CACHE)
-        return folder_id
-
-    def _forget_folder(self, mailbox: str, name: str) -> None:
-        with self._folders_lock:
-            self._folders.pop((mailbox, name), None)
-
-    def _get_inbox(self, mailbox: str) -> str:
-        path = f"/users/{quote(mailbox, safe='@')}/mailFolders/inbox"
-        answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params={"$select": "id"})
-        return str(answer.body["id"])
-
-    def _find_or_create_folder(self, mailbox: str) -> str:
-        found = self._find_folder(mailbox)
-        if found is not None:
-            return found
-        try:
-            answer = self._graph.request(
-                "create_folder",
-                "POST",
-                f"/users/{quote(mailbox, safe='@')}/mailFolders",
-                mailbox=mailbox,
-                body={"displayName": self._quarantine_folder},
-            )
-        except GraphRefused as refused:
-            if refused.code != "ErrorFolderExists":  # another instance was faster
-                raise
-            found = self._find_folder(mailbox)
-            if found is None:
-                raise
-            return found
-        log.info("quarantine.folder_created", mailbox=mailbox)
-        return str(answer.body["id"])
-
-    def _find_folder(self, mailbox: str) -> str | None:
-        name = self._quarantine_folder.replace("'", "''")
-        answer = self._graph.request(
-            "find_folder",
-            "GET",
-            f"/users/{quote(mailbox, safe='@')}/mailFolders",
-            mailbox=mailbox,
-            params={"$filter": f"displayName eq '{name}'", "$select": "id,displayName"},
-        )
-        return next((str(folder["id"]) for folder in answer.body.get("value") or ()), None)
-
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Turns Graph's words for a damaged item into a rejection."""
+    """Raise Rejected(unreadable) in the place of Graph's codes for a damaged item."""
     try:
         yield
     except GraphRefused as refused:
@@ -327,8 +308,8 @@ def _readable() -> Iterator[None]:
         raise
 
 
-def _message_path(ref: MessageRef) -> str:
-    return f"/users/{quote(ref.mailbox, safe='@')}/messages/{quote(ref.message_id, safe='')}"
+def _message_path(ref: MessageRef, *segments: str) -> str:
+    return user_path(ref.mailbox, "messages", ref.message_id, *segments)
 
 
 def _message(ref: MessageRef, body: Json) -> Message:
@@ -360,7 +341,7 @@ def _attachment(item: Mapping[str, Any]) -> Attachment:
 
 
 def _content(base64_text: object) -> bytes | None:
-    """None where there is none, or none that can be read: then it is streamed from its own address."""
+    """Return the decoded content; None where there is none, or broken base64: then the content is streamed."""
     if not isinstance(base64_text, str):
         return None
     try:
@@ -381,6 +362,21 @@ def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
         ),
         received_at=_time(item["receivedDateTime"]),
     )
+
+
+def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
+    categories = item.get("categories") or ()
+    return QuarantinedMail(
+        ref=MessageRef(mailbox=mailbox, message_id=str(item["id"]), trigger=Trigger.OPERATOR),
+        received_at=_time(item["receivedDateTime"]),
+        sender=_address(item.get("from")),
+        subject=item.get("subject") or "",
+        reason=next((Reason(category) for category in categories if category in _REASONS), None),
+    )
+
+
+def _without_reason(categories: Sequence[str]) -> list[str]:
+    return [category for category in categories if category not in _REASONS]
 
 
 def _address(recipient: Mapping[str, Any] | None) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.errors import GraphUnavailable, NotFound
-from ingest.graph.client import ClientCredentials, GraphClient
+from ingest.graph.client import GraphClient
+from ingest.graph.credentials import ClientCredentials
 from ingest.graph.mailbox import Mailboxes
 from ingest.model import AttachmentKind, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope

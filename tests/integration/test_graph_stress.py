@@ -9,8 +9,10 @@ from functools import cache
 import pytest
 
 from ingest.errors import ContentInterrupted, Later
-from ingest.graph.client import TOTAL_SECONDS, ClientCredentials, GraphClient
+from ingest.graph.client import GraphClient
+from ingest.graph.credentials import ClientCredentials
 from ingest.graph.mailbox import Mailboxes
+from ingest.graph.retry import TOTAL_SECONDS
 from ingest.model import Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from local.graph.admin.client import Admin

@@ -43,8 +43,8 @@ PREFIXES = {
 # The one module that may import an SDK, of those that the functions reach; the operator's commands have their own.
 OWNERS = {
     "azure.functions": {"function_app"},
-    "msal": {"ingest.graph.client"},
-    "requests": {"ingest.graph.client"},
+    "msal": {"ingest.graph.credentials"},
+    "requests": {"ingest.graph.client", "ingest.graph.credentials"},
     "urllib3": {"ingest.graph.client"},
     "azure.storage": {"ingest.storage.blobs"},
     "azure.identity": {"ingest.storage.blobs"},

@@ -2,12 +2,9 @@
 
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
 from ingest.errors import (
@@ -19,16 +16,8 @@ from ingest.errors import (
     IngestError,
     NotFound,
 )
-from ingest.graph.client import (
-    MAX_ATTEMPTS,
-    MAX_BACKOFF_SECONDS,
-    STREAM_BLOCK,
-    STREAM_SECONDS,
-    TOTAL_SECONDS,
-    ClientCredentials,
-    GraphClient,
-    retry_after_seconds,
-)
+from ingest.graph.client import STREAM_BLOCK, STREAM_SECONDS, GraphClient
+from ingest.graph.retry import MAX_ATTEMPTS, MAX_BACKOFF_SECONDS, TOTAL_SECONDS
 from tests.fakes.graph_endpoint import BASE_URL, TOKEN, Answer, FakeGraph, FakeTokens, Graph, error, graph
 from tests.fakes.values import MAILBOX
 
@@ -119,35 +108,6 @@ def test_an_answer_that_breaks_off_is_tried_again() -> None:
     assert get(graph(Answer(content={"id": "A1"}, cut=3), OK)) == {"id": "A1"}
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("2", 2.0), ("0", 0.0), ("0.249", 0.249), (" 1 ", 1.0), ("-3", 0.0), ("1e1", 10.0)]
-)
-def test_retry_after_is_kept(header: str, seconds: float) -> None:
-    one = graph(error(429, OUTLOOK_LIMIT, Retry_After=header), OK)
-    get(one)
-    assert one.time.slept == [seconds]
-
-
-@pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "1e999", "Mon, 99 Foo 2026", "١٢"])
-def test_a_retry_after_that_makes_no_sense_is_as_none(header: str) -> None:
-    one = graph(error(429, OUTLOOK_LIMIT, Retry_After=header), OK)
-    get(one)
-    assert 0 <= one.time.slept[0] <= MAX_BACKOFF_SECONDS
-
-
-def test_retry_after_as_a_date() -> None:
-    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert retry_after_seconds({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, now) == 30
-    assert retry_after_seconds({"Retry-After": "Sun, 01 Mar 2026 12:00:30 -0000"}, now) == 30
-    assert retry_after_seconds({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, now) == 0
-
-
-@given(st.one_of(st.text(max_size=40), st.integers().map("Sun, 01 Mar {} 12:00:00 GMT".format), st.floats().map(str)))
-def test_no_retry_after_breaks_anything(header: str) -> None:
-    seconds = retry_after_seconds({"Retry-After": header})
-    assert seconds is None or 0 <= seconds < float("inf")
-
-
 def test_throttling_ends_after_bounded_attempts() -> None:
     one = graph(*[error(429, OUTLOOK_LIMIT, Retry_After="1.5")] * MAX_ATTEMPTS)
     with pytest.raises(GraphThrottled, match=OUTLOOK_LIMIT) as throttled:
@@ -202,19 +162,6 @@ def test_a_fresh_token_that_is_refused_ends_it() -> None:
     with pytest.raises(GraphUnavailable, match="refuses a fresh token"):
         get(one)
     assert one.tokens.forgotten == 2
-
-
-def test_a_certificate_that_can_not_be_read_is_not_this_mails_fault(tmp_path: object) -> None:
-    credentials = ClientCredentials(
-        client_id="app",
-        tenant_id="tenant",
-        authority_host="https://login.example",
-        graph_base_url=BASE_URL,
-        secret=None,
-        certificate=f"{tmp_path}/missing.pem",
-    )
-    with pytest.raises(GraphUnavailable, match="AZURE_INGEST_CLIENT_CERTIFICATE can't be read"):
-        credentials.token()
 
 
 # Answers that another try would not change
