@@ -129,7 +129,7 @@ def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
         name="Rechnung.pdf",
         declared_type="application/pdf",
         disposition=Disposition.DOCUMENT,
-        reason=Rule.FILE,
+        rule=Rule.FILE,
         size=blob.size,
         sha256=blob.sha256,
         blob=blob,

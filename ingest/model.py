@@ -281,7 +281,7 @@ class Part:
     type_mismatch: bool = False
     encrypted: bool = False
     disposition: Disposition
-    reason: Rule
+    rule: Rule
     size: int | None = None
     sha256: str | None = None
     blob: StoredBlob | None = None

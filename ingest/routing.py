@@ -1,7 +1,7 @@
-"""Recipients → tokens → tenants. Pure: who the tokens belong to is asked by the caller in between.
+"""Recipients → tokens → tenants. Pure: the caller asks the database which tenants the tokens belong to.
 
-Only addresses route: display names, subject and sender never do, as any stranger writes them as he likes. BCC
-recipients do not exist in what Graph shows, so a mail that reached us by BCC alone has no token.
+Only addresses route. Display names, subject and sender never do: any stranger can write them. Graph shows no BCC
+recipients, so that a mail which came by BCC alone has no token.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from ingest.codes import Reason
 from ingest.errors import Rejected
@@ -16,38 +17,45 @@ from ingest.model import Message, Tenant, TokenMatch
 from ingest.settings import RouteMode
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addressing:
+    """The form of upload addresses, and which of the tenants that a mail names get the mail.
+
+    `pattern` has a group `token`. `domains`: only addresses of these lower-case domains count; empty means any.
+    """
+
+    pattern: re.Pattern[str]
+    domains: AbstractSet[str] = frozenset()
+    route: RouteMode = RouteMode.FIRST
+
+
 def normal_token(token: str) -> str:
-    """A token as it is compared: mail addresses know no case, and a UUID routes with and without dashes."""
+    """Return a token in the form that is compared: lower case, without the dashes of a UUID."""
     return token.lower().replace("-", "")
 
 
 def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
-    """The token that an address names, normalised; None where it names none."""
+    """Return the normalised token in an address; None where the address has none."""
     match = pattern.search(address)
     return normal_token(match["token"] or "") or None if match else None
 
 
-def candidate_tokens(
-    message: Message, pattern: re.Pattern[str], domains: AbstractSet[str] = frozenset()
-) -> tuple[str, ...]:
-    """The distinct tokens among all To and then all Cc recipients, normalised, in the order they were named.
-
-    `domains`: only addresses of these (lower-case) domains count; empty means any.
-    """
+def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...]:
+    """Return the distinct tokens of all To and then all Cc recipients, normalised, in the message's order."""
     tokens: dict[str, None] = {}
     for address in (*message.to, *message.cc):
-        if domains and address.rpartition("@")[2].lower() not in domains:
+        if addressing.domains and address.rpartition("@")[2].lower() not in addressing.domains:
             continue
-        token = token_of(address, pattern)
+        token = token_of(address, addressing.pattern)
         if token is not None:
             tokens[token] = None
     return tuple(tokens)
 
 
 def choose_tenants(tokens: Sequence[str], matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:
-    """The tenants that get the mail, at least one. A token nobody has does not stop the search.
+    """Return the tenants that get the mail, at least one. A token of no tenant does not stop the search.
 
-    Raises Rejected: no_token (no candidate), unknown_token (nobody's), tenant_inactive (only switched-off ones).
+    Raises Rejected: no_token (no candidate), unknown_token (no tenant has any), tenant_inactive (all switched off).
     """
     if not tokens:
         raise Rejected(Reason.NO_TOKEN)

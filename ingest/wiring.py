@@ -1,7 +1,7 @@
 """Puts the app together: settings and adapters once a process, on first use.
 
-SDKs are imported in here and not at the top of `function_app`, so that an instance starts fast: a webhook
-handshake has ten seconds, cold start included, and needs none of them.
+SDKs are imported inside of functions and not at the top, so that an instance starts fast: a webhook handshake has ten
+seconds, cold start included, and needs no SDK.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ingest import log
 from ingest.errors import SettingsError
 from ingest.settings import Settings
 
-if TYPE_CHECKING:  # what stands behind these names is heavy, and imported on first use
+if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.graph.client import GraphClient
     from ingest.graph.credentials import ClientCredentials
     from ingest.graph.mailbox import Mailboxes
@@ -33,7 +33,7 @@ _lock = Lock()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class App:
-    """Everything that does I/O, built from one set of settings."""
+    """The adapters and the story, built from one set of settings."""
 
     settings: Settings
     gate: MailboxGate
@@ -47,14 +47,14 @@ class App:
     sweep: Sweep
 
     def close(self) -> None:
-        """Close every connection: for whoever built an app of his own, the running one has its process's life."""
+        """Close every connection. For an app of a command or test; the running app lives as long as its process."""
         for adapter in (self.database, self.blobs, self.graph, self.gate):
             adapter.close()
 
 
 @cache
 def settings() -> Settings:
-    """Settings of this process. Raises SettingsError, each time until they are right, and logs it."""
+    """Return the settings of this process. Raises SettingsError and logs it, each time until the settings are right."""
     try:
         return Settings.from_env(os.environ)
     except SettingsError as wrong:
@@ -63,7 +63,7 @@ def settings() -> Settings:
 
 
 def app() -> App:
-    """The one app of this process. Nothing is connected before it is used. Raises SettingsError."""
+    """Return the one app of this process. Nothing is connected before its first use. Raises SettingsError."""
     with _lock:  # two invocations at once must not build two pools
         return _app()
 
@@ -74,7 +74,7 @@ def _app() -> App:
 
 
 def credentials(settings: Settings) -> ClientCredentials:
-    """The app's own identity."""
+    """Build the app's own identity."""
     from ingest.graph.credentials import ClientCredentials
 
     return ClientCredentials(
@@ -88,7 +88,7 @@ def credentials(settings: Settings) -> ClientCredentials:
 
 
 def blob_store(settings: Settings, container: str) -> BlobStore:
-    """A container of the settings' storage account; to be closed."""
+    """Build the store of a container in the settings' storage account. The caller closes the store."""
     from ingest.storage.blobs import BlobStore
 
     return BlobStore.connect(
@@ -97,11 +97,12 @@ def blob_store(settings: Settings, container: str) -> BlobStore:
 
 
 def build(settings: Settings) -> App:
-    """An app for these settings."""
-    from ingest.filing import FilingRules
+    """Build an app for these settings."""
+    from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient
     from ingest.graph.mailbox import Mailboxes
-    from ingest.pipeline import Pipeline, Rules
+    from ingest.pipeline import Pipeline
+    from ingest.routing import Addressing
     from ingest.storage.backlog import Backlog
     from ingest.storage.claims import Claims
     from ingest.storage.copies import Copies
@@ -123,11 +124,14 @@ def build(settings: Settings) -> App:
     claims = Claims(database, lease_seconds=settings.lease_seconds, retry_seconds=settings.retry_seconds)
     tenants = Tenants(database)
     backlog = Backlog(database, retry_seconds=settings.retry_seconds)
-    rules = Rules(
-        address_pattern=settings.address_pattern,
-        address_domains=settings.address_domains,
-        route=settings.route,
-        filing=FilingRules(limits=settings.limits, body=settings.body),
+    pipeline = Pipeline(
+        mail=mailboxes,
+        blobs=blobs,
+        claims=claims,
+        tenants=tenants,
+        copies=Copies(database, tenants),
+        addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
+        filing=FilingOptions(limits=settings.limits, body=settings.body),
     )
     return App(
         settings=settings,
@@ -138,13 +142,6 @@ def build(settings: Settings) -> App:
         database=database,
         tenants=tenants,
         backlog=backlog,
-        pipeline=Pipeline(
-            mail=mailboxes,
-            blobs=blobs,
-            claims=claims,
-            tenants=tenants,
-            copies=Copies(database, tenants),
-            rules=rules,
-        ),
+        pipeline=pipeline,
         sweep=Sweep(inbox=mailboxes, backlog=backlog, limit=settings.sweep_limit),
     )

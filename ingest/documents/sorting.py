@@ -124,7 +124,7 @@ class Sorter:
             type_mismatch=detected.mismatch,
             encrypted=verdict.encrypted,
             disposition=verdict.disposition,
-            reason=verdict.rule,
+            rule=verdict.rule,
             size=spool.size,
             sha256=spool.sha256,
             blob=self._blob(verdict, place, member.name, spool),
@@ -194,7 +194,7 @@ class Sorter:
             found |= self._take_member(member, opened, inside)
         if found or not opened.container.is_mail or part.blob is None:
             return found
-        self._record(replace(part, disposition=Disposition.DOCUMENT, reason=Rule.MAIL_WITHOUT_DOCUMENTS))
+        self._record(replace(part, disposition=Disposition.DOCUMENT, rule=Rule.MAIL_WITHOUT_DOCUMENTS))
         return True
 
     def _take_member(self, member: Member, opened: _Opened, place: _Place) -> bool:
@@ -282,6 +282,6 @@ def _bare(member: Member, position: int, parent: int | None, disposition: Dispos
         name=member.name,
         declared_type=member.declared_type,
         disposition=disposition,
-        reason=rule,
+        rule=rule,
         size=member.size,
     )

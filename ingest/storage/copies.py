@@ -124,7 +124,7 @@ def _columns(part: Part) -> dict[str, object]:
         "position": part.position,
         "parent": part.parent,
         "disposition": part.disposition,
-        "reason": part.reason,
+        "reason": part.rule,
         "name": as_text(part.name),
         "declared_type": as_text(part.declared_type),
         "detected_type": part.detected_type,

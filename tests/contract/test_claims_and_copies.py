@@ -113,7 +113,7 @@ class World:
             name=name,
             declared_type=None,
             disposition=Disposition.DOCUMENT,
-            reason=Rule.FILE,
+            rule=Rule.FILE,
             blob=original,
             size=1,
             sha256="00" * 32,

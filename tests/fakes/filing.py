@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.codes import Reason
-from ingest.filing import Filing, FilingRules
+from ingest.filing import Filing, FilingOptions
 from ingest.model import (
     Attachment,
     AttachmentKind,
@@ -22,6 +22,7 @@ from ingest.model import (
     StoredBlob,
     Tenant,
 )
+from ingest.transfer import Transfer
 from local.graph.mail import mime
 from local.graph.mail.mime import ParsedAttachment, ParsedMail
 from tests.mails.table import Row
@@ -128,14 +129,21 @@ class Saved:
         raise NotImplementedError
 
 
-def file_mail(raw: bytes, folder: Path, rules: FilingRules | None = None) -> tuple[Saved, Blobs]:
+def file_mail(raw: bytes, folder: Path, options: FilingOptions | None = None) -> tuple[Saved, Blobs]:
     """Take the mail apart, as the app does; what was saved, and what was stored."""
     claim = Claim(
         id=1, ref=REF, fence=1, state=ClaimState.PROCESSING, attempts=1, crashes=0, defects=0, lease_seconds=600
     )
     mail, blobs, saved = OneMail(raw, folder), Blobs(), Saved()
-    filing = Filing(claim, last=True, rules=rules or FilingRules(), mail=mail, blobs=blobs, claims=saved, copies=saved)
-    filing.process_email_message(mail.fetch(REF), TENANT)
+    filing = Filing(
+        claim,
+        transfer=Transfer(claim, saved),
+        options=options or FilingOptions(),
+        mail=mail,
+        blobs=blobs,
+        copies=saved,
+    )
+    filing.process_email_message(mail.fetch(REF), TENANT, last=True)
     return saved, blobs
 
 
@@ -146,7 +154,7 @@ def rows(parts: Sequence[Part]) -> list[Row]:
             position=part.position,
             inside=part.parent,
             disposition=part.disposition,
-            rule=part.reason,
+            rule=part.rule,
             name=part.name.replace("\0", "\ufffd"),
             declared=part.declared_type,
             detected=part.detected_type,

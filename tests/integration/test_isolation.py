@@ -90,7 +90,7 @@ def document(mark: str) -> Part:
         name=f"{mark}.pdf",
         declared_type="application/pdf",
         disposition=Disposition.DOCUMENT,
-        reason=Rule.FILE,
+        rule=Rule.FILE,
         size=1,
         sha256=mark,
         blob=blob(mark),

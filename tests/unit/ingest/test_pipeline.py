@@ -27,7 +27,8 @@ from ingest.model import (
     Stored,
     Tenant,
 )
-from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline, Rules
+from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline
+from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.journal import Journal
@@ -55,14 +56,14 @@ class World:
 
     def restarted(self) -> Pipeline:
         """A new process's pipeline over the same world."""
-        rules = Rules(address_pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE), route=self.route)
+        addressing = Addressing(pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE), route=self.route)
         self.pipeline = Pipeline(
             mail=self.mail,
             blobs=self.blobs,
             claims=self.records,
             tenants=self.records,
             copies=self.records,
-            rules=rules,
+            addressing=addressing,
         )
         return self.pipeline
 

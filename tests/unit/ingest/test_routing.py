@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest.codes import Reason
 from ingest.errors import Rejected
 from ingest.model import Tenant, TokenMatch
-from ingest.routing import candidate_tokens, choose_tenants, normal_token
+from ingest.routing import Addressing, candidate_tokens, choose_tenants, normal_token
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.values import OTHER_TOKEN, TOKEN, message
 
@@ -23,7 +23,7 @@ def address(token: str, domain: str = "dms.example") -> str:
 
 
 def tokens(*to: str, cc: tuple[str, ...] = (), pattern: re.Pattern[str] = PATTERN) -> tuple[str, ...]:
-    return candidate_tokens(message(to=to, cc=cc), pattern)
+    return candidate_tokens(message(to=to, cc=cc), Addressing(pattern=pattern))
 
 
 def match(position: int, tenant: Tenant, *, active: bool = True) -> TokenMatch:
@@ -88,17 +88,17 @@ def test_what_is_no_upload_address_has_no_token(stranger: str) -> None:
 def test_display_names_and_subject_never_route() -> None:
     # The model holds addresses only; whatever a stranger writes elsewhere is not even looked at.
     mail = message(to=("info@dms.example",), subject=address(TOKEN))
-    assert candidate_tokens(mail, PATTERN) == ()
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == ()
 
 
 def test_only_configured_domains_count_whatever_their_case() -> None:
     mail = message(to=(address(TOKEN, "elsewhere.example"), address(OTHER_TOKEN, "DMS.Example")))
-    assert candidate_tokens(mail, PATTERN, DOMAINS) == (OTHER_TOKEN,)
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN, domains=DOMAINS)) == (OTHER_TOKEN,)
 
 
 def test_a_domain_that_only_ends_like_ours_does_not_count() -> None:
     mail = message(to=(address(TOKEN, "evil-dms.example"), address(TOKEN, "dms.example.evil")))
-    assert candidate_tokens(mail, PATTERN, DOMAINS) == ()
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN, domains=DOMAINS)) == ()
 
 
 def test_a_pattern_of_the_operators_own_may_leave_the_token_out() -> None:

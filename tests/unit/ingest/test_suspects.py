@@ -7,7 +7,7 @@ import pytest
 
 from ingest.errors import DatabaseUnavailable, Later
 from ingest.model import MessageRef, Stored
-from ingest.pipeline import SUSPECT_CRASHES
+from ingest.suspects import SUSPECT_CRASHES
 from tests.fakes.journal import Journal
 from tests.fakes.mail import email
 from tests.unit.ingest.test_pipeline import World
@@ -47,7 +47,7 @@ def test_a_suspect_waits_for_its_turn_and_is_given_back_meanwhile() -> None:
 
 
 def test_a_suspect_whose_turn_does_not_come_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.pipeline.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("ingest.suspects.TURN_SECONDS", 0.0)
     world = World()
     first, second = suspect(world), suspect(world)
 
@@ -89,7 +89,7 @@ def test_a_suspect_that_could_not_be_given_back_is_not_acknowledged() -> None:
 
 
 def test_only_a_few_suspects_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.pipeline.WAITING_SUSPECTS", 0)
+    monkeypatch.setattr("ingest.suspects.WAITING_SUSPECTS", 0)
     world = World()
     first, second = suspect(world), suspect(world)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.codes import Disposition, Rule
-from ingest.filing import FilingRules
+from ingest.filing import FilingOptions
 from ingest.model import BodyMode, Limits
 from tests.fakes.filing import file_mail, rows
 from tests.mails.table import table
@@ -60,30 +60,30 @@ def test_no_blob_name_comes_from_the_sender(name: str, tmp_path: Path) -> None:
 
 
 def test_the_body_is_stored_as_it_came_where_that_is_wished(tmp_path: Path) -> None:
-    rules = FilingRules(body=BodyMode.ALWAYS)
-    saved, blobs = file_mail(raw("outlook-reply-with-logos"), tmp_path, rules)
+    options = FilingOptions(body=BodyMode.ALWAYS)
+    saved, blobs = file_mail(raw("outlook-reply-with-logos"), tmp_path, options)
     body = saved.parts[-1]
-    assert (body.disposition, body.reason, body.name) == (Disposition.DOCUMENT, Rule.BODY, "AW: Angebot 4711.html")
+    assert (body.disposition, body.rule, body.name) == (Disposition.DOCUMENT, Rule.BODY, "AW: Angebot 4711.html")
     assert (body.declared_type, body.detected_type) == ("text/html; charset=utf-8", "text/html")
     assert body.blob is not None
     assert blobs.content[body.blob.name].startswith(b"<p>Anbei.</p>")
-    assert [part.reason for part in saved.parts[:-1]] == [Rule.SHOWN_IN_BODY, Rule.FILE, Rule.SHOWN_IN_BODY]
+    assert [part.rule for part in saved.parts[:-1]] == [Rule.SHOWN_IN_BODY, Rule.FILE, Rule.SHOWN_IN_BODY]
 
 
 def test_a_mail_of_text_alone_keeps_its_original_beside_its_body(tmp_path: Path) -> None:
-    saved, _ = file_mail(raw("only-text"), tmp_path, FilingRules(body=BodyMode.ALWAYS))
-    assert {part.reason for part in saved.parts} == {Rule.BODY, Rule.MAIL_WITHOUT_DOCUMENTS}
+    saved, _ = file_mail(raw("only-text"), tmp_path, FilingOptions(body=BodyMode.ALWAYS))
+    assert {part.rule for part in saved.parts} == {Rule.BODY, Rule.MAIL_WITHOUT_DOCUMENTS}
     assert len({part.position for part in saved.parts}) == 2
 
 
 def test_without_depth_containers_are_not_opened(tmp_path: Path) -> None:
-    saved, _ = file_mail(raw("mail-as-file"), tmp_path, FilingRules(limits=Limits(depth=0)))
-    assert saved.parts[0].reason is Rule.TOO_DEEP
+    saved, _ = file_mail(raw("mail-as-file"), tmp_path, FilingOptions(limits=Limits(depth=0)))
+    assert saved.parts[0].rule is Rule.TOO_DEEP
 
 
 def test_the_limit_of_bytes_holds_for_all_containers_together(tmp_path: Path) -> None:
-    saved, _ = file_mail(raw("zip-archive"), tmp_path, FilingRules(limits=Limits(expanded_bytes=700)))
-    found = [part.reason for part in saved.parts]
+    saved, _ = file_mail(raw("zip-archive"), tmp_path, FilingOptions(limits=Limits(expanded_bytes=700)))
+    found = [part.rule for part in saved.parts]
     assert Rule.FILE in found
     assert Rule.TOO_LARGE in found
     assert len(found) == len(file_mail(raw("zip-archive"), tmp_path)[0].parts) - 1  # the archive inside stays shut
