@@ -25,7 +25,7 @@ STORAGE = "AzureWebJobsStorage"
 @app.route(route="graph/notifications", methods=["POST"])
 @app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
 def receive_notifications(req: func.HttpRequest, refs: func.Out[typing.List[str]]) -> func.HttpResponse:  # noqa: UP006
-    """New mail, or Graph's handshake. 202 means that every message named is on the queue."""
+    """Accept notifications of new mail, or answer Graph's handshake. 202: every named message is on the queue."""
     return _receive(req, refs, notifications.message_refs)
 
 
@@ -33,14 +33,14 @@ def receive_notifications(req: func.HttpRequest, refs: func.Out[typing.List[str]
 @app.route(route="graph/lifecycle", methods=["POST"])
 @app.queue_output(arg_name="events", queue_name=EVENTS, connection=STORAGE)
 def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]]) -> func.HttpResponse:  # noqa: UP006
-    """What happened to a subscription, or Graph's handshake."""
+    """Accept lifecycle events of a subscription, or answer Graph's handshake. 202: every event is on the queue."""
     return _receive(req, events, notifications.subscription_events)
 
 
 @app.function_name("ingest_message")
 @app.queue_trigger(arg_name="msg", queue_name=MESSAGES, connection=STORAGE)
 def ingest_message(msg: func.QueueMessage) -> None:
-    """One message to where it belongs. An exception makes the queue try again."""
+    """Bring one message to where it belongs. An exception makes the queue try again."""
     ref = _ref(msg)
     wiring.app().pipeline.ingest_message(ref)
 
@@ -48,11 +48,11 @@ def ingest_message(msg: func.QueueMessage) -> None:
 @app.function_name("ingest_message_poison")
 @app.queue_trigger(arg_name="msg", queue_name=f"{MESSAGES}-poison", connection=STORAGE)
 def ingest_message_poison(msg: func.QueueMessage) -> None:
-    """The queue has given up: note it. The mail is in the inbox, and the sweep brings it back."""
+    """Record that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
     try:
         ref = _ref(msg)
     except MalformedRef:
-        return  # told by _ref; nothing to bring back
+        return  # _ref has logged it, and there is no mail to bring back
     wiring.app().backlog.note_poisoned(ref)
     log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
 
@@ -61,8 +61,8 @@ def ingest_message_poison(msg: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="msg", queue_name=EVENTS, connection=STORAGE)
 @app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
 def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
-    """Answer a lifecycle event: a living subscription again, and whatever was missed."""
-    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and no handshake needs it
+    """Answer a lifecycle event: repair the subscription, and enqueue the messages that were missed."""
+    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and not needed by a handshake
 
     try:
         event = SubscriptionEvent.from_json(msg.get_body().decode("utf-8", "replace"))
@@ -78,9 +78,9 @@ def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]])
 def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     """Renew every mailbox's subscription, and enqueue what is left in its inbox.
 
-    Never raises for a mailbox's trouble: the outputs of a function that raised are not written.
+    Never raises for a mailbox's trouble: Functions writes no output of a function that raised.
     """
-    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and no handshake needs it
+    from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and not needed by a handshake
 
     if timer.past_due:
         log.warning("maintain.past_due")
@@ -108,14 +108,14 @@ def _receive(req: func.HttpRequest, out: func.Out[typing.List[str]], parse: _Par
     except NotANotification as malformed:
         log.warning("webhook.refused", cause=log.describe(malformed))
         return func.HttpResponse(str(malformed), status_code=400)
-    _tell(accepted.dropped)
+    _log_dropped(accepted.dropped)
     if accepted.items:
         out.set([item.to_json() for item in accepted.items])
     return func.HttpResponse(status_code=202)
 
 
 def _handshake(token: str) -> func.HttpResponse:
-    """The token back as plain text, which is what Graph wants and no browser runs."""
+    """Return the token as plain text, which Graph asks for and no browser runs."""
     if len(token) > notifications.MAX_VALIDATION_TOKEN:
         return func.HttpResponse("The validationToken is too long.", status_code=400)
     return func.HttpResponse(
@@ -123,7 +123,7 @@ def _handshake(token: str) -> func.HttpResponse:
     )
 
 
-def _tell(dropped: Dropped) -> None:
+def _log_dropped(dropped: Dropped) -> None:
     if dropped.total:
         log.warning(
             "webhook.dropped",

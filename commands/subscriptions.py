@@ -59,7 +59,7 @@ def renew(*, mailbox: MailboxOption = None) -> None:
     with connected() as ours:
         renewal = Renewal(Subscriptions(ours.graph))
         for want in _wanted(ours, mailbox):
-            for step in renewal.ensure(want, renew_now=True):
+            for step in renewal.reauthorize(want):
                 typer.echo(f"{want.mailbox}: {_told(step)}")
 
 

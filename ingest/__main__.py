@@ -1,4 +1,4 @@
-"""`python -m ingest …`: the operator's command line, told in `commands`."""
+"""`python -m ingest …`: the operator's command line, in `commands`."""
 
 from commands.app import exit_with_code
 

@@ -1,6 +1,6 @@
-"""The codes that stand on records: why a mail is in Quarantine, what became of a part, and by which rule.
+"""The codes on records: the reason of a quarantine, the fate of a part, and the rule that decided on the part.
 
-They are kept for as long as a record is: a name is added or no longer used, never changed.
+Records keep these codes for years: a name is added or no longer used, never changed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a mail is in Quarantine: on its record, and as an Outlook category on the message itself."""
+    """The reason why a mail is in Quarantine: on its record, and as an Outlook category on the message."""
 
     NO_TOKEN = "no_token"  # noqa: S105 - a reason code, not a password
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
@@ -20,7 +20,7 @@ class Reason(StrEnum):
 
 
 class Disposition(StrEnum):
-    """What became of a part of a mail. Every part has exactly one."""
+    """The fate of a part of a mail. Every part has exactly one."""
 
     DOCUMENT = "document"
     INLINE_IMAGE = "inline_image"
@@ -33,7 +33,7 @@ class Disposition(StrEnum):
 
 
 class Rule(StrEnum):
-    """Which rule decided on a part: the `reason` on its record. docs/documents.md tells each of them."""
+    """The rule that decided on a part: the `reason` on the part's record. docs/documents.md describes each rule."""
 
     # document
     FILE = "file"

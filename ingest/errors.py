@@ -1,7 +1,7 @@
-"""Everything that can go wrong, as a decision: come back later, quarantine with a reason, or our own defect.
+"""The errors, each a decision: come back later, quarantine with a reason, or a defect of our own.
 
     IngestError
-    ├── Later                     infrastructure: the mail stays where it is, the attempt counts against nobody
+    ├── Later                     infrastructure: the mail stays in the inbox, the attempt does not count
     │   ├── GraphUnavailable
     │   │   └── GraphForbidden
     │   ├── GraphThrottled
@@ -11,14 +11,14 @@
     │   ├── DatabaseUnavailable
     │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
     │   └── LeaseLost
-    ├── Rejected                  this mail will not get better by itself: Quarantine, with a reason code
+    ├── Rejected                  no retry helps this mail: Quarantine, with a reason code
     ├── Defect                    our own fault: counts, and ends in Quarantine after a limit
     │   ├── GraphRefused
     │   ├── BlobConflict
     │   └── BlobMissing
-    ├── PartRejected              one part of a mail can't be taken; it is recorded, and the mail goes on without it
+    ├── PartRejected              one part of a mail is recorded as rejected; the other parts are filed
     ├── NotFound                  Graph has no such thing any more: normal, acknowledged
-    ├── MalformedRef              a queue message that nobody can work on
+    ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
@@ -26,7 +26,7 @@
 
 Texts of these exceptions are written here and by the adapters, from names and codes only: never from a
 secret, a token, an address or a mail's content, so that they may be logged as they are. An OperatorError may
-repeat what the operator has typed: it is told on the command line and nowhere else.
+repeat the operator's own input: only the command line prints it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from ingest.codes import Reason, Rule
 
 
 class IngestError(Exception):
-    """The root of what this app raises."""
+    """The root of this app's errors."""
 
 
 class Later(IngestError):
-    """Infrastructure trouble. `retry_after`: seconds that the other side asked for, where it did."""
+    """Infrastructure trouble. `retry_after`: seconds that the other side asked for, or None."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class DatabaseUnavailable(Later):
 
 
 class LeaseLost(Later):
-    """Another owner took the message over while we were slow. Whatever we still wanted to write is void."""
+    """Another owner took the message over while we were slow. Nothing more is written for the message."""
 
 
 class Rejected(IngestError):
@@ -118,7 +118,7 @@ class BlobMissing(Defect):
 
 
 class NotFound(IngestError):
-    """Graph has no such message, folder or subscription (404)."""
+    """Graph has no such message, folder or subscription (404): normal, not an error of the app."""
 
 
 class MalformedRef(IngestError):
@@ -135,4 +135,4 @@ class SettingsError(IngestError):
 
 
 class OperatorError(IngestError):
-    """What an operator asked for can't be done; the text says why and what to do."""
+    """An operator's command can't be carried out; the text says why, and what to do."""

@@ -39,7 +39,7 @@ _NO_CONTENT = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilingOptions:
-    """How far containers are unpacked, and whether the body is stored as well."""
+    """The limits of unpacking, and the choice whether the body is stored as well."""
 
     limits: Limits = field(default_factory=Limits)
     body: BodyMode = BodyMode.NEVER

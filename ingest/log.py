@@ -2,8 +2,8 @@
 
     claim.taken_over mailbox="upload@dms.cloud" message="AAkALg…" attempts=2
 
-Values are JSON, so that no sender can forge a line. Exceptions of this app are logged by their text, which is
-made from names and codes; foreign ones by their type and frames only, as their texts may quote what they met.
+Values are JSON, so that no sender can forge a line. An exception of this app is logged by its text, which is made from
+names and codes. A foreign exception is logged by type and frames only: its text may quote content.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ _MAX_VALUE = 2000  # characters: a traceback's frames fit, a hostile id does not
 
 
 def info(event: str, **fields: object) -> None:
-    """What happened, as expected."""
+    """Log an expected event."""
     _logger.info("%s", _line(event, fields))
 
 
 def warning(event: str, **fields: object) -> None:
-    """What an operator may want to know of; the system goes on by itself."""
+    """Log an event that an operator may want to know of; the app goes on by itself."""
     _logger.warning("%s", _line(event, fields))
 
 
 def error(event: str, **fields: object) -> None:
-    """What an operator has to look at."""
+    """Log an event that an operator has to look at."""
     _logger.error("%s", _line(event, fields))
 
 
 def describe(exception: BaseException) -> str:
-    """An exception in one line that is safe to log and to store."""
+    """Describe an exception in one line that is safe to log and to store."""
     if isinstance(exception, IngestError):
         return f"{type(exception).__name__}: {exception}"
     return f"{type(exception).__module__}.{type(exception).__qualname__}"
 
 
 def frames(exception: BaseException) -> str:
-    """The traceback of an exception and of its causes, without any exception's text."""
-    told = []
+    """Return the traceback of an exception and of its causes, without any exception's text."""
+    lines = []
     link: BaseException | None = exception
     while link is not None:
         places = traceback.extract_tb(link.__traceback__)
-        told.append(
+        lines.append(
             f"{describe(link)} at "
             + " > ".join(f"{place.filename.rsplit('/', 1)[-1]}:{place.lineno} {place.name}" for place in places)
         )
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return " | caused by ".join(told)
+    return " | caused by ".join(lines)
 
 
 def _line(event: str, fields: dict[str, object]) -> str:

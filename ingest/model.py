@@ -21,12 +21,12 @@ _ID = re.compile(rf"[!-~]{{1,{MAX_ID_LENGTH}}}")
 
 
 def is_id(value: object) -> TypeGuard[str]:
-    """Whether it can be an id that Graph gave: visible ASCII, so that a queue, Postgres and a URL take it too."""
+    """Return whether the value can be an id of Graph's: visible ASCII, which a queue, Postgres and a URL take too."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 class Trigger(StrEnum):
-    """What put a message on the queue."""
+    """The cause that put a message on the queue."""
 
     WEBHOOK = "webhook"
     SWEEP = "sweep"
@@ -35,10 +35,10 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageRef:
-    """Where a message is: what travels through the queue `ingest-messages`.
+    """A message's address, which travels through the queue `ingest-messages`.
 
-    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `size` is
-    about what the whole message has in bytes, where a listing has told it; a notification doesn't.
+    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `size`:
+    about the bytes of the whole message, where a listing has shown the size; a notification has none.
     """
 
     mailbox: str
@@ -47,7 +47,7 @@ class MessageRef:
     size: int | None = None
 
     def to_json(self) -> str:
-        """The queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
+        """Return the queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
         value: dict[str, str | int] = {
             "mailbox": self.mailbox,
             "messageId": self.message_id,
@@ -59,7 +59,7 @@ class MessageRef:
 
     @classmethod
     def from_json(cls, text: str) -> MessageRef:
-        """The opposite of `to_json`. Raises MalformedRef with what is wrong, without quoting the text."""
+        """Read the text that `to_json` wrote. Raises MalformedRef, which says what is wrong and quotes nothing."""
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
@@ -82,13 +82,13 @@ class MessageRef:
 
     @property
     def key(self) -> str:
-        """32 hex digits that stand for this message in blob names, whatever instance or attempt computes it."""
+        """Return 32 hex digits that stand for this message in blob names, equal in every instance and attempt."""
         return hashlib.sha256(f"{self.mailbox.casefold()}\n{self.message_id}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOver:
-    """A message that a listing of the inbox showed."""
+    """A message in a listing of the inbox."""
 
     ref: MessageRef
     received_at: datetime
@@ -106,7 +106,7 @@ class QuarantinedMail:
 
 
 class AttachmentKind(StrEnum):
-    """Graph's three attachment types, plus what a later one would be."""
+    """Graph's three attachment types, and UNKNOWN for one that Graph adds later."""
 
     FILE = "fileAttachment"
     ITEM = "itemAttachment"
@@ -162,7 +162,7 @@ class TokenMatch:
 
 
 class ClaimState(StrEnum):
-    """Where a message stands, in `ingest.claim.state`."""
+    """The state of a message, in `ingest.claim.state`."""
 
     WAITING = "waiting"
     PROCESSING = "processing"
@@ -176,7 +176,7 @@ class ClaimState(StrEnum):
 class Claim:
     """The right to work on one message until the lease ends, proved by `fence` in every later statement.
 
-    `state` is PROCESSING for a message to be ingested, STORED or DELETED for one that only wants cleaning up.
+    `state` is PROCESSING for a message to ingest, STORED or DELETED for a message that only needs cleaning up.
     `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
     """
 
@@ -210,13 +210,13 @@ class StoredBlob:
     sha256: str
 
 
-# Stands on each mail's record; counted up whenever a mail would be taken apart in another way than before.
+# The version of the rules, on each mail's record. It rises with every change that would sort some mail differently.
 RULES_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How far containers in one mail are unpacked.
+    """The limits of unpacking the containers in one mail.
 
     `depth`: containers in each other, the outermost one counted. `parts`: inside of containers, in the whole mail.
     `expanded_bytes`: what they may expand to, in the whole mail. `ratio`: how many times its own size a
@@ -230,7 +230,7 @@ class Limits:
 
 
 class BodyMode(StrEnum):
-    """Whether a mail's body is stored as a document of its own."""
+    """The choice whether a mail's body is stored as a document of its own."""
 
     NEVER = "never"
     ALWAYS = "always"
@@ -247,7 +247,7 @@ class InvoiceKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invoice:
-    """What an e-invoice says of itself, by the terms of EN 16931 (BT-…); None where it does not.
+    """The data of an e-invoice, by the terms of EN 16931 (BT-…); None where the invoice has no such term.
 
     `profile`: a short name where the specification identifier (BT-24) is a known one, else the identifier.
     `total`: with VAT (BT-112), in `currency` (BT-5). `problem`: what is wrong with it, in words for people.
@@ -265,7 +265,7 @@ class Invoice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One part of a mail and what became of it.
+    """One part of a mail and its fate.
 
     `position`: its place in the mail, parts of a container after it. `parent`: the position of the container that
     it came in. `size` in bytes and `sha256` are those of its content, where it could be read; `blob` is None
@@ -290,7 +290,7 @@ class Part:
 
     @property
     def content_type(self) -> str | None:
-        """The type to work by: the detected one; the declared one where content is text and can tell no more."""
+        """Return the detected type; for text, which has no signature, the declared one."""
         declared = (self.declared_type or "").partition(";")[0].strip().lower()
         if self.detected_type == "text/plain" and not self.type_mismatch and declared.startswith("text/"):
             return declared
@@ -323,7 +323,7 @@ class Busy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gone:
-    """The message is not in the inbox any more: deleted or moved by somebody else."""
+    """The message is not in the inbox any more: an Outlook user or another program deleted or moved it."""
 
 
 type Outcome = Stored | CleanedUp | Quarantined | Busy | Gone

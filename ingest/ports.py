@@ -1,4 +1,4 @@
-"""What the story of a message needs of the outside world: the adapters, as small Protocols."""
+"""The adapters that the story of a message needs, as small Protocols."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mail(Protocol):
         """The message with everything but content."""
 
     def in_inbox(self, message: Message) -> bool:
-        """Whether the message is in its mailbox's inbox."""
+        """Return whether the message is in its mailbox's inbox."""
 
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         """The categories of a message that is in its mailbox's inbox; None of one that is not, or nowhere."""
@@ -50,14 +50,14 @@ class Mail(Protocol):
 
 
 class Inbox(Protocol):
-    """What the sweep reads of a mailbox. May raise Later."""
+    """The part of a mailbox that the sweep reads. May raise Later."""
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
-        """What is in the inbox, in pages, oldest first."""
+        """Yield the messages in the inbox, in pages, oldest first."""
 
 
 class Blobs(Protocol):
-    """Where content goes."""
+    """The storage of content."""
 
     def store(self, name: str, content: Iterator[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
         """Raises BlobConflict, BlobUnavailable, and what reading `content` raises."""

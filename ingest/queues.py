@@ -1,4 +1,4 @@
-"""The queues between the triggers, by name. One that a function gives up on goes to its `-poison` (Functions' word)."""
+"""The queues between the triggers, by name. Functions moves a message that it gives up on to the queue's `-poison`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings: read once from the environment, and everything wrong with them said in one message."""
+"""The settings: read once from the environment; one message names every setting that is wrong."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
 
 
 class DeleteMode(StrEnum):
-    """How a stored mail leaves the mailbox."""
+    """The way in which a stored mail leaves the mailbox."""
 
     DELETE = "delete"
     PERMANENT = "permanent"
 
 
 class SweepScope(StrEnum):
-    """What the sweep takes for left over: what nobody has read, or everything in the inbox."""
+    """The messages that the sweep looks at: unread ones, or every message in the inbox."""
 
     UNREAD = "unread"
     ALL = "all"
 
 
 class RouteMode(StrEnum):
-    """Who gets a mail that names several tenants: the first one named, or all of them."""
+    """The recipients of a mail that names several tenants: the first named tenant, or all of them."""
 
     FIRST = "first"
     ALL = "all"
@@ -40,7 +40,7 @@ class RouteMode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Everything the app is told from outside. Secrets are kept out of `repr`."""
+    """The app's whole configuration. `repr` leaves secrets out."""
 
     client_id: str
     client_secret: str | None = field(repr=False)
@@ -69,12 +69,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Settings from environment variables. Raises SettingsError that names every one that is wrong."""
+        """Read environment variables. Raises SettingsError that names every setting that is wrong."""
         return _Reader(environ).settings()
 
 
 def database_url(environ: Mapping[str, str]) -> str:
-    """The database alone, for commands that need nothing else. Raises SettingsError."""
+    """Return the database's URL, for commands that need nothing else. Raises SettingsError."""
     reader = _Reader(environ)
     url = reader.database_url()
     reader.raise_problems()
@@ -82,9 +82,9 @@ def database_url(environ: Mapping[str, str]) -> str:
 
 
 def owner_database_url(environ: Mapping[str, str]) -> str:
-    """The database as its owner sees it: INGEST_OWNER_DATABASE_URL, or else INGEST_DATABASE_URL.
+    """Return the owner's database URL: INGEST_OWNER_DATABASE_URL, or else INGEST_DATABASE_URL.
 
-    For the operator's command line only: the running app has no business with it. Raises SettingsError.
+    For the operator's command line only: the running app never uses the owner's rights. Raises SettingsError.
     """
     if not environ.get("INGEST_OWNER_DATABASE_URL", "").strip():
         return database_url(environ)
@@ -96,14 +96,14 @@ def owner_database_url(environ: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddressSettings:
-    """How upload addresses look, for commands that need nothing else. `domains` in the order of the setting."""
+    """The form of upload addresses, for commands that need nothing else. `domains` in the order of the setting."""
 
     pattern: re.Pattern[str]
     domains: tuple[str, ...]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> AddressSettings:
-        """Where INGEST_ADDRESS_DOMAINS is not set, the mailboxes' domains. Raises SettingsError."""
+        """Read the settings. Without INGEST_ADDRESS_DOMAINS, `domains` are the mailboxes'. Raises SettingsError."""
         reader = _Reader(environ)
         addresses = reader.addresses()
         reader.raise_problems()
@@ -111,7 +111,7 @@ class AddressSettings:
 
 
 class _Reader:
-    """Reads settings one by one and collects what is wrong with them."""
+    """A reader of single settings that collects the problems of all of them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -212,7 +212,7 @@ class _Reader:
         return mailboxes
 
     def _domains(self) -> tuple[str, ...]:
-        """Of the upload addresses, in lower case and their order; none where they are not limited."""
+        """Return the upload addresses' domains in lower case, in the setting's order; none where any domain counts."""
         domains = tuple(dict.fromkeys(item.lower().removeprefix("@") for item in self._list("INGEST_ADDRESS_DOMAINS")))
         for domain in domains:
             if not _DOMAIN.match(domain):
@@ -231,7 +231,7 @@ class _Reader:
         if url is None:
             self._wrong("INGEST_NOTIFICATION_URL", "is missing (the public base URL of this app)")
             return ""
-        # Graph itself insists on https; http is what a local host speaks.
+        # Graph itself insists on https; a local host speaks http.
         if not _is_url(url, "https", "http"):
             self._wrong("INGEST_NOTIFICATION_URL", "must be a URL such as https://app.example.net, without a query")
         return url.rstrip("/")
@@ -293,7 +293,7 @@ class _Reader:
 
 
 def _is_url(text: str, *schemes: str) -> bool:
-    """Whether it is an absolute URL of one of these schemes, with nothing behind its path."""
+    """Return whether the text is an absolute URL of one of these schemes, without query and fragment."""
     try:
         parts = urlsplit(text)
         _ = parts.port
@@ -303,7 +303,7 @@ def _is_url(text: str, *schemes: str) -> bool:
 
 
 def _is_connection_string(text: str) -> bool:
-    """Whether the storage SDK could find an account in it."""
+    """Return whether the text names a storage account in the form that the SDK reads."""
     pairs = [pair.partition("=") for pair in text.rstrip(";").split(";")]
     names = {name.lower() for name, _, _ in pairs}
     return all(equals for _, equals, _ in pairs) and bool(

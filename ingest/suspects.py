@@ -30,7 +30,7 @@ class Suspects:
     def in_turn(self, claim: Claim, attempt: Callable[[Claim], Outcome]) -> Outcome:
         """Call `attempt` with the claim, for a suspected message only while no other one is worked on.
 
-        Raises Later where the message's turn did not come, and whatever `attempt` raises.
+        Raises Later where the message's turn did not come, and the errors of `attempt`.
         """
         if claim.crashes < SUSPECT_CRASHES:
             return attempt(claim)

@@ -1,4 +1,4 @@
-"""What is left in the inbox → what to enqueue. Notifications get lost; the inbox itself is the truth."""
+"""Messages left in the inbox → messages to enqueue. Notifications get lost; the inbox itself is the truth."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ingest.ports import Backlog, Inbox
 
 
 class Sweep:
-    """Finds what is not on its way: oldest first, all pages, and never more than the queue should hold."""
+    """The search for messages that are not on their way: oldest first, all pages, at most `limit` on the queue."""
 
     def __init__(self, *, inbox: Inbox, backlog: Backlog, limit: int) -> None:
-        """`limit`: messages of one mailbox on the queue that nobody has taken up; beyond it the sweep waits."""
+        """`limit`: enqueued messages of one mailbox that no process has claimed; beyond the limit the sweep waits."""
         self._inbox = inbox
         self._backlog = backlog
         self._limit = limit
 
     def sweep(self, mailbox: str) -> list[MessageRef]:
-        """The messages to enqueue now, remembered as enqueued. Raises Later where trouble came before any was found.
+        """Return the messages to enqueue now; the backlog records them as enqueued.
 
-        What is enqueued and then lost comes up again, each time later than the time before.
+        A message that is enqueued and then lost comes up again, each time after a longer wait. Raises Later where
+        trouble came before any message was found.
         """
         due: list[MessageRef] = []
         try:
@@ -31,7 +32,7 @@ class Sweep:
         except Later as later:
             if not due:
                 raise
-            # They are remembered as enqueued: kept back now, they would wait for nothing.
+            # The backlog records these messages as enqueued: held back now, they would wait for the next sweep.
             log.warning("sweep.interrupted", mailbox=mailbox, cause=log.describe(later))
         log.info("sweep.done", mailbox=mailbox, enqueued=len(due))
         return due

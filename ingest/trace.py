@@ -1,6 +1,6 @@
-"""Where I/O begins and ends: one hook for the waterfall of a mail, for counting, and for the chaos suite.
+"""The begin and the end of I/O: one hook for the waterfall of a mail, for counting, and for the chaos suite.
 
-Every call to Graph, Blob and Postgres runs inside `span(name)`. Without a listener it costs next to nothing.
+Every call to Graph, Blob and Postgres runs inside `span(name)`. Without a listener a span costs next to nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _listeners: list[Listener] = []
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
-    """Call `listener(name, phase)` around every span from now on. Returns what ends the subscription."""
+    """Call `listener(name, phase)` around every span from now on. Returns the function that ends the subscription."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 @contextmanager
 def span(name: str) -> Iterator[None]:
-    """One I/O operation, named `<system>.<operation>`. "after" is only told of one that did not raise."""
+    """Mark one I/O operation, named `<system>.<operation>`. An operation that raises has no "after"."""
     for listener in _listeners:
         listener(name, "before")
     yield

@@ -1,1 +1,1 @@
-"""Graph change notifications: understanding what Graph posts, and keeping one live subscription per mailbox."""
+"""Graph change notifications: reading what Graph posts, and keeping one live subscription per mailbox."""

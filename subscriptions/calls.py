@@ -1,4 +1,4 @@
-"""The subscription calls: Graph's JSON in, our values out.
+"""The subscription calls: Graph's JSON in, the app's values out.
 
 https://learn.microsoft.com/graph/api/resources/subscription
 """
@@ -22,7 +22,7 @@ class Subscriptions:
         self._graph = graph
 
     def list(self) -> list[Listed]:
-        """All of this app's, of every mailbox."""
+        """Return all subscriptions of this app, of every mailbox."""
         found: list[Listed] = []
         link: str | None = "/subscriptions"
         while link:
@@ -32,7 +32,7 @@ class Subscriptions:
         return found
 
     def create(self, step: Create) -> str:
-        """Returns the new id. Graph shakes hands with both URLs before it answers.
+        """Create a subscription; return its id. Graph shakes hands with both URLs before it answers.
 
         The Prefer header that the client sends on every request makes notifications carry immutable ids.
         """
@@ -52,7 +52,7 @@ class Subscriptions:
         return str(answer.body.get("id"))
 
     def renew(self, step: Renew) -> None:
-        """Also gives the subscription a fresh access token. Raises NotFound."""
+        """Renew a subscription, which also gives it a fresh access token. Raises NotFound."""
         self._graph.request(
             "renew_subscription",
             "PATCH",
@@ -61,7 +61,7 @@ class Subscriptions:
         )
 
     def delete(self, subscription_id: str) -> None:
-        """One that is gone is done."""
+        """Delete a subscription. One that is gone is done."""
         try:
             self._graph.request("delete_subscription", "DELETE", f"/subscriptions/{quote(subscription_id, safe='')}")
         except NotFound:

@@ -18,14 +18,14 @@ from subscriptions.renewal import Renewal
 
 
 class Sweeping(Protocol):
-    """Finds what is left in an inbox."""
+    """The search for messages that are left in an inbox."""
 
     def sweep(self, mailbox: str) -> list[MessageRef]:
-        """The messages to enqueue. Raises IngestError."""
+        """Return the messages to enqueue. Raises IngestError."""
 
 
 class Maintenance:
-    """Cares for the mailboxes, one's trouble never keeping it from another, nor a renewal's from sweeping."""
+    """The care of all mailboxes. Trouble of one mailbox never stops another; a failed renewal never stops a sweep."""
 
     def __init__(self, *, mailboxes: Sequence[Wanted], renewal: Renewal, sweep: Sweeping) -> None:
         self._mailboxes = {want.mailbox: want for want in mailboxes}
@@ -33,46 +33,48 @@ class Maintenance:
         self._sweep = sweep
 
     def maintain(self) -> list[MessageRef]:
-        """Returns what is to be enqueued. Raises nothing of a mailbox's: it is logged as an error instead."""
+        """Renew and sweep every mailbox; return the messages to enqueue. Trouble of a mailbox is only logged."""
         refs: list[list[MessageRef]] = []
         for want in self._mailboxes.values():
-            with _told("subscription.failed", want.mailbox):
+            with _logged("subscription.failed", want.mailbox):
                 self._renewal.ensure(want)
-            with _told("sweep.failed", want.mailbox):
+            with _logged("sweep.failed", want.mailbox):
                 refs.append(self._sweep.sweep(want.mailbox))
         return _in_turns(refs)
 
     def answer(self, event: SubscriptionEvent) -> list[MessageRef]:
-        """Answer a lifecycle event. Returns what is to be enqueued; raises Later, so that the queue tries again."""
+        """Answer a lifecycle event; return the messages to enqueue. Raises Later, so that the queue tries again."""
         want = self._mailboxes.get(event.mailbox)
         if want is None:
             log.warning("subscription.unknown_mailbox", mailbox=event.mailbox)
             return []
         log.info("subscription.event", mailbox=event.mailbox, lifecycle=event.event)
-        reauthorize = event.event is LifecycleEvent.REAUTHORIZATION_REQUIRED
-        self._renewal.ensure(want, renew_now=reauthorize)
-        return [] if reauthorize else self._sweep.sweep(event.mailbox)
+        if event.event is LifecycleEvent.REAUTHORIZATION_REQUIRED:
+            self._renewal.reauthorize(want)
+            return []
+        self._renewal.ensure(want)
+        return self._sweep.sweep(event.mailbox)
 
 
 def _in_turns(refs: Sequence[Sequence[MessageRef]]) -> list[MessageRef]:
-    """One of each mailbox, then the next of each: Outlook's four requests at a time are for each mailbox by itself."""
+    """Take one message of each mailbox in turn: Outlook allows four requests at a time to each mailbox by itself."""
     return [ref for turn in zip_longest(*refs) for ref in turn if ref is not None]
 
 
 @contextmanager
-def _told(failure: str, mailbox: str) -> Iterator[None]:
-    """What goes wrong in here is logged as `failure`, and goes no further."""
+def _logged(failure: str, mailbox: str) -> Iterator[None]:
+    """Log an exception in the block as `failure`, and raise nothing."""
     try:
         yield
     except IngestError as error:
         log.error(failure, mailbox=mailbox, cause=log.describe(error))
-    except Exception as error:  # noqa: BLE001 - a defect in one mailbox's care is not to starve the others
+    except Exception as error:  # noqa: BLE001 - a defect in the care of one mailbox must not stop the care of the others
         log.error(failure, mailbox=mailbox, frames=log.frames(error))
 
 
 @cache
 def maintenance() -> Maintenance:
-    """The one of this process. Raises SettingsError."""
+    """Return the maintenance of this process. Raises SettingsError."""
     app = wiring.app()
     return Maintenance(
         mailboxes=[wanted_by(app.settings, mailbox) for mailbox in app.settings.mailboxes],

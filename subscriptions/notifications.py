@@ -1,7 +1,7 @@
-"""What Graph posts, understood without I/O: handshake, change notifications, lifecycle events.
+"""Change notifications and lifecycle events, read from the body that Graph posts, without I/O.
 
 The order is the security order: size, shape, then each item's clientState (in constant time, against every secret
-that is accepted), then what it says. An item that fails is dropped and counted; its content is told to nobody.
+that is accepted), then the item's content. An item that fails is dropped and counted; its content reaches no log.
 
 https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
 https://learn.microsoft.com/graph/change-notifications-lifecycle-events
@@ -20,22 +20,22 @@ from typing import Any
 from ingest.errors import IngestError
 from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 
-# Bytes: more than a thousand notifications. Anybody can post, and reading costs time and memory before it is clear
-# who did.
+# Bytes: more than a thousand notifications. Any stranger can post, and reading costs time and memory before the
+# sender is known.
 MAX_BODY = 1024 * 1024
 MAX_VALIDATION_TOKEN = 4096  # characters
-MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that searching it costs little whatever it holds
+MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that the search costs little in any text
 _RESOURCE = re.compile(
     r"users(?:/|\(')(?P<user>[^/']+)(?:'\))?/(?:mailfolders.*?/)?messages(?:/|\(')(?P<id>.+?)(?:'\))?", re.IGNORECASE
 )
 
 
 class NotANotification(IngestError):
-    """The body is not what Graph posts. The text says what is wrong and quotes nothing."""
+    """A body that Graph would not post. The text says what is wrong and quotes nothing."""
 
 
 class LifecycleEvent(StrEnum):
-    """What can happen to a subscription. A value that Graph adds later is UNKNOWN, and answered by a sweep."""
+    """The events of a subscription. A value that Graph adds later is UNKNOWN; a sweep answers it."""
 
     REAUTHORIZATION_REQUIRED = "reauthorizationRequired"
     SUBSCRIPTION_REMOVED = "subscriptionRemoved"
@@ -52,7 +52,7 @@ class SubscriptionEvent:
     event: LifecycleEvent
 
     def to_json(self) -> str:
-        """The queue message's text."""
+        """Return the queue message's text."""
         return json.dumps(
             {"mailbox": self.mailbox, "subscriptionId": self.subscription_id, "event": self.event},
             separators=(",", ":"),
@@ -60,7 +60,7 @@ class SubscriptionEvent:
 
     @classmethod
     def from_json(cls, text: str) -> SubscriptionEvent:
-        """The opposite of `to_json`. Raises NotANotification."""
+        """Read the text that `to_json` wrote. Raises NotANotification."""
         try:
             value = json.loads(text)
             return cls(
@@ -74,7 +74,7 @@ class SubscriptionEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """How many items were not for us, by what was wrong with them."""
+    """The number of dropped items, by the check that they failed."""
 
     client_state: int = 0
     mailbox: int = 0
@@ -82,13 +82,13 @@ class Dropped:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Return the sum."""
         return self.client_state + self.mailbox + self.malformed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted[Item]:
-    """What a post held for us, and what was dropped of it."""
+    """The items of a post that are for this app, and the count of dropped ones."""
 
     items: tuple[Item, ...]
     dropped: Dropped
@@ -96,7 +96,7 @@ class Accepted[Item]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What a post must prove and name.
+    """The proof and the mailbox that a post must have.
 
     `client_states`: the secrets accepted, the newest first. `mailboxes`: ours, in lower case. `url_mailbox`: the
     one that the notification URL names, which is how a subscription's posts say where they belong: Graph itself
@@ -108,7 +108,7 @@ class Expected:
     url_mailbox: str | None = None
 
     def mailbox(self, user: str | None) -> str | None:
-        """The mailbox that an item is about, or None where it is not ours."""
+        """Return the mailbox that an item is about, or None where the mailbox is not ours."""
         if user is not None and user.lower() in self.mailboxes:
             return user.lower()
         if self.url_mailbox is not None:
@@ -118,12 +118,12 @@ class Expected:
 
 
 def message_refs(body: bytes, expected: Expected) -> Accepted[MessageRef]:
-    """The messages that a changeNotificationCollection names. Raises NotANotification."""
+    """Return the messages that a changeNotificationCollection names. Raises NotANotification."""
     return _accept(body, expected, _message_ref)
 
 
 def subscription_events(body: bytes, expected: Expected) -> Accepted[SubscriptionEvent]:
-    """The lifecycle events of a changeNotificationCollection. Raises NotANotification."""
+    """Return the lifecycle events of a changeNotificationCollection. Raises NotANotification."""
     return _accept(body, expected, _subscription_event)
 
 
@@ -165,7 +165,7 @@ def _items(body: bytes) -> list[Any]:
 
 
 def _known_state(state: object, secrets: Sequence[str]) -> bool:
-    """Constant in time for each secret, and every secret is compared."""
+    """Compare with every secret, each in constant time."""
     given = state.encode("utf-8", "surrogatepass") if isinstance(state, str) else b""
     found = False
     for secret in secrets:

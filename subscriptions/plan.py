@@ -1,4 +1,4 @@
-"""(now, what Graph lists, what we want) → what to do. Pure, so that every case is a test of plain values."""
+"""(now, listed subscriptions, wanted subscription) → steps. Pure, so that every case is a test of plain values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ingest.settings import Settings
 # that is due after half of it leaves a day and a half in which everything may fail.
 LIFETIME = timedelta(minutes=4230)
 RENEW_BEFORE = LIFETIME / 2
+RENEW_NOW = timedelta.max
 CHANGE_TYPE = "created"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """The one subscription that a mailbox is to have."""
+    """The one subscription that a mailbox should have."""
 
     mailbox: str
     resource: str
@@ -43,7 +44,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Create:
-    """There is none that would do."""
+    """The step for a mailbox without a subscription that fits."""
 
     wanted: Wanted
     expires_at: datetime
@@ -51,7 +52,7 @@ class Create:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renew:
-    """It ends soon."""
+    """The step for a subscription that ends soon."""
 
     subscription_id: str
     expires_at: datetime
@@ -59,7 +60,7 @@ class Renew:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delete:
-    """It is wrong, or one too many."""
+    """The step for a subscription that is wrong, or one too many."""
 
     subscription_id: str
 
@@ -68,7 +69,7 @@ type Step = Create | Renew | Delete
 
 
 def wanted(mailbox: str, base_url: str, client_state: str) -> Wanted:
-    """The subscription of a mailbox's inbox, posting to the app at `base_url`.
+    """Return the wanted subscription of a mailbox's inbox, which posts to the app at `base_url`.
 
     The URLs name the mailbox, and the secret by a fingerprint that reveals nothing of it: as Graph never shows a
     subscription's clientState, this is how one with an old secret is recognised after a rotation.
@@ -85,15 +86,17 @@ def wanted(mailbox: str, base_url: str, client_state: str) -> Wanted:
 
 
 def wanted_by(settings: Settings, mailbox: str) -> Wanted:
-    """The same for one of the settings' mailboxes, with the newest of their secrets."""
+    """Return the wanted subscription of one of the settings' mailboxes, with the newest secret."""
     return wanted(mailbox, settings.notification_url, settings.client_states[0])
 
 
-def steps(now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_now: bool = False) -> Sequence[Step]:
-    """What leads to exactly one live subscription; nothing to do is the normal case.
+def steps(
+    now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_before: timedelta = RENEW_BEFORE
+) -> Sequence[Step]:
+    """Return the steps that lead to exactly one live subscription; normally there are none.
 
-    A new one is made before wrong ones go, so that no mail falls between them. Subscriptions on other resources
-    are somebody else's.
+    `renew_before`: a subscription with less time left is renewed. A new one is created before wrong ones are deleted,
+    so that no mail falls between them. Subscriptions on other resources belong to other programs.
     """
     ours = [one for one in listed if _is_ours(one, want)]
     good = sorted((one for one in ours if _fits(one, want) and one.expires_at > now), key=lambda one: one.expires_at)
@@ -101,7 +104,7 @@ def steps(now: datetime, listed: Iterable[Listed], want: Wanted, *, renew_now: b
     todo: list[Step] = []
     if keep is None:
         todo.append(Create(wanted=want, expires_at=now + LIFETIME))
-    elif renew_now or keep.expires_at - now < RENEW_BEFORE:
+    elif keep.expires_at - now < renew_before:
         todo.append(Renew(subscription_id=keep.id, expires_at=now + LIFETIME))
     todo += [Delete(subscription_id=one.id) for one in ours if one is not keep]
     return todo
@@ -116,10 +119,10 @@ def _fits(one: Listed, want: Wanted) -> bool:
 
 
 def _is_ours(one: Listed, want: Wanted) -> bool:
-    """By resource; or by URL, as Graph may name the user in the resource by an id that we never see elsewhere."""
+    """Compare by resource or by URL: Graph may name the user in the resource by an id unknown to the app."""
     return _plain(one.resource) == _plain(want.resource) or one.notification_url == want.notification_url
 
 
 def _plain(resource: str) -> str:
-    """Graph gives a resource back in other letters and with another way to write keys."""
+    """Normalise a resource: Graph returns it in other case and with another notation of keys."""
     return resource.strip("/").lower().replace("('", "/").replace("')", "")

@@ -1,62 +1,70 @@
-"""Carries the plan out: one live subscription per mailbox, and an answer to every lifecycle event."""
+"""The plan, carried out: one live subscription per mailbox, and an answer to every lifecycle event."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Protocol
 
 from ingest import log
 from ingest.errors import GraphRefused, NotFound
-from subscriptions.plan import Create, Delete, Listed, Renew, Step, Wanted, steps
+from subscriptions.plan import RENEW_BEFORE, RENEW_NOW, Create, Delete, Listed, Renew, Step, Wanted, steps
 
 # A cold start can cost Graph's handshake; a moment later the app is warm.
 HANDSHAKE_WAITS = (1.0, 3.0, 8.0)  # seconds
-CONFLICT_ROUNDS = 2  # the first takes away what the second would meet again
-_BAD_REQUEST = 400
-_CONFLICT = 409
+CONFLICT_ROUNDS = 2  # the first round removes the cause of the conflict
 
 
 class SubscriptionCalls(Protocol):
     """Graph's subscriptions."""
 
     def list(self) -> list[Listed]:
-        """All of this app's."""
+        """Return all subscriptions of this app."""
 
     def create(self, step: Create) -> str:
-        """Returns the id."""
+        """Create a subscription; return its id."""
 
     def renew(self, step: Renew) -> None:
-        """Raises NotFound."""
+        """Renew a subscription. Raises NotFound."""
 
     def delete(self, subscription_id: str) -> None:
-        """One that is gone is done."""
+        """Delete a subscription. One that is gone is done."""
 
 
 class Renewal:
-    """Keeps the subscriptions of the wanted mailboxes alive."""
+    """The renewal of the wanted mailboxes' subscriptions."""
 
     def __init__(self, calls: SubscriptionCalls, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._calls = calls
         self._sleep = sleep
 
-    def ensure(self, want: Wanted, *, renew_now: bool = False) -> Sequence[Step]:
-        """Lead to exactly one live subscription for a mailbox; returns what was done.
+    def ensure(self, want: Wanted) -> Sequence[Step]:
+        """Lead to exactly one live subscription for a mailbox; return the steps done. Raises Later, GraphRefused."""
+        return self._carry_out_all(want, RENEW_BEFORE)
 
-        `renew_now` renews one that is not due yet, which also answers `reauthorizationRequired`: renewing gives
-        the subscription a fresh token. Raises Later, GraphRefused.
+    def reauthorize(self, want: Wanted) -> Sequence[Step]:
+        """Do as `ensure`, and renew a subscription that is not due yet.
+
+        A renewal gives the subscription a fresh access token, which answers `reauthorizationRequired`.
         """
+        return self._carry_out_all(want, RENEW_NOW)
+
+    def _carry_out_all(self, want: Wanted, renew_before: timedelta) -> Sequence[Step]:
         done: list[Step] = []
         for _ in range(CONFLICT_ROUNDS):
-            plan = steps(datetime.now(UTC), self._calls.list(), want, renew_now=renew_now)
+            plan = steps(datetime.now(UTC), self._calls.list(), want, renew_before=renew_before)
             done += plan
-            if all([self._carry_out(step, want) for step in plan]):  # noqa: C419 - each is to be carried out
+            conflicts = 0
+            for step in plan:
+                conflicts += not self._carry_out(step, want)
+            if not conflicts:
                 break
         return done
 
     def _carry_out(self, step: Step, want: Wanted) -> bool:
-        """Returns whether the step went through; one that met a conflict wants a new look at the list."""
+        """Carry out one step; return False where it met a conflict, which needs a new look at the list."""
         match step:
             case Create():
                 return self._create(step)
@@ -78,12 +86,12 @@ class Renewal:
             try:
                 subscription_id = self._calls.create(step)
             except GraphRefused as refused:
-                if refused.status == _CONFLICT:
-                    # Somebody was faster, or an old one is in the way: the list tells which.
+                if refused.status == HTTPStatus.CONFLICT:
+                    # Another instance was faster, or an old subscription is in the way: the list shows which.
                     log.warning("subscription.conflict", mailbox=step.wanted.mailbox, code=refused.code)
                     return False
                 wait = next(waits, None)
-                if refused.status != _BAD_REQUEST or wait is None:
+                if refused.status != HTTPStatus.BAD_REQUEST or wait is None:
                     raise
                 log.warning("subscription.handshake_failed", mailbox=step.wanted.mailbox, wait_seconds=wait)
                 self._sleep(wait)

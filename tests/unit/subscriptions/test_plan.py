@@ -4,7 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from subscriptions.plan import LIFETIME, RENEW_BEFORE, Create, Delete, Listed, Renew, Step, Wanted, steps, wanted
+from subscriptions.plan import (
+    LIFETIME,
+    RENEW_BEFORE,
+    RENEW_NOW,
+    Create,
+    Delete,
+    Listed,
+    Renew,
+    Step,
+    Wanted,
+    steps,
+    wanted,
+)
 from tests.fakes.values import CLIENT_STATE, MAILBOX, NOON, OLD_CLIENT_STATE, OTHER_MAILBOX
 
 WANT = wanted(MAILBOX, "https://app.example", CLIENT_STATE)
@@ -31,8 +43,8 @@ def listed(
     )
 
 
-def plan(*ones: Listed, renew_now: bool = False) -> list[Step]:
-    return list(steps(NOON, ones, WANT, renew_now=renew_now))
+def plan(*ones: Listed, renew_before: timedelta = RENEW_BEFORE) -> list[Step]:
+    return list(steps(NOON, ones, WANT, renew_before=renew_before))
 
 
 def test_nothing_to_do_is_the_normal_case() -> None:
@@ -50,7 +62,7 @@ def test_one_is_renewed_long_before_it_ends() -> None:
 
 
 def test_one_is_renewed_early_where_that_is_asked_for() -> None:
-    assert plan(listed(), renew_now=True) == [Renew(subscription_id="s1", expires_at=NOON + LIFETIME)]
+    assert plan(listed(), renew_before=RENEW_NOW) == [Renew(subscription_id="s1", expires_at=NOON + LIFETIME)]
 
 
 def test_an_expired_one_is_replaced() -> None:

@@ -26,9 +26,9 @@ def listed(subscription_id: str, left: timedelta = LIFETIME, of: Wanted = WANT) 
     )
 
 
-def ensure(calls: FakeSubscriptions, *, renew_now: bool = False) -> FakeTime:
+def ensure(calls: FakeSubscriptions) -> FakeTime:
     time = FakeTime()
-    Renewal(calls, sleep=time.sleep).ensure(WANT, renew_now=renew_now)
+    Renewal(calls, sleep=time.sleep).ensure(WANT)
     return time
 
 
@@ -55,7 +55,7 @@ def test_one_that_ends_soon_is_renewed() -> None:
 
 def test_reauthorization_renews_one_that_is_not_due() -> None:
     calls = FakeSubscriptions(listed("s1"))
-    ensure(calls, renew_now=True)
+    Renewal(calls).reauthorize(WANT)
     assert calls.renewed == ["s1"]
 
 

@@ -1,0 +1,105 @@
+"""The care of the mailboxes: trouble of one never stops another, and every lifecycle event has its answer."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from ingest.errors import GraphUnavailable
+from ingest.model import MessageRef
+from subscriptions.maintenance import Maintenance
+from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
+from subscriptions.plan import wanted
+from subscriptions.renewal import Renewal
+from tests.fakes.subscriptions import FakeSubscriptions
+from tests.fakes.values import CLIENT_STATE, MAILBOX, OTHER_MAILBOX, ref
+
+URL = "https://app.example"
+FIRST = [ref("first-1"), ref("first-2"), ref("first-3")]
+SECOND = [ref("second-1", OTHER_MAILBOX)]
+
+
+class FakeSweep:
+    """Returns what each mailbox has, or raises its trouble. `swept`: the mailboxes in the order of the calls."""
+
+    def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception]) -> None:
+        self._left = left
+        self.swept: list[str] = []
+
+    def sweep(self, mailbox: str) -> list[MessageRef]:
+        self.swept.append(mailbox)
+        left = self._left[mailbox]
+        if isinstance(left, Exception):
+            raise left
+        return list(left)
+
+
+class Care:
+    """A maintenance of two mailboxes with all that it works on."""
+
+    def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception] | None = None) -> None:
+        self.calls = FakeSubscriptions()
+        self.sweep = FakeSweep(left or {MAILBOX: FIRST, OTHER_MAILBOX: SECOND})
+        mailboxes = [wanted(mailbox, URL, CLIENT_STATE) for mailbox in (MAILBOX, OTHER_MAILBOX)]
+        self.maintenance = Maintenance(mailboxes=mailboxes, renewal=Renewal(self.calls), sweep=self.sweep)
+
+    def answer(self, event: LifecycleEvent, mailbox: str = MAILBOX) -> list[MessageRef]:
+        return self.maintenance.answer(SubscriptionEvent(mailbox=mailbox, subscription_id="s1", event=event))
+
+
+def test_every_mailbox_gets_its_subscription_and_its_sweep() -> None:
+    care = Care()
+    care.maintenance.maintain()
+    assert {one.resource for one in care.calls.live.values()} == {
+        wanted(mailbox, URL, CLIENT_STATE).resource for mailbox in (MAILBOX, OTHER_MAILBOX)
+    }
+    assert care.sweep.swept == [MAILBOX, OTHER_MAILBOX]
+
+
+def test_mailboxes_take_turns_in_what_is_enqueued() -> None:
+    assert Care().maintenance.maintain() == [FIRST[0], SECOND[0], FIRST[1], FIRST[2]]
+
+
+@pytest.mark.parametrize("trouble", [GraphUnavailable("down"), ValueError("leaked")])
+def test_a_sweep_that_fails_stops_no_other_mailbox(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    care = Care({MAILBOX: trouble, OTHER_MAILBOX: SECOND})
+    assert care.maintenance.maintain() == SECOND
+    assert "sweep.failed" in caplog.text
+    assert "leaked" not in caplog.text
+
+
+@pytest.mark.parametrize("trouble", [GraphUnavailable("down"), ValueError("leaked")])
+def test_a_renewal_that_fails_stops_no_sweep(trouble: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    care = Care()
+    care.calls.trouble = [trouble]
+    assert len(care.maintenance.maintain()) == len(FIRST) + len(SECOND)
+    assert caplog.text.count("subscription.failed") == 1
+    assert "leaked" not in caplog.text
+
+
+def test_reauthorization_renews_at_once_and_sweeps_nothing() -> None:
+    care = Care()
+    care.answer(LifecycleEvent.MISSED)
+    care.sweep.swept.clear()
+    assert care.answer(LifecycleEvent.REAUTHORIZATION_REQUIRED) == []
+    assert (care.calls.renewed, care.sweep.swept) == (["new-1"], [])
+
+
+@pytest.mark.parametrize("event", [LifecycleEvent.SUBSCRIPTION_REMOVED, LifecycleEvent.MISSED, LifecycleEvent.UNKNOWN])
+def test_any_other_event_leads_to_a_live_subscription_and_a_sweep(event: LifecycleEvent) -> None:
+    care = Care()
+    assert care.answer(event) == FIRST
+    assert list(care.calls.live) == ["new-1"]
+
+
+def test_an_event_of_a_mailbox_that_is_no_longer_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    care = Care()
+    assert care.answer(LifecycleEvent.MISSED, "former@dms.example") == []
+    assert care.calls.lists == 0
+    assert "subscription.unknown_mailbox" in caplog.text
+
+
+def test_an_event_that_has_no_answer_now_is_raised_to_the_queue() -> None:
+    care = Care()
+    care.calls.trouble = [GraphUnavailable("down")]
+    with pytest.raises(GraphUnavailable):
+        care.answer(LifecycleEvent.MISSED)
