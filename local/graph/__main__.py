@@ -46,6 +46,8 @@ def _config(options: argparse.Namespace) -> Config:
         subscription_token_lifetime=options.subscription_token_lifetime,
         accept_duplicate_subscriptions=options.accept_duplicate_subscriptions,
         delete_to=options.delete_to,
+        check_folder=options.folder_scope == "checked",
+        changing_mime=options.changing_mime,
         limits=Limits(concurrent_requests=options.concurrent_requests, requests_per_window=options.requests_per_window),
     )
 
@@ -82,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=("recoverableitemsdeletions", "deleteditems"),
         default="recoverableitemsdeletions",
     )
+    add(
+        "--folder-scope",
+        choices=("checked", "ignored"),
+        default="checked",
+        help="paths below a folder answer 404 for a message that lies elsewhere, or find the message all the same",
+    )
+    add("--changing-mime", action="store_true", help="other MIME boundaries each time a mail is read by $value")
     add("--concurrent-requests", type=int, default=4, help="at a time, per mailbox, before 429")
     add("--requests-per-window", type=int, default=10_000, help="in 10 minutes, per mailbox, before 429")
     return parser

@@ -26,7 +26,9 @@ class Config:
     The first of `mailboxes` is the catch-all for unknown recipients. Ports of 0 are chosen by the system.
     `retry_base` is the first gap, in seconds, before a notification is tried again; `token_lifetime` and
     `subscription_token_lifetime` are seconds too. `delete_to` is the well-known folder where `DELETE message`
-    puts a message (Microsoft does not document it, both have been seen).
+    puts a message (Microsoft does not document it, both have been seen). `check_folder`: a path below a folder
+    answers 404 for a message that lies elsewhere (Microsoft does not document that either). `changing_mime`:
+    each read of `$value` has other MIME boundaries, as Exchange generates the MIME anew.
     """
 
     data: Path
@@ -44,4 +46,6 @@ class Config:
     subscription_token_lifetime: float = 3600.0
     accept_duplicate_subscriptions: bool = False
     delete_to: str = "recoverableitemsdeletions"
+    check_folder: bool = True
+    changing_mime: bool = False
     limits: Limits = field(default_factory=Limits)

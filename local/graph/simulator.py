@@ -51,8 +51,13 @@ async def running(config: Config) -> AsyncIterator[dict[str, object]]:
         subscriptions = SubscriptionRoutes(config=config, store=store, notifier=notifier, feed=feed)
         routes = Routes()
         for subject in (
-            MessageRoutes(store, delete_to=config.delete_to),
-            AttachmentRoutes(store),
+            MessageRoutes(
+                store,
+                delete_to=config.delete_to,
+                check_folder=config.check_folder,
+                changing_mime=config.changing_mime,
+            ),
+            AttachmentRoutes(store, check_folder=config.check_folder),
             FolderRoutes(store),
             subscriptions,
         ):

@@ -412,8 +412,8 @@ def mail_with_everything() -> EmailMessage:
 
 
 def test_attachments_of_all_kinds(mailbox: Mailbox) -> None:
-    state = mailbox.deliver(mail_with_everything())
-    mailbox.simulator.admin.add_reference_attachment(state.id, "shared.docx")
+    raw = mail_with_everything().as_bytes()
+    [state] = mailbox.simulator.admin.deliver(raw, [mailbox.address], links=["shared.docx"])
     base = f"/messages/{state.id}/attachments"
     logo, scan, item, link = mailbox.get(base)["value"]
 

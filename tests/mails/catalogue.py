@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from tests.mails import invoices
 from tests.mails.compound import OutlookFile, OutlookMessage, msg, tnef
 from tests.mails.invoices import pdf
-from tests.mails.mime import attached, file, mail, multipart, named, text
+from tests.mails.mime import attached, entity, file, mail, multipart, named, text
 from tests.mails.table import Row
 
 PDF, XML, TXT, PNG, ZIP, MAIL = (
@@ -261,7 +261,17 @@ def cloud_attachment(expected: Expected) -> tuple[bytes, str]:
     plan = pdf("Plan")
     expected.pdf("Plan.pdf", plan)
     expected.add("link", "cloud_attachment", "Pläne 2025.pdf", None, None, None)
-    return mail("Pläne", multipart("mixed", text(GREETING), file("Plan.pdf", PDF, plan))), "Pläne 2025.pdf"
+    content = multipart("mixed", text(GREETING), file("Plan.pdf", PDF, plan))
+    return mail("Pläne", content, extra=["X-MS-Has-Attach: yes"]), "Pläne 2025.pdf"
+
+
+@_sample
+def cloud_attachment_alone(expected: Expected) -> tuple[bytes, str]:
+    """A link and nothing else: only the header, and Graph's listing, say that there is an attachment."""
+    mime = mail("Vertrag", text(GREETING), extra=["X-MS-Has-Attach: yes"])
+    expected.add("link", "cloud_attachment", "Vertrag 2025.pdf", None, None, None)
+    expected.original("Vertrag", mime)
+    return mime, "Vertrag 2025.pdf"
 
 
 # Signed and encrypted
@@ -353,6 +363,39 @@ def smime_encrypted(expected: Expected) -> bytes:
         encrypted=True,
     )
     return mail("Verschlüsselt", file("smime.p7m", "application/pkcs7-mime; smime-type=enveloped-data", secret))
+
+
+@_sample
+def smime_report(expected: Expected) -> bytes:
+    """A bounce that returns an encrypted mail: Exchange can't make the MIME of such a report either."""
+    secret = encrypt(multipart("mixed", text(GREETING), file("Rechnung.pdf", PDF, pdf("zurück"))))
+    returned = mail("Verschlüsselt", file("smime.p7m", "application/pkcs7-mime; smime-type=enveloped-data", secret))
+    status = (
+        b"Reporting-MTA: dns; mx.nordlicht.example\r\n\r\n"
+        b"Final-Recipient: rfc822; kunde@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+    )
+    expected.add("document", "file", "ATT00001.bin", "message/delivery-status", TXT, status)
+    outer = expected.add("container", "attached_mail", "Verschlüsselt.eml", None, MAIL, returned)
+    expected.add(
+        "document",
+        "encrypted",
+        "smime.p7m",
+        "application/pkcs7-mime",
+        "application/pkcs7-mime",
+        secret,
+        inside=outer,
+        encrypted=True,
+    )
+    return mail(
+        "Unzustellbar: Verschlüsselt",
+        multipart(
+            "report",
+            text("Ihre Nachricht wurde nicht zugestellt.\n"),
+            entity(["Content-Type: message/delivery-status"], status),
+            attached(returned),
+            parameters="; report-type=delivery-status",
+        ),
+    )
 
 
 @_sample

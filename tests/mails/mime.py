@@ -62,7 +62,7 @@ def multipart(subtype: str, *parts: bytes, parameters: str = "") -> bytes:
     return entity([f'Content-Type: multipart/{subtype}; boundary="{boundary}"{parameters}'], body)
 
 
-def mail(subject: str, content: bytes, *, mailer: str = "", to: str = ADDRESS) -> bytes:
+def mail(subject: str, content: bytes, *, mailer: str = "", to: str = ADDRESS, extra: Sequence[str] = ()) -> bytes:
     """A whole mail around its content."""
     identity = hashlib.sha256(subject.encode() + content).hexdigest()[:24]
     headers = [
@@ -72,6 +72,7 @@ def mail(subject: str, content: bytes, *, mailer: str = "", to: str = ADDRESS) -
         "From: Rechnungsstelle Nordlicht GmbH <rechnung@nordlicht.example>",
         f"To: {to}",
         *([f"X-Mailer: {mailer}"] if mailer else []),
+        *extra,
         "MIME-Version: 1.0",
     ]
     return b"".join(header.encode() + _NEWLINE for header in headers) + content

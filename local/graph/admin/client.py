@@ -9,6 +9,7 @@ from typing import Any, Literal
 import requests
 
 _LONGEST_POLL = 30.0
+_PATIENCE = 600.0  # seconds: a series of 50,000 mails takes a minute
 
 
 class AdminError(Exception):
@@ -130,10 +131,20 @@ class Admin:
 
     # Mail
 
-    def deliver(self, raw: bytes, to: Sequence[str]) -> list[MessageState]:
-        """Deliver a mail without SMTP to its envelope recipients; one message per mailbox."""
-        answer = self._call("POST", "/deliver", params=[("to", address) for address in to], data=raw)
+    def deliver(
+        self, raw: bytes, to: Sequence[str], *, folder: str = "inbox", links: Sequence[str] = ()
+    ) -> list[MessageState]:
+        """Deliver a mail without SMTP to its envelope recipients; one message per mailbox.
+
+        `folder` is a well-known name: junk never reaches the inbox. `links` are names of cloud attachments.
+        """
+        query = [("folder", folder), *(("to", address) for address in to), *(("link", name) for name in links)]
+        answer = self._call("POST", "/deliver", params=query, data=raw)
         return [_message(message) for message in answer["messages"]]
+
+    def deliver_series(self, template: bytes, to: Sequence[str], *, count: int) -> None:
+        """Deliver so many mails in one call: the template, `{number}` in it replaced by 1, 2, 3 and so on."""
+        self._call("POST", "/deliver-series", params=[("count", count), *(("to", a) for a in to)], data=template)
 
     def move(self, message_id: str, folder: str) -> None:
         """As a user would (release from quarantine): `folder` is a display or well-known name."""
@@ -142,10 +153,6 @@ class Admin:
     def mark_read(self, message_id: str, *, is_read: bool = True) -> None:
         """As a user would."""
         self._call("POST", f"/messages/{message_id}/read", json={"isRead": is_read})
-
-    def add_reference_attachment(self, message_id: str, name: str) -> None:
-        """Attach a link to a file in OneDrive."""
-        self._call("POST", f"/messages/{message_id}/references", json={"name": name})
 
     def rename_folder(self, mailbox: str, folder: str, display_name: str) -> None:
         """As a user would."""
@@ -180,7 +187,7 @@ class Admin:
         seconds: float = 2.0,
         retry_after: float = 1.0,
     ) -> None:
-        """Make requests fail; see `local.graph.faults.Rule` for the meaning of each argument."""
+        """Make requests fail; see `local.graph.http.faults` for the kinds and for the meaning of each argument."""
         rule = {
             "kinds": kinds,
             "probability": probability,
@@ -297,7 +304,7 @@ class Admin:
         self._call("DELETE", "/requests")
 
     def _call(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - requests' options in, JSON out
-        answer = self._session.request(method, self.url + path, timeout=120, **options)
+        answer = self._session.request(method, self.url + path, timeout=_PATIENCE, **options)
         body = answer.json()
         if answer.status_code >= 400:  # noqa: PLR2004 - HTTP's classes of errors
             raise AdminError(f"{method} {path}: {body.get('error')}")

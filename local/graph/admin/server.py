@@ -16,10 +16,9 @@ from local.graph.http.errors import GraphError
 from local.graph.http.faults import Faults, Rule
 from local.graph.http.gateway import Gateway
 from local.graph.http.throttling import Throttle
-from local.graph.mail import ids, mime
 from local.graph.mail.content import ContentWriter
 from local.graph.mail.postmaster import Postmaster
-from local.graph.mail.store import Attachment, Folder, Mailbox, Message, Store
+from local.graph.mail.store import Folder, Mailbox, Message, Store
 from local.graph.push.changes import ChangeFeed
 from local.graph.push.notifications import DeliveryFaults, Notifier
 from local.graph.push.subscriptions import Subscription, SubscriptionRoutes
@@ -51,9 +50,9 @@ class AdminServer:
             ("GET", "/messages", self._messages),
             ("GET", "/folders", self._folders),
             ("POST", "/deliver", self._deliver),
+            ("POST", "/deliver-series", self._deliver_series),
             ("POST", "/messages/{id}/move", self._move),
             ("POST", "/messages/{id}/read", self._read),
-            ("POST", "/messages/{id}/references", self._add_reference),
             ("POST", "/folders/rename", self._rename_folder),
             ("POST", "/folders/delete", self._delete_folder),
             ("PUT", "/latency", self._latency),
@@ -99,13 +98,28 @@ class AdminServer:
     # Mail
 
     async def _deliver(self, request: web.Request) -> object:
-        """Deliver the body, raw MIME, to the envelope recipients in `to` (repeatable)."""
+        """Deliver the body, raw MIME, to the envelope recipients in `to` (repeatable).
+
+        `folder` is a well-known name; `link` (repeatable) names a cloud attachment.
+        """
         at = self.postmaster.new_path()
         writer = ContentWriter(at.with_name(at.name + ".eml"))
         async for block in request.content.iter_chunked(1 << 18):
             writer.write(block)
-        delivered = await self.postmaster.deliver(writer.close(), request.query.getall("to", []), at=at)
+        delivered = await self.postmaster.deliver(
+            writer.close(),
+            request.query.getall("to", []),
+            at=at,
+            folder=request.query.get("folder", "inbox"),
+            links=request.query.getall("link", []),
+        )
         return {"messages": [_message(message) for message in delivered]}
+
+    async def _deliver_series(self, request: web.Request) -> object:
+        """Deliver the body `count` times, `{number}` in it replaced by the number of the mail."""
+        recipients, count = request.query.getall("to", []), int(request.query["count"])
+        await self.postmaster.deliver_series(await request.read(), recipients, count=count)
+        return {}
 
     async def _move(self, request: web.Request) -> object:
         message = self._named_message(request)
@@ -116,14 +130,6 @@ class AdminServer:
     async def _read(self, request: web.Request) -> object:
         message = self._named_message(request)
         message.is_read = bool((await request.json())["isRead"])
-        self.store.updated(message)
-        return _message(message)
-
-    async def _add_reference(self, request: web.Request) -> object:
-        """Attach a link to a file in OneDrive, which no MIME can bring."""
-        message = self._named_message(request)
-        parsed = mime.reference(name=(await request.json())["name"])
-        message.attachments.append(Attachment(key=ids.new_attachment_key(), parsed=parsed))
         self.store.updated(message)
         return _message(message)
 

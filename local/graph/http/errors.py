@@ -27,6 +27,11 @@ def malformed_id() -> GraphError:
     return GraphError(400, "ErrorInvalidIdMalformed", "Id is malformed.")
 
 
+def mime_conversion_failed() -> GraphError:
+    """Say that Exchange can't make the MIME of a message."""
+    return GraphError(500, "ErrorMimeContentConversionFailed", "MIME content conversion failed.")
+
+
 def unknown_property(name: str, type_name: str) -> GraphError:
     """Say that a query option names something that the type does not have."""
     return GraphError(

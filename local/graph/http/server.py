@@ -11,12 +11,13 @@ from aiohttp import web
 
 from local.graph.http.auth import EntraId
 from local.graph.http.errors import bad_request
-from local.graph.http.faults import Faults, Injection
+from local.graph.http.faults import Faults, Injection, spoil, without_header
 from local.graph.http.gateway import Gateway, error_response
 from local.graph.http.odata import parse_query
 from local.graph.http.routes import split_path
-from local.graph.mail.content import Content
+from local.graph.mail.content import Content, Patched
 from local.graph.mail.exchange import IMMUTABLE_ID, Request, Response
+from local.graph.mail.representation import MIME_CONTENT_TYPE
 
 _VERSION = "/v1.0"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -25,7 +26,6 @@ _DIAGNOSTIC = '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"0","S
 # Small contents are sent in one piece; larger ones are read in a thread, block by block, and sent chunked, as
 # Graph does with $value.
 _ONE_PIECE = 256 * 1024
-_BLOCK = 256 * 1024
 
 
 class GraphServer:
@@ -58,6 +58,10 @@ class GraphServer:
         if injection is not None:
             if injection.breakage == "reset":
                 return _broken(http)
+            if injection.breakage == "bare_500":
+                await http.read()
+                self._gateway.note(request, query, Response(status=500), "injected")
+                return await _bare_error(http)
             if injection.seconds:
                 await asyncio.sleep(injection.seconds)
             if injection.error is not None:
@@ -101,8 +105,8 @@ async def _send(
     breakage = injection.breakage if injection is not None else None
     if breakage == "lost":
         return _broken(http)
-    if breakage == "no_next_link" and isinstance(response.json, dict):
-        response.json.pop("@odata.nextLink", None)
+    if isinstance(response.json, dict):
+        spoil(response.json, breakage)
     request_id = response.headers.get("request-id") or str(uuid.uuid4())
     headers = {
         "Cache-Control": "private",
@@ -116,9 +120,14 @@ async def _send(
         headers["Preference-Applied"] = IMMUTABLE_ID
     if response.content is not None:
         headers["Content-Type"] = response.content_type
-        if response.content.length > _ONE_PIECE:
+        if breakage == "empty":
+            body = b""
+        elif breakage == "headerless":
+            body = without_header(response.content.read())
+        elif response.content.length > _ONE_PIECE:
             return await _stream(http, response.content, headers, truncate=breakage == "truncate")
-        body = response.content.read()
+        else:
+            body = response.content.read()
     elif response.json is not None:
         headers["Content-Type"] = _JSON_TYPE
         body = _ENCODE(response.json).encode("utf-8", "replace")
@@ -130,19 +139,27 @@ async def _send(
 
 
 async def _stream(
-    http: web.BaseRequest, content: Content, headers: Mapping[str, str], *, truncate: bool
+    http: web.BaseRequest, content: Content | Patched, headers: Mapping[str, str], *, truncate: bool
 ) -> web.StreamResponse:
     answer = web.StreamResponse(headers=headers)
     answer.enable_chunked_encoding()
     await answer.prepare(http)
     left = content.length // 2 if truncate else content.length
-    with content.path.open("rb") as file:
-        while left:
-            block = await asyncio.to_thread(file.read, min(_BLOCK, left))
-            left -= len(block)
-            await answer.write(block)
+    blocks = content.blocks()
+    while left > 0 and (block := await asyncio.to_thread(next, blocks, b"")):
+        await answer.write(block[:left])
+        left -= len(block)
     if truncate:
         return _broken(http)
+    await answer.write_eof()
+    return answer
+
+
+async def _bare_error(http: web.BaseRequest) -> web.StreamResponse:
+    """Answer 500 as a stream of bytes that ends at once: no code, no JSON."""
+    answer = web.StreamResponse(status=500, headers={"Content-Type": MIME_CONTENT_TYPE})
+    answer.enable_chunked_encoding()
+    await answer.prepare(http)
     await answer.write_eof()
     return answer
 

@@ -25,8 +25,9 @@ _ITEM = "microsoft.graph.itemattachment/item"
 class AttachmentRoutes:
     """https://learn.microsoft.com/graph/api/resources/attachment"""  # noqa: D400, D415 - a link, not a sentence
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, check_folder: bool) -> None:
         self._store = store
+        self._check_folder = check_folder
 
     def register(self, routes: Routes) -> None:
         """Add every path of this subject."""
@@ -38,7 +39,7 @@ class AttachmentRoutes:
 
     async def list_attachments(self, request: Request) -> Response:
         """All of a message; with `contentBytes` unless $select leaves it out."""
-        message = named_message(self._store, request)
+        message = named_message(self._store, request, check_folder=self._check_folder)
         select = attachment_select(request)
         view = View(immutable_ids=request.immutable_ids)
         # Outlook does not page attachments: all of them come, up to the 250 that a message may have.
@@ -75,7 +76,7 @@ class AttachmentRoutes:
         return Response(content=parsed.content, content_type=content_type or "application/octet-stream")
 
     def _named(self, request: Request) -> tuple[Message, Attachment]:
-        message = named_message(self._store, request)
+        message = named_message(self._store, request, check_folder=self._check_folder)
         wanted = request.parameters["attachment"]
         for attachment in message.attachments:
             if wanted in {

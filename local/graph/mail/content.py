@@ -1,8 +1,13 @@
 """Bytes that live on disk: the MIME of a mail, its decoded attachments."""
 
 import hashlib
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+BLOCK = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +21,52 @@ class Content:
     def read(self) -> bytes:
         """All bytes at once; for what is known to be small."""
         return self.path.read_bytes()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all bytes in blocks of at most `BLOCK` bytes."""
+        with self.path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """`length` bytes at `offset` of a content, and the bytes that stand there instead."""
+
+    offset: int
+    length: int
+    replacement: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patched:
+    """A content with other bytes in some places; `patches` are in order and do not overlap."""
+
+    content: Content
+    patches: tuple[Patch, ...]
+
+    @property
+    def length(self) -> int:
+        """How many bytes there are with all patches applied."""
+        return self.content.length + sum(len(patch.replacement) - patch.length for patch in self.patches)
+
+    def read(self) -> bytes:
+        """All bytes at once; for what is known to be small."""
+        return b"".join(self.blocks())
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all bytes in blocks of at most `BLOCK` bytes."""
+        with self.content.path.open("rb") as file:
+            for patch in self.patches:
+                yield from _up_to(file, patch.offset)
+                yield patch.replacement
+                file.seek(patch.length, io.SEEK_CUR)
+            yield from _up_to(file, self.content.length)
+
+
+def _up_to(file: BinaryIO, end: int) -> Iterator[bytes]:
+    while (left := end - file.tell()) > 0 and (block := file.read(min(left, BLOCK))):
+        yield block
 
 
 class ContentWriter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.graph.http.errors import bad_request
-from local.graph.mail.content import Content
+from local.graph.mail.content import Content, Patched
 
 # A JSON object as it travels; the routes validate what they take from it.
 type Json = dict[str, Any]
@@ -48,7 +48,7 @@ class Response:
 
     status: int = 200
     json: object = None
-    content: Content | None = None
+    content: Content | Patched | None = None
     content_type: str = "application/octet-stream"
     headers: Mapping[str, str] = field(default_factory=dict)
 

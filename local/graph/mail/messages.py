@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from local.graph.http import odata
-from local.graph.http.errors import GraphError, item_not_found, unknown_property
+from local.graph.http.errors import GraphError, item_not_found, mime_conversion_failed, unknown_property
 from local.graph.http.listing import list_answer
 from local.graph.http.routes import Routes
+from local.graph.mail.content import Content, Patched
 from local.graph.mail.exchange import NO_CONTENT, Request, Response
+from local.graph.mail.mime import new_boundaries
 from local.graph.mail.representation import (
     MESSAGE_SCHEMA,
     MIME_CONTENT_TYPE,
@@ -18,15 +20,19 @@ from local.graph.mail.representation import (
 )
 from local.graph.mail.store import Folder, Mailbox, Message, Store
 
+# Message classes whose MIME Exchange does not make. Clear-signed mails (IPM.Note.SMIME.MultipartSigned) are fine.
+_NOT_CONVERTED = frozenset({"IPM.Note.SMIME", "REPORT.IPM.Note.SMIME.NDR", "REPORT.IPM.Note.SMIME.IPNRN"})
 _NEWEST_FIRST = odata.parse_order("receivedDateTime desc", MESSAGE_SCHEMA)
 
 
 class MessageRoutes:
     """https://learn.microsoft.com/graph/api/resources/message"""  # noqa: D400, D415 - a link, not a sentence
 
-    def __init__(self, store: Store, *, delete_to: str) -> None:
+    def __init__(self, store: Store, *, delete_to: str, check_folder: bool, changing_mime: bool) -> None:
         self._store = store
         self._delete_to = delete_to
+        self._check_folder = check_folder
+        self._changing_mime = changing_mime
 
     def register(self, routes: Routes) -> None:
         """Add every path of this subject, both below the user and below a folder."""
@@ -108,8 +114,18 @@ class MessageRoutes:
         return _answer(request, message, message_view(request), status=201)
 
     async def mime(self, request: Request) -> Response:
-        """Send the bytes as they were received."""
-        return Response(content=self._named(request).mime, content_type=MIME_CONTENT_TYPE)
+        """Send the bytes as they were received; 500 for S/MIME that Exchange does not convert.
+
+        Under app-only access the conversion of opaque-signed and encrypted mails, and of reports about them,
+        fails each time (reported in 2026).
+        """
+        message = self._named(request)
+        if message.mail.message_class in _NOT_CONVERTED:
+            raise mime_conversion_failed()
+        content: Content | Patched = message.mime
+        if self._changing_mime:
+            content = Patched(content=message.mime, patches=new_boundaries(message.mail.boundaries))
+        return Response(content=content, content_type=MIME_CONTENT_TYPE)
 
     def _candidates(self, mailbox: Mailbox, request: Request) -> list[Message]:
         folder_key = request.parameters.get("folder")
@@ -119,17 +135,17 @@ class MessageRoutes:
         return [m for f in mailbox.folders.values() if f is not hidden for m in f.messages.values()]
 
     def _named(self, request: Request) -> Message:
-        return named_message(self._store, request)
+        return named_message(self._store, request, check_folder=self._check_folder)
 
 
-def named_message(store: Store, request: Request) -> Message:
-    """Find the message that a path names; below a folder it must be in that folder."""
+def named_message(store: Store, request: Request, *, check_folder: bool) -> Message:
+    """Find the message that a path names; with `check_folder` it must lie in the folder of the path, if any."""
     mailbox = store.mailbox(request.parameters["user"])
     folder: Folder | None = None
     if "folder" in request.parameters:
         folder = mailbox.folder(request.parameters["folder"])
     message = mailbox.message(request.parameters["message"])
-    if folder is not None and message.folder is not folder:
+    if check_folder and folder is not None and message.folder is not folder:
         raise item_not_found()
     return message
 

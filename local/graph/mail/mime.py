@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import quopri
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from mimetypes import guess_extension
 from pathlib import Path
 from typing import Literal
 
-from local.graph.mail.content import Content, ContentWriter, save
+from local.graph.mail.content import Content, ContentWriter, Patch, save
 from local.graph.mail.html import preview
 
 type Buffer = bytes | mmap.mmap
@@ -33,6 +34,8 @@ _HEADER_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
 _IN_MEMORY = 1 << 20
+# report-type → the last word of the message class. MS-OXCMAIL, section 2.2.3.1.
+_REPORTS = {"delivery-status": "NDR", "disposition-notification": "IPNRN"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +64,21 @@ class ParsedAttachment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Boundary:
+    """A MIME boundary and each place where it stands: in the header of its multipart and in the delimiter lines."""
+
+    text: bytes
+    offsets: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ParsedMail:
-    """A mail as Exchange stores it. `body_type` is `html` or `text`; `headers` in the order of the mail."""
+    """A mail as Exchange stores it. `body_type` is `html` or `text`; `headers` in the order of the mail.
+
+    `message_class` is Exchange's: `IPM.Note`, `IPM.Note.SMIME` (opaque-signed or encrypted),
+    `IPM.Note.SMIME.MultipartSigned`, or one of a report, `REPORT.IPM.Note…`. `boundaries` are those that
+    Exchange may write anew; none below `multipart/signed` nor in attached mails.
+    """
 
     subject: str
     sender: Address | None
@@ -80,6 +96,8 @@ class ParsedMail:
     body: str
     preview: str
     attachments: tuple[ParsedAttachment, ...]
+    message_class: str
+    boundaries: tuple[Boundary, ...]
 
 
 def parse(path: Path, *, attachments_at: Path) -> ParsedMail:
@@ -96,7 +114,10 @@ def parse(path: Path, *, attachments_at: Path) -> ParsedMail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
+    """A part: its header begins at `head`, its body lies from `start` to `end`."""
+
     headers: Headers
+    head: int
     start: int
     end: int
 
@@ -134,6 +155,7 @@ class _Reader:
     html: str | None = None
     text: str | None = None
     attachments: list[ParsedAttachment] = field(default_factory=list)
+    boundaries: list[Boundary] = field(default_factory=list)
 
     def read(self) -> ParsedMail:
         top = self._part(0, len(self.data), default_type="text/plain", top=True)
@@ -161,12 +183,26 @@ class _Reader:
             body=body,
             preview=preview(body, is_html=self.html is not None),
             attachments=tuple(self.attachments),
+            message_class=self._message_class(top),
+            boundaries=tuple(self.boundaries),
         )
+
+    def _message_class(self, top: _Part) -> str:
+        kind = top.content_type
+        if _is_opaque(top):
+            return "IPM.Note.SMIME"
+        if kind == "multipart/signed" and "pkcs7-signature" in str(top.headers.get_param("protocol", "")).lower():
+            return "IPM.Note.SMIME.MultipartSigned"
+        report = _REPORTS.get(str(top.headers.get_param("report-type", "")).lower())
+        if kind != "multipart/report" or report is None:
+            return "IPM.Note"
+        returned = (self._part(child.start, child.end, default_type="text/plain") for child in self._children(top))
+        return f"REPORT.IPM.Note.SMIME.{report}" if any(map(_is_opaque, returned)) else f"REPORT.IPM.Note.{report}"
 
     def _part(self, start: int, end: int, *, default_type: str, top: bool = False) -> _Part:
         """Split headers from body; a top-level part that does not begin with a header is all body."""
         if top and not _HEADER_LINE.match(bytes(self.data[start : min(end, start + 1000)])):
-            return _Part(headers=Headers(), start=start, end=end)
+            return _Part(headers=Headers(), head=start, start=start, end=end)
         body = end
         header_end = end
         if bytes(self.data[start : start + 2]) == b"\r\n" or bytes(self.data[start : start + 1]) == b"\n":
@@ -185,12 +221,13 @@ class _Reader:
             header_text = raw.decode("latin-1")
         headers = HeaderParser().parsestr(header_text, headersonly=True)
         headers.set_default_type(default_type)
-        return _Part(headers=headers, start=body, end=end)
+        return _Part(headers=headers, head=start, start=body, end=end)
 
-    def _visit(self, part: _Part, *, related: bool, alternative: bool, depth: int) -> None:
+    def _visit(self, part: _Part, *, related: bool, alternative: bool, depth: int, signed: bool = False) -> None:
         kind = part.content_type
         if kind.startswith("multipart/") and depth < _MAX_DEPTH:
-            children = self._children(part)
+            signed = signed or kind == "multipart/signed"
+            children = self._children(part, into=None if signed else self.boundaries)
             if children:
                 for index, child in enumerate(children):
                     self._visit(
@@ -199,6 +236,7 @@ class _Reader:
                         related=(kind == "multipart/related" and index > 0) or related,
                         alternative=kind == "multipart/alternative" or (alternative and index == 0),
                         depth=depth + 1,
+                        signed=signed,
                     )
                 return
         if self._is_body(part, alternative=alternative):
@@ -250,6 +288,8 @@ class _Reader:
                 )
             )
             return
+        if name is None and _is_opaque(part):
+            name = "smime.p7m"  # MS-OXOSMIME, section 2.1.3.1
         if name is None:
             extension = {"text/plain": ".txt", "text/html": ".htm"}.get(part.content_type)
             name = f"ATT{number + 1:05}{extension or guess_extension(part.content_type) or '.bin'}"
@@ -293,18 +333,30 @@ class _Reader:
         if len(left) > 1:  # a single character left over carries no byte
             yield binascii.a2b_base64(left + b"=" * (4 - len(left)))
 
-    def _children(self, part: _Part) -> Sequence[_Part]:
+    def _children(self, part: _Part, *, into: list[Boundary] | None = None) -> Sequence[_Part]:
+        """Return the parts of a multipart; its boundary with all places is added to `into`."""
         boundary = part.headers.get_boundary()
         if not boundary:
             return ()
         default_type = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-        return [
+        text = boundary.encode("utf-8", "replace")
+        delimiters: list[int] = []
+        parts = [
             self._part(start, end, default_type=default_type)
-            for start, end in self._between(b"--" + boundary.encode("utf-8", "replace"), part.start, part.end)
+            for start, end in self._between(b"--" + text, part.start, part.end, delimiters)
         ]
+        header = bytes(self.data[part.head : part.start])
+        declared = header.find(text, header.lower().find(b"boundary") + len(b"boundary"))
+        if into is not None and declared >= 0:
+            places = (part.head + declared, *(position + len(b"--") for position in delimiters))
+            into.append(Boundary(text=text, offsets=places))
+        return parts
 
-    def _between(self, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Where the parts between delimiter lines lie; the last one may lack its closing delimiter."""
+    def _between(self, delimiter: bytes, start: int, end: int, delimiters: list[int]) -> Iterator[tuple[int, int]]:
+        """Where the parts between delimiter lines lie; the last one may lack its closing delimiter.
+
+        The offset of each delimiter line is added to `delimiters`.
+        """
         begin: int | None = None
         position = start
         while (position := self._find(delimiter, position, end)) >= 0:
@@ -315,6 +367,7 @@ class _Reader:
             if not at_line_start or rest.strip() not in {b"", b"--"}:
                 position += len(delimiter)
                 continue
+            delimiters.append(position)
             if begin is not None:
                 yield begin, max(begin, self._before_newline(position))
             if rest.startswith(b"--"):
@@ -343,10 +396,29 @@ def reference(*, name: str) -> ParsedAttachment:
     )
 
 
+def new_boundaries(boundaries: Sequence[Boundary]) -> tuple[Patch, ...]:
+    """Replace each boundary by a new one, as Exchange does when it makes the MIME of a message."""
+    patches = []
+    for boundary in boundaries:
+        replacement = f"_{secrets.randbelow(1000):03}_{secrets.token_hex(secrets.choice((12, 16)))}_".encode()
+        patches += [Patch(offset=at, length=len(boundary.text), replacement=replacement) for at in boundary.offsets]
+    return tuple(sorted(patches, key=lambda patch: patch.offset))
+
+
 def store_and_parse(raw: bytes | Content, *, at: Path) -> tuple[Content, ParsedMail]:
     """Put the mail on disk (where it is not yet) and read it; blocking, so large mails go to a thread."""
     mime = save(at.with_name(at.name + ".eml"), raw) if isinstance(raw, bytes) else raw
     return mime, parse(mime.path, attachments_at=at)
+
+
+def _is_opaque(part: _Part) -> bool:
+    """Whether S/MIME hides the content of the part, or of the header that is its body (a returned mail).
+
+    MS-OXOSMIME, section 2.1: `application/octet-stream` counts by the extension of its name.
+    """
+    if part.content_type == "application/octet-stream":
+        return (part.filename or "").lower().endswith(".p7m")
+    return part.content_type in {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 
 
 def _text(headers: Headers, name: str) -> str:

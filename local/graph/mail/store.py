@@ -1,6 +1,6 @@
 """Mailboxes, folders and messages: what Exchange would keep, in memory; contents are files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -158,13 +158,14 @@ class Store:
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{key}' is invalid.")
         return found
 
-    def recipient_mailboxes(self, recipients: list[str]) -> list[Mailbox]:
+    def recipient_mailboxes(self, recipients: Sequence[str]) -> list[Mailbox]:
         """Where a mail goes: each mailbox once; unknown recipients to the first mailbox, the catch-all."""
         found = [self._by_key.get(address.strip("<> ").casefold(), self.mailboxes[0]) for address in recipients]
         return list(dict.fromkeys(found)) or [self.mailboxes[0]]
 
-    def deliver(self, mailbox: Mailbox, mail: ParsedMail, mime: Content) -> Message:
-        """Put a new mail into the inbox."""
+    def deliver(self, mailbox: Mailbox, mail: ParsedMail, mime: Content, *, folder: str = "inbox") -> Message:
+        """Put a new mail into the inbox, or into another folder by its well-known name."""
+        place = mailbox.well_known(folder)
         received = clock.now().replace(microsecond=0)
         immutable_id = ids.new_immutable_id(mailbox.guid)
         message = Message(
@@ -183,8 +184,8 @@ class Store:
         )
         self.messages[immutable_id] = message
         mailbox.by_id[immutable_id] = mailbox.by_id[message.default_id] = message
-        self._place(message, mailbox.well_known("inbox"))
-        self._changed("created", message, mailbox.well_known("inbox"))
+        self._place(message, place)
+        self._changed("created", message, place)
         return message
 
     def move(self, message: Message, destination: Folder) -> None:
