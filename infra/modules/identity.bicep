@@ -1,0 +1,16 @@
+// One user-assigned identity for everything. It outlives the app, so that Exchange and Postgres know it before the
+// first deployment and still after a move.
+param name string
+param location string
+param tags object
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: name
+  location: location
+  tags: tags
+}
+
+output id string = identity.id
+output name string = identity.name
+output clientId string = identity.properties.clientId
+output principalId string = identity.properties.principalId

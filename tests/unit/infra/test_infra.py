@@ -1,0 +1,88 @@
+"""What is deployed fits the app: settings, queues, roles, parameters, and scripts that are at least grammatical."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import tree_sitter_powershell
+from tree_sitter import Language, Node, Parser
+
+from infra import check
+from infra.check import INFRA, ROOT, Bicep
+
+
+def bicep(text: str, tmp_path: Path) -> Bicep:
+    path = tmp_path / "sample.bicep"
+    path.write_text(text)
+    return Bicep.read(path)
+
+
+def test_infra_fits_the_app() -> None:
+    assert check.problems() == []
+
+
+def test_what_is_no_bicep_is_found(tmp_path: Path) -> None:
+    assert bicep("param name string\n", tmp_path).broken == []
+    assert bicep("param name = = string\n", tmp_path).broken == ["sample.bicep:1"]
+
+
+def test_a_parameter_without_a_default_is_needed(tmp_path: Path) -> None:
+    file = bicep("param needed string\n@secure()\nparam given string = ''\noutput id string = needed\n", tmp_path)
+    assert file.parameters == {"needed": True, "given": False}
+    assert file.outputs == {"id"}
+
+
+def test_a_role_is_told_by_its_name_and_its_scope(tmp_path: Path) -> None:
+    file = bicep(
+        """
+        var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+        resource reads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+          name: guid(vault.id)
+          scope: vault
+          properties: {
+            roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
+            principalId: id
+          }
+        }
+        """,
+        tmp_path,
+    )
+    assert list(check.role_assignments(file)) == [("Key Vault Secrets User", "vault")]
+
+
+def test_no_module_comes_from_a_registry() -> None:
+    # Such a file would compile only where the registry can be reached.
+    for path in INFRA.rglob("*.bicep"):
+        for module, _ in Bicep.read(path).modules.values():
+            assert not module.startswith(("br:", "br/", "ts:")), f"{path.name}: {module}"
+
+
+def test_no_account_takes_shared_keys_and_no_server_passwords() -> None:
+    storage = (INFRA / "modules" / "storage.bicep").read_text()
+    assert storage.count("allowSharedKeyAccess: false") == storage.count("kind: 'StorageV2'") == 2
+    assert "passwordAuth: 'Disabled'" in (INFRA / "modules" / "database.bicep").read_text()
+
+
+def test_every_alert_has_its_place_in_the_runbook() -> None:
+    headings = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE))
+    rules = {rule["name"] for rule in json.loads((INFRA / "alerts.json").read_text())}
+    assert headings == rules | {"database-disk", "budget"}
+
+
+@pytest.mark.parametrize("path", sorted(INFRA.rglob("*.ps1")), ids=lambda path: path.name)
+def test_a_powershell_script_is_grammatical(path: Path) -> None:
+    # PowerShell itself is on few build machines: this is its grammar and no run. Pester runs in ci.yml.
+    def wrong(node: Node) -> list[int]:
+        if node.type == "ERROR" or node.is_missing:
+            return [node.start_point[0] + 1]
+        return [line for child in node.children for line in wrong(child)]
+
+    tree = Parser(Language(tree_sitter_powershell.language())).parse(path.read_bytes())
+    assert wrong(tree.root_node) == []
+
+
+def test_the_package_holds_the_app_and_nothing_else() -> None:
+    ignored = (ROOT / ".funcignore").read_text().split()
+    for folder in ("bench", "commands", "docs", "infra", "local", "migrations", "operations", "tests"):
+        assert folder in ignored
