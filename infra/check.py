@@ -108,7 +108,7 @@ class Bicep:
         }
 
     @cached_property
-    def modules(self) -> dict[str, tuple[str, Mapping[str, Node]]]:
+    def modules(self) -> dict[str, tuple[str, dict[str, Node]]]:
         """Each module: its path as written, and the parameters that it is given."""
         found = {}
         for node in _of_type(self.root, "module_declaration"):

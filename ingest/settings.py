@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -45,6 +46,8 @@ class Settings:
     client_id: str
     client_secret: str | None = field(repr=False)
     client_certificate: str | None
+    client_secret_expires: date | None
+    managed_identity: str | None
     tenant_id: str
     mailboxes: tuple[str, ...]
     authority_host: str
@@ -126,13 +129,19 @@ class _Reader:
             self._optional("AZURE_INGEST_CLIENT_SECRET"),
             self._optional("AZURE_INGEST_CLIENT_CERTIFICATE"),
         )
-        if not secret and not certificate:
-            self._wrong("AZURE_INGEST_CLIENT_SECRET", "is missing (or set AZURE_INGEST_CLIENT_CERTIFICATE)")
+        identity = self._optional("AZURE_CLIENT_ID")
+        if not secret and not certificate and not identity:
+            self._wrong(
+                "AZURE_INGEST_CLIENT_SECRET",
+                "is missing (or set AZURE_INGEST_CLIENT_CERTIFICATE, or AZURE_CLIENT_ID to a managed identity)",
+            )
         connection, storage_url = self._storage()
         settings = Settings(
             client_id=self._required("AZURE_INGEST_CLIENT_ID"),
             client_secret=secret,
             client_certificate=certificate,
+            client_secret_expires=self._date("AZURE_INGEST_CLIENT_SECRET_EXPIRES"),
+            managed_identity=identity,
             tenant_id=self._required("AZURE_INGEST_TENANT_ID"),
             mailboxes=self._mailboxes(),
             authority_host=self._url("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
@@ -277,6 +286,14 @@ class _Reader:
             self._wrong(name, f"must be one of {', '.join(choices)}")
             return default
         return choices(value.lower())
+
+    def _date(self, name: str) -> date | None:
+        value = self._optional(name)
+        try:
+            return date.fromisoformat(value) if value else None
+        except ValueError:
+            self._wrong(name, "must be a date such as 2027-01-31")
+            return None
 
     def _number(self, name: str, default: float, *, at_least: float) -> float:
         value = self._optional(name)

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from ingest.errors import OperatorError
 from ingest.storage import database as postgres
 from ingest.storage.database import Connection
+from ingest.storage.entra import SignInFailed
 
 _STATEMENT_MS = 60_000
 
@@ -33,6 +34,8 @@ def connect(database_url: str) -> Iterator[Connection]:
 def _explained(error: psycopg.Error) -> str:
     said = (error.diag.message_primary or type(error).__name__).rstrip(".")
     match error:
+        case SignInFailed():
+            return f"{error}: sign in with `az login`, or set AZURE_CLIENT_ID to the managed identity."
         case psycopg.errors.InsufficientPrivilege():
             return (
                 f"The role in the database URL is too weak for this ({said}): "

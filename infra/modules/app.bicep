@@ -124,7 +124,6 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_NOTIFICATION_URL: 'https://${app.properties.defaultHostName}'
         INGEST_CLIENT_STATE: '@Microsoft.KeyVault(SecretUri=${clientStateUri})'
         INGEST_DATABASE_URL: databaseUrl
-        INGEST_DATABASE_SIGN_IN: 'entra'
         INGEST_STORAGE__blobServiceUri: documentsBlobUrl
         INGEST_CONTAINER: documentsContainer
 

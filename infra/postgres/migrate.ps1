@@ -13,7 +13,6 @@ if (-not $env:DATABASE_ADMIN_NAME) {
 $python = if (Test-Path '.venv/Scripts/python.exe') { '.venv/Scripts/python.exe' } else { 'python' }
 $user = [uri]::EscapeDataString($env:DATABASE_ADMIN_NAME)
 
-$env:INGEST_DATABASE_SIGN_IN = 'entra'
 $env:INGEST_OWNER_DATABASE_URL =
     "postgresql://${user}@$($env:DATABASE_HOST):5432/$($env:DATABASE_NAME)?sslmode=verify-full&sslrootcert=system"
 & $python -m ingest migrate

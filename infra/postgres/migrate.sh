@@ -10,12 +10,11 @@ fi
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=python3
 
-INGEST_DATABASE_SIGN_IN=entra
 INGEST_OWNER_DATABASE_URL=$("$python" -c 'import os, urllib.parse
 user = urllib.parse.quote(os.environ["DATABASE_ADMIN_NAME"], safe="")
 print("postgresql://" + user + "@" + os.environ["DATABASE_HOST"] + ":5432/" + os.environ["DATABASE_NAME"]
       + "?sslmode=verify-full&sslrootcert=system")')
-export INGEST_DATABASE_SIGN_IN INGEST_OWNER_DATABASE_URL
+export INGEST_OWNER_DATABASE_URL
 "$python" -m ingest migrate
 
 PGPASSWORD=$(az account get-access-token --resource-type oss-rdbms --query accessToken --output tsv)

@@ -18,7 +18,6 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.identity import DefaultAzureCredential
 from azure.storage.blob import (
     BlobBlock,
     BlobClient,
@@ -31,6 +30,7 @@ from azure.storage.blob import (
 from ingest import log
 from ingest.errors import BlobConflict, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
+from ingest.storage import entra
 from ingest.trace import span
 
 BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, whatever the size of the content
@@ -59,7 +59,7 @@ class BlobStore:
         if connection_string:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
-            service = BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **options)
+            service = BlobServiceClient(account_url or "", credential=entra.credential(), **options)
         return cls(service.get_container_client(container))
 
     def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:

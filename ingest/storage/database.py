@@ -22,6 +22,7 @@ from psycopg.rows import RowFactory, dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from ingest.errors import DatabaseUnavailable
+from ingest.storage import entra
 from ingest.trace import span
 
 type Row = dict[str, Any]
@@ -87,7 +88,8 @@ class Database:
             open=False,
             check=self._check_if_suspect,
             reconnect_timeout=POOL_SECONDS,
-            kwargs={
+            # Asked for each new connection: a token of Entra ends after an hour.
+            kwargs=lambda: {
                 # A single statement is a transaction of its own: no round trips for BEGIN and COMMIT.
                 "autocommit": True,
                 "row_factory": dict_row,
@@ -168,6 +170,7 @@ def _parameters(database_url: str, application_name: str, options: Mapping[str, 
         "tcp_user_timeout": _SILENT_MS,
         # After a failover never the replica: it grants advisory locks but takes no rows.
         "target_session_attrs": "read-write",
+        **entra.password(database_url),
     }
 
 

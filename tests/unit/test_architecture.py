@@ -43,12 +43,12 @@ PREFIXES = {
 # The one module that may import an SDK, of those that the functions reach; the operator's commands have their own.
 OWNERS = {
     "azure.functions": {"function_app"},
-    "msal": {"ingest.graph.credentials"},
-    "requests": {"ingest.graph.client", "ingest.graph.credentials"},
+    "msal": {"ingest.graph.credentials", "ingest.graph.identity"},
+    "requests": {"ingest.graph.client", "ingest.graph.credentials", "ingest.graph.identity"},
     "urllib3": {"ingest.graph.client"},
     "azure.storage": {"ingest.storage.blobs"},
-    "azure.identity": {"ingest.storage.blobs"},
-    "psycopg": {"ingest.storage.database", "ingest.storage.gate"},
+    "azure.identity": {"ingest.storage.entra"},
+    "psycopg": {"ingest.storage.database", "ingest.storage.entra", "ingest.storage.gate"},
     "psycopg_pool": {"ingest.storage.database"},
     "alembic": set(),  # operations/ only
     "olefile": {"ingest.documents.unpacking.msg"},

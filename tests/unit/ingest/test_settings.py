@@ -1,5 +1,7 @@
 """Every setting, and everything wrong with them in one message that holds no secret."""
 
+from datetime import date
+
 import pytest
 
 from ingest.errors import SettingsError
@@ -150,3 +152,21 @@ def test_the_database_alone_needs_nothing_else() -> None:
     assert database_url({"INGEST_DATABASE_URL": "postgres://db/dms"}) == "postgres://db/dms"
     with pytest.raises(SettingsError, match="INGEST_DATABASE_URL is missing"):
         database_url({})
+
+
+def test_a_managed_identity_needs_no_secret() -> None:
+    read = settings(AZURE_INGEST_CLIENT_SECRET="", AZURE_CLIENT_ID="0f6c")
+    assert (read.managed_identity, read.client_secret, read.client_certificate) == ("0f6c", None, None)
+
+
+def test_something_has_to_sign_in() -> None:
+    (problem,) = problems(AZURE_INGEST_CLIENT_SECRET="")
+    for name in ("AZURE_INGEST_CLIENT_SECRET", "AZURE_INGEST_CLIENT_CERTIFICATE", "AZURE_CLIENT_ID"):
+        assert name in problem
+
+
+def test_the_end_of_the_secret_is_a_date() -> None:
+    name = "AZURE_INGEST_CLIENT_SECRET_EXPIRES"
+    assert settings(**{name: "2027-01-31"}).client_secret_expires == date(2027, 1, 31)
+    assert settings().client_secret_expires is None
+    assert problems(**{name: "31.01.2027"}) == (f"{name} must be a date such as 2027-01-31",)
