@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ingest import log
 from ingest.errors import SettingsError
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
-    from ingest.graph.client import GraphClient
-    from ingest.graph.credentials import ClientCredentials
+    from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
     from ingest.storage.backlog import Backlog
@@ -73,10 +73,20 @@ def _app() -> App:
     return build(settings())
 
 
-def credentials(settings: Settings) -> ClientCredentials:
-    """Build the app's own identity."""
-    from ingest.graph.credentials import ClientCredentials
+def credentials(settings: Settings) -> TokenSource:
+    """Build the app's own identity: certificate or secret where one is set, else the managed identity.
 
+    A managed identity that is not the client itself stands in for the client's secret, by a federated credential.
+    """
+    from ingest.graph.credentials import ClientCredentials
+    from ingest.graph.identity import TOKEN_EXCHANGE, ManagedIdentity
+
+    assertion = None
+    identity = settings.managed_identity
+    if identity is not None and settings.client_secret is None and settings.client_certificate is None:
+        if identity == settings.client_id:
+            return ManagedIdentity(client_id=identity, resource=_origin(settings.graph_base_url))
+        assertion = ManagedIdentity(client_id=identity, resource=TOKEN_EXCHANGE).token
     return ClientCredentials(
         client_id=settings.client_id,
         tenant_id=settings.tenant_id,
@@ -84,7 +94,13 @@ def credentials(settings: Settings) -> ClientCredentials:
         graph_base_url=settings.graph_base_url,
         secret=settings.client_secret,
         certificate=settings.client_certificate,
+        assertion=assertion,
     )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def blob_store(settings: Settings, container: str) -> BlobStore:

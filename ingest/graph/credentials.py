@@ -5,6 +5,7 @@ The only importer of msal. https://learn.microsoft.com/entra/msal/python/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from urllib.parse import urlsplit
@@ -21,7 +22,8 @@ TIMEOUT_SECONDS = 30.0  # of one request to the token endpoint
 class ClientCredentials:
     """The app's service principal, by MSAL: one client per process, tokens in the client's memory and nowhere else.
 
-    With a certificate, `certificate` is the path of a PEM that holds the private key and the certificate.
+    With a certificate, `certificate` is the path of a PEM that holds the private key and the certificate. With a
+    federated credential, `assertion` returns a token of the identity that the app registration trusts.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class ClientCredentials:
         graph_base_url: str,
         secret: str | None,
         certificate: str | None,
+        assertion: Callable[[], str] | None = None,
     ) -> None:
         parts = urlsplit(graph_base_url)
         self._scopes = [f"{parts.scheme}://{parts.netloc}/.default"]
@@ -40,6 +43,7 @@ class ClientCredentials:
         self._authority = f"{authority_host}/{tenant_id}"
         self._secret = secret
         self._certificate = certificate
+        self._assertion = assertion
         self._client: msal.ConfidentialClientApplication | None = None
         self._lock = Lock()
 
@@ -75,7 +79,9 @@ class ClientCredentials:
             timeout=TIMEOUT_SECONDS,
         )
 
-    def _credential(self) -> str | dict[str, str]:
+    def _credential(self) -> str | dict[str, str] | dict[str, Callable[[], str]]:
+        if self._assertion is not None:
+            return {"client_assertion": self._assertion}  # MSAL calls for a fresh one with each new token
         if self._certificate is None:
             return self._secret or ""
         try:
