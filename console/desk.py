@@ -1,0 +1,159 @@
+"""The work behind the pages, as the pages see it. `console.office` does the work; tests put a fake in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, Self
+from uuid import UUID
+
+from ingest.errors import OperatorError
+from operations.history import Copy, MailHistory, PartRecord
+from operations.search import FoundMail
+
+
+class Action(StrEnum):
+    """An operator's action on mails in Quarantine."""
+
+    RELEASE = "release"
+    ASSIGN = "assign"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuarantinedMail:
+    """A mail in Quarantine. `key` names it in a form; `number` is None for a mail without a claim."""
+
+    key: str
+    number: int | None
+    mailbox: str
+    reason: str
+    received_at: datetime
+    sender: str = field(repr=False)
+    subject: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TenantChoice:
+    """A tenant that mails can be assigned to."""
+
+    id: int | UUID
+    name: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo:
+    """The way back from an action: the action and the keys of the mails, as text in a form."""
+
+    action: Action
+    keys: tuple[str, ...]
+
+    def to_text(self) -> str:
+        """Return the text of a form."""
+        return " ".join([self.action.value, *self.keys])
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read the text of a form. Raise OperatorError for any other text."""
+        action, *keys = text.split() or [""]
+        if action not in set(Action):
+            raise OperatorError("There is nothing to take back.")
+        return cls(action=Action(action), keys=tuple(keys))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """Mails done, what stood in the way of the others, in words, and the way back where there is one."""
+
+    done: int
+    trouble: tuple[str, ...] = ()
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hour:
+    """One hour: mails stored, and seconds from receipt to stored (None without mails)."""
+
+    at: datetime
+    mails: int
+    p50_seconds: float | None
+    p99_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TenantVolume:
+    """A tenant's last 30 days: mails, documents, bytes of originals."""
+
+    tenant_id: int | UUID
+    tenant: str | None
+    mails: int
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """The entrance at a glance. `oldest_seconds`: age of the oldest mail that is not done, None without one."""
+
+    oldest_seconds: float | None
+    open: int
+    quarantined: int
+    last_stored_at: datetime | None
+    last_notified_at: datetime | None
+    last_swept_at: datetime | None
+    hours: Sequence[Hour]
+    reasons: Mapping[str, int]
+    tenants: Sequence[TenantVolume]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditEntry:
+    """An entry of the append-only record."""
+
+    at: datetime
+    who: str
+    action: str
+    subject: str
+    why: str | None
+
+
+class Desk(Protocol):
+    """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
+
+    def overview(self) -> Overview:
+        """Return health and plots' figures."""
+
+    def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
+        """Return the newest mails that the text describes."""
+
+    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
+        """Return a mail and its copies."""
+
+    def parts(self, copy: int) -> Sequence[PartRecord]:
+        """Return the parts of a copy."""
+
+    def read(self, container: str, name: str) -> Iterator[bytes]:
+        """Return a blob's content in blocks."""
+
+    def quarantined(self, *, limit: int) -> Sequence[QuarantinedMail]:
+        """Return the mails in Quarantine, oldest first."""
+
+    def tenants(self, text: str) -> Sequence[TenantChoice]:
+        """Return tenants whose name holds the text, or whose number is the text, at most 20."""
+
+    def tenant(self, text: str) -> TenantChoice | None:
+        """Return the one tenant that is meant; None where none or several match."""
+
+    def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
+        """Do the action for each mail, and record it."""
+
+    def undo(self, undo: Undo, *, by: str) -> int:
+        """Take an action back, record that, and return the number of mails."""
+
+    def note_look(self, who: str, number: int, what: str) -> None:
+        """Record that a person looks at content."""
+
+    def audit(self, *, limit: int) -> Sequence[AuditEntry]:
+        """Return the newest entries."""

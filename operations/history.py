@@ -1,0 +1,139 @@
+"""The history of one mail, from its claim and from each tenant's copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import LiteralString
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from operations.database import connect
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailHistory:
+    """A claim as people read it. Times are None where the step has not happened, or left no trace."""
+
+    number: int
+    mailbox: str
+    message_id: str
+    state: str
+    trigger: str
+    reason: str | None
+    attempts: int
+    crashes: int
+    defects: int
+    last_error: str | None
+    assigned_by: str | None
+    received_at: datetime | None
+    first_seen_at: datetime
+    enqueued_at: datetime | None
+    next_try_at: datetime | None
+    lease_until: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """A tenant's copy of a mail. `size` in bytes, `sha256` in hex, both of the original."""
+
+    id: int
+    tenant_id: int | UUID
+    tenant: str | None
+    internet_message_id: str | None
+    subject: str = field(repr=False)
+    sender: str = field(repr=False)
+    trigger: str
+    received_at: datetime
+    stored_at: datetime
+    rules_version: int | None
+    container: str
+    blob_name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartRecord:
+    """A part of a copy, with its document where it became one. `depth`: containers around it."""
+
+    id: int
+    position: int
+    parent: int | None
+    depth: int
+    disposition: str
+    reason: str | None
+    name: str = field(repr=False)
+    declared_type: str | None
+    detected_type: str | None
+    type_mismatch: bool
+    encrypted: bool
+    size: int | None
+    sha256: str | None
+    blob_name: str | None
+    document_id: UUID | None
+    content_type: str | None
+    invoice_kind: str | None
+    invoice_number: str | None = field(repr=False)
+    invoice_issue_date: date | None
+    invoice_seller: str | None = field(repr=False)
+    invoice_total: Decimal | None = field(repr=False)
+    invoice_currency: str | None
+    invoice_problem: str | None = field(repr=False)
+
+
+_CLAIM: LiteralString = """
+select id as number, mailbox, message_id, state, trigger, reason, attempts, crashes, defects, last_error, assigned_by,
+    received_at, first_seen_at, enqueued_at, next_try_at, lease_until, ended_at
+from ingest.claim where id = %(number)s
+"""
+_COPIES: LiteralString = """
+select message.id, message.tenant_id, to_jsonb(tenant) ->> 'name' as tenant, internet_message_id, subject, sender,
+    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256
+from ingest.message left join dms_tenant as tenant on tenant.id = message.tenant_id
+where claim_id = %(number)s order by message.id
+"""
+_PARTS: LiteralString = """
+with recursive placed as (
+    select part.*, 0 as depth from ingest.part where message_id = %(copy)s and parent is null
+    union all
+    select part.*, placed.depth + 1 from ingest.part join placed
+        on part.message_id = placed.message_id and part.parent = placed.position
+)
+select placed.id, placed.position, placed.parent, placed.depth, placed.disposition, placed.reason, placed.name,
+    placed.declared_type, placed.detected_type, placed.type_mismatch, placed.encrypted, placed.size, placed.sha256,
+    placed.blob_name, document.id as document_id, document.content_type, document.invoice_kind,
+    document.invoice_number, document.invoice_issue_date, document.invoice_seller, document.invoice_total,
+    document.invoice_currency, document.invoice_problem
+from placed left join ingest.document on document.part_id = placed.id
+order by placed.position
+"""
+_BLOB: LiteralString = """
+select copy.container, coalesce(part.blob_name, copy.blob_name) as blob_name
+from ingest.message as copy left join ingest.part on part.message_id = copy.id and part.id = %(part)s
+where copy.id = %(copy)s and (%(part)s::bigint is null or part.blob_name is not null)
+"""
+
+
+class Histories:
+    """The mails of one database, read with its reader's or owner's rights. Every call may raise OperatorError."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+
+    def mail(self, number: int) -> tuple[MailHistory, list[Copy]] | None:
+        """Return a mail and its tenants' copies; None where there is no such number."""
+        with connect(self._url) as connection:
+            with connection.cursor(row_factory=class_row(MailHistory)) as cursor:
+                history = cursor.execute(_CLAIM, {"number": number}).fetchone()
+            with connection.cursor(row_factory=class_row(Copy)) as copies:
+                found = copies.execute(_COPIES, {"number": number}).fetchall()
+        return None if history is None else (history, found)
+
+    def parts(self, copy: int) -> list[PartRecord]:
+        """Return the parts of a copy, each container before its contents."""
+        with connect(self._url) as connection, connection.cursor(row_factory=class_row(PartRecord)) as cursor:
+            return cursor.execute(_PARTS, {"copy": copy}).fetchall()

@@ -1,0 +1,200 @@
+"""The work behind the console's pages, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from console.desk import (
+    Action,
+    AuditEntry,
+    Hour,
+    Overview,
+    QuarantinedMail,
+    Result,
+    TenantChoice,
+    TenantVolume,
+    Undo,
+)
+from ingest.errors import BlobMissing
+from operations.history import Copy, MailHistory, PartRecord
+from operations.search import FoundMail
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def history(number: int = 7, **changes: object) -> MailHistory:
+    values = {
+        "number": number,
+        "mailbox": "upload@dms.cloud",
+        "message_id": "AAkALg1",
+        "state": "deleted",
+        "trigger": "webhook",
+        "reason": None,
+        "attempts": 1,
+        "crashes": 0,
+        "defects": 0,
+        "last_error": None,
+        "assigned_by": None,
+        "received_at": NOON,
+        "first_seen_at": NOON + timedelta(seconds=2),
+        "enqueued_at": None,
+        "next_try_at": None,
+        "lease_until": None,
+        "ended_at": NOON + timedelta(seconds=5),
+    }
+    return MailHistory(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+
+
+def copy(number: int = 1, **changes: object) -> Copy:
+    values = {
+        "id": number,
+        "tenant_id": 42,
+        "tenant": "Tischlerei Südhang",
+        "internet_message_id": "<1@lieferant.example>",
+        "subject": "Rechnung RE-2026-1188",
+        "sender": "buchhaltung@lieferant.example",
+        "trigger": "webhook",
+        "received_at": NOON,
+        "stored_at": NOON + timedelta(seconds=4),
+        "rules_version": 1,
+        "container": "documents",
+        "blob_name": "42/aa/original.eml",
+        "size": 48_213,
+        "sha256": "a" * 64,
+    }
+    return Copy(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+
+
+def part(number: int = 1, **changes: object) -> PartRecord:
+    values = {
+        "id": number,
+        "position": number,
+        "parent": None,
+        "depth": 0,
+        "disposition": "document",
+        "reason": "file",
+        "name": "RE-2026-1188.pdf",
+        "declared_type": "application/pdf",
+        "detected_type": "application/pdf",
+        "type_mismatch": False,
+        "encrypted": False,
+        "size": 31_337,
+        "sha256": "b" * 64,
+        "blob_name": f"42/aa/{number:03d}",
+        "document_id": UUID(int=number),
+        "content_type": "application/pdf",
+        "invoice_kind": None,
+        "invoice_number": None,
+        "invoice_issue_date": None,
+        "invoice_seller": None,
+        "invoice_total": None,
+        "invoice_currency": None,
+        "invoice_problem": None,
+    }
+    return PartRecord(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+
+
+def invoice_part(number: int) -> PartRecord:
+    return part(
+        number,
+        name="xrechnung.xml",
+        declared_type="application/xml",
+        detected_type="text/xml",
+        content_type="text/xml",
+        invoice_kind="ubl_invoice",
+        invoice_number="RE-2026-1188",
+        invoice_seller="Lieferant GmbH",
+        invoice_total=Decimal("119.00"),
+        invoice_currency="EUR",
+    )
+
+
+@dataclass(kw_only=True)
+class FakeDesk:
+    """A `Desk`. `journal` holds what people did, in order."""
+
+    found: Sequence[FoundMail] = ()
+    mails: dict[int, tuple[MailHistory, list[Copy]]] = field(default_factory=dict)
+    parts_of: dict[int, list[PartRecord]] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    in_quarantine: list[QuarantinedMail] = field(default_factory=list)
+    known_tenants: Sequence[TenantChoice] = (TenantChoice(id=42, name="Tischlerei Südhang"),)
+    journal: list[str] = field(default_factory=list)
+    trouble: Exception | None = None
+
+    def overview(self) -> Overview:
+        self._may_fail()
+        return Overview(
+            oldest_seconds=90,
+            open=3,
+            quarantined=len(self.in_quarantine),
+            last_stored_at=NOON,
+            last_notified_at=NOON,
+            last_swept_at=None,
+            hours=[
+                Hour(
+                    at=NOON - timedelta(hours=hour),
+                    mails=(hour * 7) % 23,
+                    p50_seconds=1.5 + hour % 3,
+                    p99_seconds=6.0 + hour % 5,
+                )
+                for hour in range(47, -1, -1)
+            ],
+            reasons={"no_token": 3, "unknown_token": 5},
+            tenants=[
+                TenantVolume(tenant_id=42, tenant="Tischlerei Südhang", mails=120, documents=180, bytes=9_300_000)
+            ],
+        )
+
+    def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
+        self._may_fail()
+        return [mail for mail in self.found if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
+
+    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
+        self._may_fail()
+        return self.mails.get(number)
+
+    def parts(self, copy: int) -> Sequence[PartRecord]:
+        return self.parts_of.get(copy, [])
+
+    def read(self, container: str, name: str) -> Iterator[bytes]:
+        if (container, name) not in {("documents", known) for known in self.blobs}:
+            raise BlobMissing(f"there is no blob {name}")
+        yield self.blobs[name]
+
+    def quarantined(self, *, limit: int) -> Sequence[QuarantinedMail]:
+        self._may_fail()
+        return self.in_quarantine[:limit]
+
+    def tenants(self, text: str) -> Sequence[TenantChoice]:
+        return [tenant for tenant in self.known_tenants if text.lower() in (tenant.name or "").lower()]
+
+    def tenant(self, text: str) -> TenantChoice | None:
+        found = [tenant for tenant in self.known_tenants if text in {str(tenant.id), tenant.name}]
+        return found[0] if len(found) == 1 else None
+
+    def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
+        self.journal.append(f"{by}: {action} {' '.join(keys)}{f' to {tenant.id}' if tenant else ''}: {why}")
+        self.in_quarantine = [mail for mail in self.in_quarantine if mail.key not in keys]
+        return Result(done=len(keys), undo=Undo(action=action, keys=tuple(keys)))
+
+    def undo(self, undo: Undo, *, by: str) -> int:
+        self.journal.append(f"{by}: undo {undo.to_text()}")
+        return len(undo.keys)
+
+    def note_look(self, who: str, number: int, what: str) -> None:
+        self.journal.append(f"{who}: looks at {number}: {what}")
+
+    def audit(self, *, limit: int) -> Sequence[AuditEntry]:
+        return [
+            AuditEntry(at=NOON, who=line.partition(":")[0], action="act", subject=line, why=None)
+            for line in self.journal[:limit]
+        ]
+
+    def _may_fail(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble

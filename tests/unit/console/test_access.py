@@ -1,0 +1,120 @@
+"""Who may open the page."""
+
+import base64
+import json
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from console.access import EntraAccess, LoopbackAccess, Role
+from console.app import build
+from ingest.errors import SettingsError
+from tests.fakes.desk import FakeDesk
+
+PAGES = ("/", "/mails", "/mails/7", "/mails/7/preview/1", "/quarantine", "/audit", "/tenants")
+DOWNLOADS = ("/mails/7/copies/1/original", "/mails/7/copies/1/parts/1")
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DOWNLOADS, "/nothing"])
+def test_a_stranger_sees_no_page(stranger: TestClient, path: str) -> None:
+    answer = stranger.get(path)
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+    assert "Tischlerei" not in answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_link_opens_every_page(anna: TestClient, path: str) -> None:
+    assert anna.get(path).status_code == HTTPStatus.OK
+
+
+def test_the_link_works_once(anna: TestClient, access: LoopbackAccess, desk: FakeDesk) -> None:
+    assert access.key is None
+    second = TestClient(anna.app, base_url=str(anna.base_url), follow_redirects=False)
+    assert second.get("/enter", params={"key": "None"}).status_code == HTTPStatus.UNAUTHORIZED
+    assert desk.journal == []
+
+
+def test_the_session_is_kept_from_scripts_and_other_sites(stranger: TestClient, access: LoopbackAccess) -> None:
+    cookie = stranger.get("/enter", params={"key": access.key}).headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_a_page_under_another_name_is_refused(anna: TestClient) -> None:
+    # A name of the attacker's that resolves to 127.0.0.1.
+    assert anna.get("/mails", headers={"host": "evil.example"}).status_code == HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_forbids_foreign_content(anna: TestClient, path: str) -> None:
+    headers = anna.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "script-src 'self'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_has_a_script_or_style_of_its_own(anna: TestClient, path: str) -> None:
+    text = anna.get(path).text
+    assert "<style" not in text
+    assert " style=" not in text
+    assert text.count("<script") == text.count('<script src="/static/') <= 1
+
+
+# Entra ID
+
+
+def principal(*roles: str) -> dict[str, str]:
+    claims = {"claims": [{"typ": "roles", "val": role} for role in roles]}
+    return {
+        "x-ms-client-principal": base64.b64encode(json.dumps(claims).encode()).decode(),
+        "x-ms-client-principal-id": "6f1c",
+        "x-ms-client-principal-name": "anna@firma.example",
+    }
+
+
+ON = {"WEBSITE_AUTH_ENABLED": "True"}
+
+
+def test_without_app_service_authentication_the_app_does_not_start() -> None:
+    with pytest.raises(SettingsError, match="WEBSITE_AUTH_ENABLED"):
+        EntraAccess({"WEBSITE_SITE_NAME": "console"})
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [(("reader",), Role.READER), (("operator",), Role.OPERATOR), (("reader", "operator"), Role.OPERATOR)],
+)
+def test_app_roles_are_powers(roles: tuple[str, ...], expected: Role) -> None:
+    person = EntraAccess(ON).person(principal(*roles), {})
+    assert person is not None
+    assert (person.name, person.role) == ("anna@firma.example", expected)
+
+
+def test_a_signed_in_person_without_a_role_is_a_stranger() -> None:
+    assert EntraAccess(ON).person(principal("approver"), {}) is None
+
+
+@given(st.text(max_size=200))
+def test_any_other_header_is_a_stranger(header: str) -> None:
+    named = {**principal("operator"), "x-ms-client-principal": header}
+    assert EntraAccess(ON).person(named, {}) is None
+
+
+def test_a_reader_can_not_act(desk: FakeDesk) -> None:
+    client = TestClient(build(desk, EntraAccess(ON)), base_url="https://console.example", headers=principal("reader"))
+    page = client.get("/quarantine")
+    assert 'name="action"' not in page.text
+    access = EntraAccess(ON)
+    person = access.person(principal("reader"), {})
+    assert person is not None
+    fields = {"form_token": "x", "mail": "k1", "why": "because", "action": "release"}
+    answer = client.post("/quarantine", data=fields, headers={"origin": "https://console.example"})
+    assert answer.status_code == HTTPStatus.FORBIDDEN
+    assert desk.journal == []

@@ -1,0 +1,176 @@
+"""The pages: what they show, and what a form may do."""
+
+import re
+from http import HTTPStatus
+
+import pytest
+from httpx2 import Response
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from console.language import LANGUAGES, Words, texts
+from console.pages import timeline
+from console.text import shown
+from ingest.codes import Disposition, Reason, Rule
+from ingest.errors import OperatorError
+from ingest.model import ClaimState, Trigger
+from tests.fakes import desk as fake
+from tests.fakes.desk import FakeDesk
+
+ORIGIN = {"origin": "http://127.0.0.1:8080"}
+
+
+def token(client: TestClient) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', client.get("/quarantine").text)
+    assert found is not None
+    return found[1]
+
+
+def act(client: TestClient, **fields: str) -> Response:
+    return client.post("/quarantine", data={"form_token": token(client), **fields}, headers=ORIGIN)
+
+
+def test_an_operator_releases_a_mail_with_a_reason(anna: TestClient, desk: FakeDesk) -> None:
+    answer = act(anna, mail="k1", action="release", why="tenant is back")
+    assert answer.status_code == HTTPStatus.OK
+    assert desk.journal == ["anna: release k1: tenant is back"]
+
+
+def test_an_operator_assigns_a_mail_to_a_tenant_by_name(anna: TestClient, desk: FakeDesk) -> None:
+    act(anna, mail="k1", action="assign", why="asked the sender", tenant="Tischlerei Südhang")
+    assert desk.journal == ["anna: assign k1 to 42: asked the sender"]
+
+
+def test_an_action_can_be_taken_back(anna: TestClient, desk: FakeDesk) -> None:
+    page = act(anna, mail="k2", action="delete", why="spam").text
+    undo = re.search(r'name="undo" value="([^"]+)"', page)
+    assert undo is not None
+    anna.post("/quarantine/undo", data={"form_token": token(anna), "undo": undo[1]}, headers=ORIGIN)
+    assert desk.journal[-1] == "anna: undo delete k2"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mail": "k1", "action": "release", "why": " "},
+        {"action": "release", "why": "because"},
+        {"mail": "k1", "action": "assign", "why": "because", "tenant": "nobody"},
+        {"mail": "k1", "action": "explode", "why": "because"},
+    ],
+    ids=["no reason", "no mail", "no tenant", "no such action"],
+)
+def test_an_incomplete_form_does_nothing(anna: TestClient, desk: FakeDesk, fields: dict[str, str]) -> None:
+    assert act(anna, **fields).status_code == HTTPStatus.BAD_REQUEST
+    assert desk.journal == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "form_token"),
+    [({"origin": "https://evil.example"}, None), ({}, None), (ORIGIN, "0" * 64)],
+    ids=["other site", "no origin", "wrong token"],
+)
+def test_a_form_of_another_site_does_nothing(
+    anna: TestClient, desk: FakeDesk, headers: dict[str, str], form_token: str | None
+) -> None:
+    fields = {"form_token": form_token or token(anna), "mail": "k1", "action": "release", "why": "because"}
+    assert anna.post("/quarantine", data=fields, headers=headers).status_code == HTTPStatus.FORBIDDEN
+    assert desk.journal == []
+
+
+def test_a_look_at_content_is_recorded(anna: TestClient, desk: FakeDesk) -> None:
+    anna.get("/mails/7/copies/1/original")
+    anna.get("/mails/7/preview/2")
+    assert desk.journal == ["anna: looks at 7: download of the original", "anna: looks at 7: preview of part 2"]
+
+
+def test_content_comes_in_a_sandbox_and_without_a_cookie(anna: TestClient) -> None:
+    link = anna.get("/mails/7/copies/1/original").headers["location"]
+    assert link.startswith("http://localhost:8080/content/")
+    anna.cookies.clear()
+    answer = anna.get(link)
+    assert answer.content == b"Subject: x\r\n\r\nHello"
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert answer.headers["content-type"] == "application/octet-stream"
+
+
+@given(flips=st.integers(min_value=0, max_value=10_000))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_a_changed_link_leads_nowhere(anna: TestClient, flips: int) -> None:
+    path = anna.get("/mails/7/copies/1/original").headers["location"].removeprefix("http://localhost:8080")
+    place = len("/content/") + flips % (len(path) - len("/content/"))
+    changed = path[:place] + ("A" if path[place] != "A" else "B") + path[place + 1 :]
+    answer = anna.get(changed)
+    # The last character of a base64 text may carry bits that mean nothing.
+    assert answer.status_code == HTTPStatus.NOT_FOUND or answer.content == b"Subject: x\r\n\r\nHello"
+
+
+def test_a_missing_blob_is_said(anna: TestClient, desk: FakeDesk) -> None:
+    link = anna.get("/mails/7/copies/1/original").headers["location"]
+    desk.blobs.clear()
+    answer = anna.get(link)
+    assert answer.status_code == HTTPStatus.NOT_FOUND
+    assert "messages verify" in answer.text
+
+
+def test_a_database_that_is_away_is_said_and_the_page_stays(anna: TestClient, desk: FakeDesk) -> None:
+    desk.trouble = OperatorError("The database can't be reached: is the URL right, and the server up?")
+    answer = anna.get("/mails")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "The database can&#39;t be reached" in answer.text
+    assert '<nav aria-label="' in answer.text
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\u202efdp.exe", "\x9b2J"]
+)
+def test_a_strangers_text_is_only_text(anna: TestClient, desk: FakeDesk, hostile: str) -> None:
+    desk.mails[7] = (fake.history(), [fake.copy(subject=hostile, sender=hostile)])
+    desk.parts_of[1] = [fake.part(1, name=hostile)]
+    text = anna.get("/mails/7").text
+    assert hostile not in text
+    assert "<script>alert" not in text
+
+
+@given(st.text())
+def test_nothing_invisible_is_shown(text: str) -> None:
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", shown(text))
+    assert len(shown(text)) == len(text)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, german = (texts(language) for language in LANGUAGES)
+    assert english.keys() == german.keys()
+    for key, text in english.items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", german[key])), key
+
+
+@pytest.mark.parametrize(
+    ("prefix", "codes"),
+    [
+        ("reason", set(Reason) | {"none"}),
+        ("advice", set(Reason) | {"none"}),
+        ("rule", set(Rule)),
+        ("disposition", set(Disposition)),
+        ("state", set(ClaimState)),
+        ("trigger", set(Trigger)),
+    ],
+)
+def test_every_code_on_record_has_words(prefix: str, codes: set[str]) -> None:
+    assert {key.partition(".")[2] for key in texts("en") if key.startswith(f"{prefix}.")} >= {
+        str(code) for code in codes
+    }
+
+
+def test_german_is_chosen_by_the_browser_and_english_by_hand(anna: TestClient) -> None:
+    assert '<html lang="de">' in anna.get("/", headers={"accept-language": "de-DE,de;q=0.9,en;q=0.8"}).text
+    anna.get("/language/en")
+    assert '<html lang="en">' in anna.get("/", headers={"accept-language": "de-DE"}).text
+
+
+def test_a_history_is_in_the_order_of_time() -> None:
+    steps = timeline(fake.history(), [fake.copy()], Words("en"))
+    times = [step.at for step in steps if step.at is not None]
+    assert times == sorted(times)
+    assert [step.text.split()[0] for step in steps] == ["Received", "Announced", "Stored", "Deleted"]
