@@ -60,7 +60,7 @@ bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a l
 
 requirements: $(INSTALLED)  ## Pin the newest versions of all packages named in requirements*.in
 	$(RUN) -m pip install --quiet uv
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-console requirements-dev; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --no-header \
 			--no-emit-index-url --no-emit-find-links $$name.in --output-file $$name.txt || exit 1; \
 	done

@@ -16,6 +16,9 @@ def migrate(
     back_to: Annotated[
         str | None, typer.Option(help="Take back everything after this migration; 'nothing' takes all of it back.")
     ] = None,
+    keep_mail_accounts: Annotated[
+        bool, typer.Option("--keep-mail-accounts", help="Leave dms_emailconfig until the DMS has switched.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before taking back.")] = False,
 ) -> None:
     """Bring the database to this version's schema, as its owner. Safe to repeat, and beside a live DMS.
@@ -23,7 +26,7 @@ def migrate(
     \b
     Examples:
       python -m ingest migrate
-      python -m ingest migrate --to 0007_documents     (keeps dms_emailconfig until the switch)
+      python -m ingest migrate --keep-mail-accounts     (until the DMS has switched)
       python -m ingest migrate --back-to 0003_unique_tokens
     """
     from operations import migrations
@@ -33,7 +36,8 @@ def migrate(
         applied = migrations.migrate(url, to=to, tell=typer.echo)
         for name in applied:
             typer.echo(f"applied {name}")
-        if not applied:
+        dropped = to == "head" and not keep_mail_accounts and migrations.drop_mail_accounts(url, tell=typer.echo)
+        if not applied and not dropped:
             typer.echo("the database is up to date")
         return
     if not yes:

@@ -266,10 +266,10 @@ def _database(patient: Patient) -> str:
     if current not in known:
         raise _Trouble(f"the database is at {current}: it was migrated by a newer version")
     missing = known[known.index(current) + 1 :]
-    if missing == (migrations.DROPS_MAIL_ACCOUNTS,):
-        raise _Trouble("ready; the DMS's old mail accounts are still there, until it has switched", warning=True)
     if missing:
         raise _Trouble(f"the database is at {current}; missing: {', '.join(missing)}")
+    if patient.inspection.has_mail_accounts():
+        raise _Trouble("ready; the DMS's old mail accounts are still there, until it has switched", warning=True)
     return f"at {current}"
 
 

@@ -111,6 +111,12 @@ class Inspection:
             row = connection.execute(_VERSION).fetchone()
             return row["version_num"] if row else None
 
+    def has_mail_accounts(self) -> bool:
+        """Return True while the DMS's table of mail accounts is there."""
+        with connect(self._url) as connection:
+            row = connection.execute("select to_regclass('dms_emailconfig') is not null as there").fetchone()
+            return bool(row and row["there"])
+
     def excess_powers(self) -> list[str]:
         """What the role may do beyond what `ingest_app` allows; empty as it should be."""
         with connect(self._url) as connection:

@@ -31,7 +31,7 @@ from operations import preflight
 FOLDER = Path(__file__).parent.parent / "migrations"
 SCHEMA = "ingest"
 VERSION_TABLE = "schema_version"
-DROPS_MAIL_ACCOUNTS = "0008_drop_mail_accounts"  # may wait until the DMS has switched
+MAIL_ACCOUNTS = "dms_emailconfig"
 LOCK_TIMEOUT = "2s"
 PATIENCE_SECONDS = 300.0  # for locks, over all tries
 _LOCK = 6_108_312_907_014  # the advisory lock of whoever migrates; any number that nobody else uses
@@ -62,6 +62,26 @@ def migrate(database_url: str, *, to: str = "head", tell: Tell = lambda _: None)
             )
         _patiently(connection, lambda config: command.upgrade(config, to), tell)
         return [name for name in _applied(connection) if name not in before]
+
+
+def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> bool:
+    """Drop the DMS's table of mail accounts, once the DMS has switched. Return True where there was one.
+
+    Not one of the migrations: a DMS that has not switched yet gets all of those. Raises MigrationError, which names
+    what still refers to the table.
+    """
+    statement = (FOLDER / "drop_mail_accounts.sql").read_text(encoding="utf-8")
+
+    def drop(_config: Config) -> None:
+        connection.begin()  # which _patiently commits
+        _driver(connection).execute(statement.encode())
+
+    with _session(database_url, tell) as connection:
+        there = connection.scalar(sqlalchemy.text("select to_regclass(:name)"), {"name": MAIL_ACCOUNTS}) is not None
+        connection.rollback()
+        if there:
+            _patiently(connection, drop, tell)
+        return there
 
 
 def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 from psycopg.rows import class_row
 
 from ingest.model import ClaimState
+from ingest.storage.database import Connection
 from ingest.storage.words import searchable
-from operations.database import Connection, connect
+from operations.database import connect
 
 NEWEST = 20_000  # mails that the first step looks through
 MAX_WORDS = 8

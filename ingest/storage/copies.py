@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
 from ingest.codes import Disposition
@@ -10,6 +10,7 @@ from ingest.errors import LeaseLost
 from ingest.model import RULES_VERSION, Claim, Message, Part, StoredBlob, Tenant
 from ingest.storage.database import Database, as_text
 from ingest.storage.tenants import Tenants
+from ingest.storage.words import words_of
 
 
 class Copies:
@@ -21,9 +22,10 @@ class Copies:
 
     INSERT_MESSAGE = """
     insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
-        container, blob_name, size, sha256, rules_version)
+        container, blob_name, size, sha256, rules_version, search)
     values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
-        %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(rules_version)s)
+        %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(rules_version)s,
+        to_tsvector('simple', %(words)s))
     on conflict (claim_id, tenant_id) do nothing
     returning id
     """
@@ -83,6 +85,7 @@ class Copies:
                     "size": original.size,
                     "sha256": original.sha256,
                     "rules_version": RULES_VERSION,
+                    "words": as_text(words_of(_texts(message, parts))),
                 },
             ).fetchone()
             if row is not None:
@@ -101,6 +104,15 @@ class Copies:
             ).fetchone()
             if ours is None:
                 raise LeaseLost("the message was taken over before it was saved")
+
+
+def _texts(message: Message, parts: Sequence[Part]) -> Iterator[str | None]:
+    """Yield the texts by which people look for a mail."""
+    yield from (message.subject, message.sender, message.internet_message_id)
+    for part in parts:
+        yield part.name
+        if part.invoice is not None:
+            yield from (part.invoice.number, part.invoice.seller)
 
 
 def _rows(parts: Sequence[Part], *, message_id: int, tenant: Tenant) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Drop dms_emailconfig: the central mailbox has taken over from the tenants' own mail accounts."""
+"""Keep the place of the drop of dms_emailconfig, which is a step of its own now."""
 
 from operations.migrations import sql_files
 

@@ -425,7 +425,7 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
-    **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason"), "x"),
+    **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words"), "x"),
     **dict.fromkeys(("encrypted", "type_mismatch", "last"), False),
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),

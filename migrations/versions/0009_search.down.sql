@@ -1,0 +1,1 @@
+alter table ingest.message drop column search;
