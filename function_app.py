@@ -11,7 +11,7 @@ import azure.functions as func
 from ingest import log, wiring
 from ingest.errors import MalformedRef, SettingsError
 from ingest.model import MessageRef
-from ingest.queues import EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES
 from subscriptions import notifications
 from subscriptions.notifications import Dropped, Expected, NotANotification, SubscriptionEvent
 
@@ -40,14 +40,20 @@ def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]])
 @app.function_name("ingest_message")
 @app.queue_trigger(arg_name="msg", queue_name=MESSAGES, connection=STORAGE)
 def ingest_message(msg: func.QueueMessage) -> None:
+<<<<<<< HEAD
     """Bring one message to where it belongs. An exception makes the queue try again."""
     ref = _ref(msg)
+=======
+    """One message to where it belongs. An exception makes the queue try again."""
+    ref = _ref(msg, MESSAGES)
+>>>>>>> f3ade7e (Give what the sweep finds a queue of its own, and count it until it has ended)
     wiring.app().pipeline.ingest_message(ref)
 
 
 @app.function_name("ingest_message_poison")
 @app.queue_trigger(arg_name="msg", queue_name=f"{MESSAGES}-poison", connection=STORAGE)
 def ingest_message_poison(msg: func.QueueMessage) -> None:
+<<<<<<< HEAD
     """Record that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
     try:
         ref = _ref(msg)
@@ -55,11 +61,32 @@ def ingest_message_poison(msg: func.QueueMessage) -> None:
         return  # _ref has logged it, and there is no mail to bring back
     wiring.app().backlog.note_poisoned(ref)
     log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
+=======
+    """Note that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
+    _note_poisoned(msg, MESSAGES)
+
+
+@app.function_name("ingest_backlog")
+@app.queue_trigger(arg_name="msg", queue_name=BACKLOG, connection=STORAGE)
+def ingest_backlog(msg: func.QueueMessage) -> None:
+    """Do the same for a message that the sweep has found, and let new mail go first at its mailbox."""
+    ref = _ref(msg, BACKLOG)
+    app = wiring.app()
+    with app.gate.yielding():
+        app.pipeline.ingest_message(ref)
+
+
+@app.function_name("ingest_backlog_poison")
+@app.queue_trigger(arg_name="msg", queue_name=f"{BACKLOG}-poison", connection=STORAGE)
+def ingest_backlog_poison(msg: func.QueueMessage) -> None:
+    """Note that the queue has given up, as for new mail."""
+    _note_poisoned(msg, BACKLOG)
+>>>>>>> f3ade7e (Give what the sweep finds a queue of its own, and count it until it has ended)
 
 
 @app.function_name("subscription_event")
 @app.queue_trigger(arg_name="msg", queue_name=EVENTS, connection=STORAGE)
-@app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
+@app.queue_output(arg_name="refs", queue_name=BACKLOG, connection=STORAGE)
 def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     """Answer a lifecycle event: repair the subscription, and enqueue the messages that were missed."""
     from subscriptions.maintenance import maintenance  # noqa: PLC0415 - heavy, and not needed by a handshake
@@ -74,7 +101,7 @@ def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]])
 
 @app.function_name("maintain")
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *", run_on_startup=False, use_monitor=True)
-@app.queue_output(arg_name="refs", queue_name=MESSAGES, connection=STORAGE)
+@app.queue_output(arg_name="refs", queue_name=BACKLOG, connection=STORAGE)
 def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     """Renew every mailbox's subscription, and enqueue what is left in its inbox.
 
@@ -133,11 +160,20 @@ def _log_dropped(dropped: Dropped) -> None:
         )
 
 
-def _ref(msg: func.QueueMessage) -> MessageRef:
+def _note_poisoned(msg: func.QueueMessage, queue: str) -> None:
+    try:
+        ref = _ref(msg, queue)
+    except MalformedRef:
+        return  # logged by _ref; there is no message to bring back
+    wiring.app().backlog.note_poisoned(ref)
+    log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
+
+
+def _ref(msg: func.QueueMessage, queue: str) -> MessageRef:
     try:
         return MessageRef.from_json(msg.get_body().decode("utf-8", "replace"))
     except MalformedRef as malformed:
-        log.error("queue.malformed", queue=MESSAGES, queue_message=msg.id, cause=log.describe(malformed))
+        log.error("queue.malformed", queue=queue, queue_message=msg.id, cause=log.describe(malformed))
         raise
 
 

@@ -31,7 +31,7 @@ async def queue_length(stack: Stack) -> int:
     account = parse_connection_string(stack.azurite.connection_string)
     async with open_session() as session:
         answer = await Client(session, account, account.queue_endpoint).request(
-            "GET", "/ingest-messages", query={"comp": "metadata"}
+            "GET", "/ingest-backlog", query={"comp": "metadata"}
         )
     return int(answer.headers["x-ms-approximate-messages-count"])
 

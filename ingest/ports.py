@@ -67,7 +67,7 @@ class Claims(Protocol):
     """The claims on messages. Every call may raise DatabaseUnavailable; those that take a claim LeaseLost."""
 
     def claim(self, ref: MessageRef) -> Claim | None:
-        """Return the right to work on a message, or None while another owner's lease lives."""
+        """Return the right to work on a message; None while another owner's lease lives, and for a repetition."""
 
     def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
         """Keep the claim for another lease, and record the reason of an intended quarantine."""
@@ -105,11 +105,14 @@ class Copies(Protocol):
 class Backlog(Protocol):
     """The messages that the sweep puts on the queue. Every call may raise DatabaseUnavailable."""
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
-        """Return those of `found` that are not on their way; they are remembered as enqueued now."""
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
+        """Return those of `found` that are not on their way; they are remembered as enqueued now.
 
-    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+        `outstanding`: messages of the mailbox on the queue, these included.
+        """
+
+    def enqueue_abandoned(self, mailbox: str, *, outstanding: int) -> list[MessageRef]:
         """Return messages that were begun and not finished; they are remembered as enqueued now."""
 
     def outstanding(self, mailbox: str) -> int:
-        """Return the number of messages that the sweep has enqueued and no process has taken up yet."""
+        """Return the number of messages that the sweep has enqueued and that have not ended."""

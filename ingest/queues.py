@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
-MESSAGES = "ingest-messages"
+MESSAGES = "ingest-messages"  # what Graph has announced
+BACKLOG = "ingest-backlog"  # what the sweep has found: a queue of its own, so that new mail does not stand behind it
 EVENTS = "subscription-events"

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from ingest.errors import SettingsError
 from ingest.model import BodyMode, Limits
 
+# Mails that a mailbox can work off until the next sweep: Outlook allows 10,000 requests in ten minutes, a mail takes
+# two, and the sweep runs every five minutes. https://learn.microsoft.com/graph/throttling-limits
+DEFAULT_SWEEP_LIMIT = 2_500
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
@@ -158,7 +161,7 @@ class _Reader:
             quarantine_folder=self._optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
             delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
             sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
-            sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", 10_000, at_least=1)),
+            sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
             lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
             retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
             body=self._choice("INGEST_BODY", BodyMode.NEVER),
@@ -275,8 +278,6 @@ class _Reader:
             parts=int(self._number("INGEST_UNPACK_PARTS", usual.parts, at_least=0)),
             expanded_bytes=int(self._number("INGEST_UNPACK_BYTES", usual.expanded_bytes, at_least=0)),
             ratio=self._number("INGEST_UNPACK_RATIO", usual.ratio, at_least=1),
-            processor_seconds=self._number("INGEST_UNPACK_PROCESSOR_SECONDS", usual.processor_seconds, at_least=0.1),
-            wall_seconds=self._number("INGEST_UNPACK_SECONDS", usual.wall_seconds, at_least=1),
         )
 
     def _choice[Choice: StrEnum](self, name: str, default: Choice) -> Choice:

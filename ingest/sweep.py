@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ingest import log
 from ingest.errors import Later
-from ingest.model import MessageRef
+from ingest.model import LeftOver, MessageRef
 from ingest.ports import Backlog, Inbox
 
 
@@ -14,7 +14,7 @@ class Sweep:
     """The search for messages that are not on their way: oldest first, all pages, at most `limit` on the queue."""
 
     def __init__(self, *, inbox: Inbox, backlog: Backlog, limit: int) -> None:
-        """`limit`: enqueued messages of one mailbox that no process has claimed; beyond the limit the sweep waits."""
+        """`limit`: enqueued messages of one mailbox that have not ended; beyond the limit the sweep waits."""
         self._inbox = inbox
         self._backlog = backlog
         self._limit = limit
@@ -38,16 +38,18 @@ class Sweep:
         return due
 
     def _due(self, mailbox: str) -> Iterator[Sequence[MessageRef]]:
-        abandoned = self._backlog.enqueue_abandoned(mailbox)
+        outstanding = self._backlog.outstanding(mailbox)
+        abandoned = self._backlog.enqueue_abandoned(mailbox, outstanding=outstanding)
         yield abandoned
-        room = self._limit - self._backlog.outstanding(mailbox) - len(abandoned)
-        for listing in self._inbox.left_over(mailbox):
-            page = listing
-            while page and room > 0:
-                head, page = page[:room], page[room:]
-                found = self._backlog.enqueue(mailbox, head)
-                yield found
-                room -= len(found)
-            if room <= 0:
-                log.warning("sweep.limit_reached", mailbox=mailbox, limit=self._limit)
+        outstanding += len(abandoned)
+        listing, page = self._inbox.left_over(mailbox), list[LeftOver]()
+        while outstanding < self._limit:
+            page = page or list(next(listing, ()))
+            if not page:
                 return
+            room = self._limit - outstanding
+            head, page = page[:room], page[room:]
+            found = self._backlog.enqueue(mailbox, head, outstanding=outstanding + len(head))
+            yield found
+            outstanding += len(found)
+        log.warning("sweep.limit_reached", mailbox=mailbox, limit=self._limit)

@@ -235,7 +235,7 @@ class Stack:
             "INGEST_CONTAINER": CONTAINER,
             "AzureWebJobsStorage": self.azurite.connection_string,
             "FUNCTIONS_WORKER_RUNTIME": "python",
-            "PYTHON_THREADPOOL_THREAD_COUNT": "32",  # as in local.settings.sample.json
+            "PYTHON_THREADPOOL_THREAD_COUNT": "56",  # as in local.settings.sample.json
             "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "localhost", "127.0.0.1"])),
         }
         if self.graph.ca_file is not None:

@@ -23,7 +23,7 @@ from azure.storage.queue import QueueServiceClient
 
 from ingest import log, wiring
 from ingest.errors import GraphForbidden, IngestError, NotFound
-from ingest.queues import EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES
 from ingest.settings import Settings, SweepScope
 from ingest.wiring import App
 from operations import migrations
@@ -236,7 +236,7 @@ def _queue(patient: Patient) -> str:
                 url or f"https://{account}.queue.core.windows.net", credential=DefaultAzureCredential(), **limits
             )
         with service:
-            for name in (one for queue in (MESSAGES, EVENTS) for one in (queue, f"{queue}-poison")):
+            for name in (one for queue in (MESSAGES, BACKLOG, EVENTS) for one in (queue, f"{queue}-poison")):
                 try:
                     counts[name] = service.get_queue_client(name).get_queue_properties().approximate_message_count or 0
                 except ResourceNotFoundError:
@@ -249,7 +249,7 @@ def _queue(patient: Patient) -> str:
         told = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
         raise _Trouble(f"poisoned messages wait for a running app: {told}", warning=True)
     return (
-        ", ".join(f"{name}: {counts[name]}" for name in (MESSAGES, EVENTS) if name in counts)
+        ", ".join(f"{name}: {counts[name]}" for name in (MESSAGES, BACKLOG, EVENTS) if name in counts)
         or "reached; no queue made yet"
     )
 

@@ -9,6 +9,9 @@ from ingest.model import LeftOver, MessageRef, Trigger
 from ingest.storage.database import Database
 
 MAX_DISTANCE = 12  # times the first distance, however often a message was put off: an hour by default
+# For each so many messages on the queue, the first distance counts once more. By default that is 1.2 s for a message,
+# a tenth of the speed that Outlook's limits allow (docs/decisions/backlog.md).
+STEP = 250
 ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without a listing
 
 
@@ -18,7 +21,7 @@ class Backlog:
     def __init__(self, database: Database, *, retry_seconds: float) -> None:
         """`retry_seconds`: the first distance between two tries of a message."""
         self._database = database
-        self._distance = {"retry": retry_seconds, "most": retry_seconds * MAX_DISTANCE}
+        self._retry = retry_seconds
 
     # Returns the listed messages that are not on their way, and remembers them as enqueued.
     ENQUEUE = """
@@ -35,15 +38,18 @@ class Backlog:
     returning message_id
     """
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
-        """Return those of `found` that are not on their way, in their order; they are remembered as enqueued now."""
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
+        """Return those of `found` that are not on their way, in their order; they are remembered as enqueued now.
+
+        `outstanding`: messages of the mailbox on the queue, these included. The distance to the next try grows with it.
+        """
         rows = self._database.all(
             "enqueue",
             self.ENQUEUE,
             mailbox=mailbox,
             message_ids=[item.ref.message_id for item in found],
             received=[item.received_at for item in found],
-            **self._distance,
+            **self._distance(outstanding),
         )
         due = {row["message_id"] for row in rows}
         return [item.ref for item in found if item.ref.message_id in due]
@@ -65,30 +71,32 @@ class Backlog:
     returning message_id
     """
 
-    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+    def enqueue_abandoned(self, mailbox: str, *, outstanding: int) -> list[MessageRef]:
         """Return at most ABANDONED_LIMIT messages that were begun and not finished, remembered as enqueued now."""
         rows = self._database.all(
-            "enqueue_abandoned", self.ABANDONED, mailbox=mailbox, limit=ABANDONED_LIMIT, **self._distance
+            "enqueue_abandoned", self.ABANDONED, mailbox=mailbox, limit=ABANDONED_LIMIT, **self._distance(outstanding)
         )
         if len(rows) == ABANDONED_LIMIT:
             log.warning("sweep.limit_reached", mailbox=mailbox, limit=ABANDONED_LIMIT)
         return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
 
+    # Also those that are being worked on, and those whose next try is due: they are on the queue all the same.
     OUTSTANDING = """
     select count(*) as outstanding from ingest.claim
-    where mailbox = %(mailbox)s and state = 'waiting' and attempts = 0 and next_try_at > now()
+    where mailbox = %(mailbox)s and state in ('waiting', 'processing', 'stored') and enqueued_at is not null
     """
 
     def outstanding(self, mailbox: str) -> int:
-        """Return the number of messages that the sweep has enqueued and no process has taken up yet."""
+        """Return the number of messages that the sweep has enqueued and that have not ended."""
         row = self._database.one("outstanding", self.OUTSTANDING, mailbox=mailbox)
         return int(row["outstanding"]) if row else 0
 
+    # No longer on the queue: the message does not count as outstanding while it waits.
     POISONED = """
     insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, next_try_at)
     values (%(mailbox)s, %(message_id)s, 'waiting', %(trigger)s, 1, now() + %(retry)s * interval '1 second')
     on conflict (mailbox, message_id) do update set
-        deferrals = claim.deferrals + 1,
+        enqueued_at = null, deferrals = claim.deferrals + 1,
         next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
     where claim.state in ('waiting', 'processing', 'stored')
     """
@@ -101,5 +109,9 @@ class Backlog:
             mailbox=ref.mailbox,
             message_id=ref.message_id,
             trigger=ref.trigger,
-            **self._distance,
+            **self._distance(outstanding=0),
         )
+
+    def _distance(self, outstanding: int) -> dict[str, float]:
+        first = self._retry * (1 + outstanding // STEP)
+        return {"retry": first, "most": first * MAX_DISTANCE}

@@ -24,8 +24,9 @@ class Claims:
         self._retry = retry_seconds
 
     # Returns a row for a new message, a resumed one, one taken over from a dead owner, and one that only wants to be
-    # cleaned up; no row while another owner's lease lives. Attempts are counted here: a process that is killed a
-    # moment later has counted too. A message that comes back from Quarantine starts afresh.
+    # cleaned up. Returns no row while another owner's lease lives, nor for a message of the sweep that has ended since
+    # it was enqueued: that queue message is a repetition, and costs no request. Attempts are counted here: a process
+    # that is killed a moment later has counted too. A message that comes back from Quarantine starts afresh.
     CLAIM = """
     with before as (
         select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
@@ -42,13 +43,15 @@ class Claims:
                       when claim.lease_until is not null then claim.lost_fences || claim.fence
                       else claim.lost_fences end,
         defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end
-    where claim.lease_until is null or claim.lease_until < now()
+    where (claim.lease_until is null or claim.lease_until < now())
+        and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
+            and coalesce(claim.ended_at > claim.enqueued_at, false))
     returning id, fence, state, attempts, crashes, defects, reason,
         (select lease_until is not null from before) as taken_over
     """
 
     def claim(self, ref: MessageRef) -> Claim | None:
-        """Return the right to work on a message, or None while another owner's lease lives.
+        """Return the right to work on a message; None while another owner's lease lives, and for a repetition.
 
         Raises ClaimInDoubt where the connection broke before Postgres confirmed the claim.
         """

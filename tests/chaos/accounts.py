@@ -20,7 +20,13 @@ from tests.chaos.graph import GONE, INBOX, QUARANTINE, Place
 from tests.chaos.mails import Sent
 
 _READERS = 8  # blobs read at a time
-_QUEUES = ("ingest-messages", "ingest-messages-poison", "subscription-events")
+_QUEUES = (
+    "ingest-messages",
+    "ingest-messages-poison",
+    "ingest-backlog",
+    "ingest-backlog-poison",
+    "subscription-events",
+)
 # Duplicates of what has ended are also work, for as long as somebody is at it.
 _UNFINISHED = """
 select count(*) from ingest.claim where state in ('waiting', 'processing', 'stored') or lease_until > now()

@@ -18,6 +18,7 @@ _SQL = (
     "outstanding",
     "gate_take",
     "gate_wait",
+    "gate_offer",
     "gate_give_back",
 )
 _GRAPH = (

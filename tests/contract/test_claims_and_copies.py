@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -65,8 +65,11 @@ class World:
             LeftOver(ref=self.ref(one), received_at=NOON + timedelta(seconds=n)) for n, one in enumerate(message_ids)
         ]
 
-    def enqueued(self, *message_ids: str) -> list[str]:
-        return [ref.message_id for ref in self.backlog.enqueue(self.mailbox, self.left(*message_ids))]
+    def enqueued(self, *message_ids: str, outstanding: int = 0) -> list[str]:
+        return [
+            ref.message_id
+            for ref in self.backlog.enqueue(self.mailbox, self.left(*message_ids), outstanding=outstanding)
+        ]
 
     def leases_run_out(self) -> None:
         if self.fake:
@@ -389,11 +392,62 @@ def test_the_distance_grows_up_to_an_hour(world: World) -> None:
         world.pass_seconds(10)
 
 
-def test_what_was_taken_up_is_not_outstanding(world: World) -> None:
-    world.enqueued("A1", "A2")
-    world.claim("A1")
+def test_the_distance_follows_what_is_outstanding(world: World) -> None:
+    assert world.enqueued("A1", outstanding=500) == ["A1"]
+    world.pass_seconds(895)
+    assert world.enqueued("A1") == []
+    world.pass_seconds(10)
+    assert world.enqueued("A1") == ["A1"]
+
+
+def test_what_was_enqueued_is_outstanding_until_it_has_ended(world: World) -> None:
+    world.enqueued("A1", "A2", "A3")
+    claim = world.claim("A1")
+    world.save(world.claim("A2"), world.first)
+    assert world.backlog.outstanding(world.mailbox) == 3
+    world.claims.put_off(claim, "Later")
+    world.pass_seconds(10_000)
+    assert world.backlog.outstanding(world.mailbox) == 3, "it is on the queue all the same"
+    world.claims.end(world.claim("A1"), ClaimState.DELETED)
+    assert world.backlog.outstanding(world.mailbox) == 2
+    assert world.backlog.outstanding("another@dms.example") == 0
+
+
+def test_what_the_queue_has_given_up_is_not_outstanding(world: World) -> None:
+    world.enqueued("A1")
+    world.backlog.note_poisoned(world.ref())
+    assert world.backlog.outstanding(world.mailbox) == 0
+    world.pass_seconds(1000)
+    assert world.enqueued("A1") == ["A1"]
     assert world.backlog.outstanding(world.mailbox) == 1
-    assert world.backlog.outstanding("nobody@dms.example") == 0
+
+
+def test_what_was_only_announced_is_not_outstanding(world: World) -> None:
+    world.claims.put_off(world.claim("A1"), "Later")
+    assert world.backlog.outstanding(world.mailbox) == 0
+
+
+@pytest.mark.parametrize("state", [ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE])
+def test_a_message_of_the_sweep_that_has_ended_since_it_was_enqueued_is_a_repetition(
+    world: World, state: ClaimState
+) -> None:
+    swept = replace(world.ref(), trigger=Trigger.SWEEP)
+    world.enqueued("A1")
+    claim = world.claims.claim(swept)
+    assert claim
+    world.claims.end(claim, state)
+    assert world.claims.claim(swept) is None
+    assert world.enqueued("A1") == ["A1"], "it lies in the inbox again"
+    assert world.claims.claim(swept) is not None
+
+
+def test_what_was_announced_or_asked_for_is_never_a_repetition(world: World) -> None:
+    world.enqueued("A1")
+    for trigger in (Trigger.WEBHOOK, Trigger.OPERATOR):
+        world.claims.end(world.claim("A1"), ClaimState.GONE)
+        claim = world.claims.claim(replace(world.ref(), trigger=trigger))
+        assert claim is not None
+        world.claims.end(claim, ClaimState.GONE)
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -401,18 +455,18 @@ def test_what_was_abandoned_is_found_without_a_listing(world: World, stored: boo
     claim = world.claim()
     if stored:
         world.save(claim, world.first)
-    assert world.backlog.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox, outstanding=0) == []
     world.leases_run_out()
-    (found,) = world.backlog.enqueue_abandoned(world.mailbox)
+    (found,) = world.backlog.enqueue_abandoned(world.mailbox, outstanding=0)
     assert (found.mailbox, found.message_id, found.trigger) == (world.mailbox, "A1", Trigger.SWEEP)
-    assert world.backlog.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox, outstanding=0) == []
 
 
 @pytest.mark.parametrize("state", [ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE])
 def test_what_has_ended_is_not_abandoned_but_may_be_in_the_inbox_again(world: World, state: ClaimState) -> None:
     world.claims.end(world.claim(), state)
     world.pass_seconds(10_000)
-    assert world.backlog.enqueue_abandoned(world.mailbox) == []
+    assert world.backlog.enqueue_abandoned(world.mailbox, outstanding=0) == []
     assert world.enqueued("A1") == ["A1"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -191,3 +192,100 @@ def test_a_database_that_is_down_is_told_as_that(mailbox: str) -> None:
     with pytest.raises(DatabaseUnavailable) as unavailable, gate(mailbox):
         pass
     assert "leaked" not in str(unavailable.value)
+
+
+# Requests that yield
+
+
+def visit_in_turn(gate: MailboxGate, mailbox: str, told: list[str], name: str) -> Callable[[], None]:
+    def visit() -> None:
+        with gate(mailbox):
+            told.append(name)
+
+    return visit
+
+
+def wait_until(came: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not came():
+        assert time.monotonic() - began < PATIENCE
+        time.sleep(0.005)
+
+
+def in_line(gate: MailboxGate, mailbox: str) -> int:
+    places = gate._mailboxes[mailbox]
+    return len(places._first) + len(places._yielding)
+
+
+def test_a_request_that_yields_goes_after_all_others_of_its_process(
+    new_gate: Callable[[], MailboxGate], mailbox: str
+) -> None:
+    gate, told = new_gate(), list[str]()
+
+    def backlog() -> None:
+        with gate.yielding():
+            visit_in_turn(gate, mailbox, told, "backlog")()
+
+    threads = [threading.Thread(target=backlog) for _ in range(6)]
+    threads += [threading.Thread(target=visit_in_turn(gate, mailbox, told, "new")) for _ in range(3)]
+    with ExitStack() as kept:
+        for _ in range(PLACES - 1):
+            kept.enter_context(gate(mailbox))
+        with gate(mailbox):
+            for number, thread in enumerate(threads, start=1):
+                thread.start()
+                wait_until(lambda number=number: in_line(gate, mailbox) == number)  # type: ignore[misc]
+        # One place for all in the line, one after the other.
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert told == ["new"] * 3 + ["backlog"] * 6
+
+
+def test_a_process_on_a_backlog_gives_its_place_to_the_one_that_waits(
+    new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str
+) -> None:
+    busy, other = new_gate(), new_gate()
+    stop, came = threading.Event(), threading.Event()
+
+    def backlog() -> None:
+        with busy.yielding():
+            while not stop.is_set():
+                with busy(mailbox):
+                    stop.wait(0.01)
+
+    def visit() -> None:
+        with other(mailbox):
+            came.set()
+
+    threads = [threading.Thread(target=backlog) for _ in range(3 * PLACES)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: held_places(postgres) == PLACES)
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        assert came.wait(PATIENCE)
+    finally:
+        stop.set()
+        for thread in (*threads, visitor):
+            thread.join(PATIENCE)
+    assert held_places(postgres) == 0
+
+
+def test_a_process_that_yields_gets_in_when_no_other_wants_to(
+    new_gate: Callable[[], MailboxGate], mailbox: str
+) -> None:
+    ours, theirs = new_gate(), new_gate()
+    came = threading.Event()
+
+    def backlog() -> None:
+        with theirs.yielding(), theirs(mailbox):
+            came.set()
+
+    visitor = threading.Thread(target=backlog)
+    with ExitStack() as all_places:
+        for _ in range(PLACES):
+            all_places.enter_context(ours(mailbox))
+        visitor.start()
+    assert came.wait(PATIENCE)
+    visitor.join(PATIENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NoReturn
 
 from ingest.codes import Reason
@@ -23,8 +24,11 @@ from ingest.model import (
 )
 from tests.fakes.journal import Journal
 
-MOST = 3600.0
+# As in ingest.storage.backlog; the contract test holds both to the same distances.
+MAX_DISTANCE = 12
+STEP = 250
 _RESTARTED = {ClaimState.QUARANTINED, ClaimState.GONE}
+_ENDED = {ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE}
 _UNFINISHED = {ClaimState.WAITING, ClaimState.PROCESSING, ClaimState.STORED}
 
 
@@ -44,6 +48,9 @@ class Row:
     lease_until: float | None = None
     next_try_at: float | None = None
     last_error: str | None = None
+    # Places in the order of what happened: time passes only when a test says so.
+    enqueued: int | None = None
+    ended: int = 0
 
     @property
     def crashes(self) -> int:
@@ -72,6 +79,7 @@ class FakeRecords:
     saved: dict[tuple[Tenant, str, str], Saved] = field(default_factory=dict)
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     _tenant: Tenant | None = None
+    _order: Iterator[int] = field(default_factory=lambda: count(1))
 
     # What a test does and looks at
 
@@ -93,7 +101,7 @@ class FakeRecords:
         self._step("claim")
         key = (ref.mailbox, ref.message_id)
         row = self.rows.get(key) or self._new(key, ClaimState.PROCESSING)
-        if self._owned(row):
+        if self._owned(row) or (ref.trigger is Trigger.SWEEP and _is_repetition(row)):
             return None
         taken_over = row.lease_until is not None
         restarted = row.state in _RESTARTED
@@ -129,7 +137,7 @@ class FakeRecords:
         self._step(f"end.{state}")
         row = self._own(claim)
         row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
-        row.deferrals, row.last_error = 0, None
+        row.deferrals, row.last_error, row.ended = 0, None, next(self._order)
 
     def put_off(self, claim: Claim, error: str) -> None:
         self._step("put_off")
@@ -158,6 +166,7 @@ class FakeRecords:
         row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
         if row.state in _UNFINISHED:
             self._defer(row)
+            row.enqueued = None
 
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         self._step("resolve_tokens")
@@ -193,35 +202,31 @@ class FakeRecords:
 
     # Backlog
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver]) -> list[MessageRef]:
+    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
         self._step("enqueue")
         due = []
         for item in found:
             key = (mailbox, item.ref.message_id)
             row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
             if not self._owned(row) and (row.next_try_at is None or row.next_try_at <= self.now):
-                self._defer(row)
+                self._defer(row, outstanding)
                 due.append(item.ref)
         return due
 
-    def enqueue_abandoned(self, mailbox: str) -> list[MessageRef]:
+    def enqueue_abandoned(self, mailbox: str, *, outstanding: int) -> list[MessageRef]:
         self._step("enqueue_abandoned")
         due = []
         for (of, message_id), row in self.rows.items():
             rested = row.next_try_at is None or row.next_try_at <= self.now
             if of == mailbox and row.state in _UNFINISHED and rested and not self._owned(row):
-                self._defer(row)
+                self._defer(row, outstanding)
                 due.append(MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP))
         return due
 
     def outstanding(self, mailbox: str) -> int:
         self._step("outstanding")
         return sum(
-            of == mailbox
-            and row.state is ClaimState.WAITING
-            and row.attempts == 0
-            and row.next_try_at is not None
-            and row.next_try_at > self.now
+            of == mailbox and row.state in _UNFINISHED and row.enqueued is not None
             for (of, _), row in self.rows.items()
         )
 
@@ -241,12 +246,18 @@ class FakeRecords:
         return row.lease_until is not None and row.lease_until >= self.now
 
     def _own(self, claim: Claim) -> Row:
-        row = next(row for row in self.rows.values() if row.id == claim.id)
+        row = self.rows[claim.ref.mailbox, claim.ref.message_id]
         if row.fence != claim.fence:
             raise LeaseLost("the message was taken over")
         return row
 
-    def _defer(self, row: Row) -> None:
-        distance = min(self.retry_seconds * 2 ** min(row.deferrals, 20), max(MOST, self.retry_seconds))
-        row.next_try_at = self.now + distance
+    def _defer(self, row: Row, outstanding: int = 0) -> None:
+        first = self.retry_seconds * (1 + outstanding // STEP)
+        row.next_try_at = self.now + min(first * 2 ** min(row.deferrals, 20), first * MAX_DISTANCE)
         row.deferrals += 1
+        row.enqueued = next(self._order)
+
+
+def _is_repetition(row: Row) -> bool:
+    """Return whether the message has ended since it was enqueued."""
+    return row.state in _ENDED and row.enqueued is not None and row.enqueued < row.ended

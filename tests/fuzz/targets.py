@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingest.codes import Disposition
-from ingest.documents.budget import Budget
 from ingest.documents.detection import detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import read_pdf
@@ -113,9 +112,8 @@ def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
             container="documents", name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
 
-    budget = Budget(LIMITS)
-    sorter = Sorter(limits=LIMITS, budget=budget, store=store)
-    with Spool(budget) as spool:
+    sorter = Sorter(limits=LIMITS, store=store)
+    with Spool() as spool:
         spool.fill([data])
         sorter.take(Member(name=name), spool, shown=frozenset)
     parts = sorter.parts()

@@ -181,8 +181,8 @@ class Owners(RuleBasedStateMachine):
             "update ingest.claim set next_try_at = null where message_id = %s", [self.ref.message_id]
         )
         free = self.expected.owner is None or self.expected.expired
-        assert bool(self.world.backlog.enqueue(MAILBOX, [found])) == free
-        assert not self.world.backlog.enqueue(MAILBOX, [found])
+        assert bool(self.world.backlog.enqueue(MAILBOX, [found], outstanding=0)) == free
+        assert not self.world.backlog.enqueue(MAILBOX, [found], outstanding=0)
 
     def _fenced(self, claim: Claim, write: Callable[[], None]) -> bool:
         """An owner may write until another one has the message, or it has ended."""
@@ -268,9 +268,11 @@ def test_what_was_begun_is_taken_up_although_no_listing_shows_it(world: World) -
     ref = MessageRef(mailbox="other@dms.cloud", message_id="moved, and nobody heard")
     claim = world.claims.claim(ref)
     assert claim is not None
-    assert world.backlog.enqueue_abandoned(ref.mailbox) == []  # its owner lives
+    assert world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0) == []  # its owner lives
     world.claims.put_off(claim, "Postgres went away after the move")
-    assert world.backlog.enqueue_abandoned(ref.mailbox) == []  # it has its time
+    assert world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0) == []  # it has its time
     world.database.execute("update ingest.claim set next_try_at = now()")
-    assert [found.message_id for found in world.backlog.enqueue_abandoned(ref.mailbox)] == [ref.message_id]
-    assert world.backlog.enqueue_abandoned(ref.mailbox) == []
+    assert [found.message_id for found in world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0)] == [
+        ref.message_id
+    ]
+    assert world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0) == []

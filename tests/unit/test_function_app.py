@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import azure.functions as func
 import pytest
@@ -31,6 +32,18 @@ class FakePipeline:
         self.ingested.append(ref)
         if self._trouble:
             raise self._trouble
+
+
+class FakeGate:
+    """Knows whether its mailbox's other requests go first."""
+
+    yields = False
+
+    @contextmanager
+    def yielding(self) -> Iterator[None]:
+        self.yields = True
+        yield
+        self.yields = False
 
 
 class FakeTimer:
@@ -161,6 +174,21 @@ def test_a_queue_message_is_ingested(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipeline.ingested == [ref(trigger=Trigger.SWEEP)]
 
 
+def test_a_message_of_the_backlog_lets_new_mail_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = FakeGate()
+
+    class Pipeline(FakePipeline):
+        def ingest_message(self, ref: MessageRef) -> None:
+            assert gate.yields
+            super().ingest_message(ref)
+
+    pipeline = Pipeline()
+    use(monkeypatch, pipeline=pipeline, gate=gate)
+    FUNCTIONS["ingest_backlog"](queue_message(ref(trigger=Trigger.SWEEP).to_json()))
+    assert pipeline.ingested == [ref(trigger=Trigger.SWEEP)]
+    assert not gate.yields
+
+
 @pytest.mark.parametrize("trouble", [GraphUnavailable("down"), Defect("ours")])
 def test_what_the_pipeline_raises_makes_the_queue_try_again(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception
@@ -171,28 +199,40 @@ def test_what_the_pipeline_raises_makes_the_queue_try_again(
 
 
 @pytest.mark.parametrize("text", [b"", b"leaked", b"\xff\xfe", b"{}", b"[" * 60_000])
+@pytest.mark.parametrize("name", ["ingest_message", "ingest_backlog"])
 def test_a_malformed_queue_message_is_told_and_poisoned(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: bytes
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: bytes, name: str
 ) -> None:
     use(monkeypatch)  # nothing of the app is needed to see that
     with pytest.raises(MalformedRef):
-        FUNCTIONS["ingest_message"](queue_message(text))
+        FUNCTIONS[name](queue_message(text))
     assert "queue.malformed" in caplog.text
     assert "leaked" not in caplog.text
-    FUNCTIONS["ingest_message_poison"](queue_message(text))  # ends there
+    FUNCTIONS[f"{name}_poison"](queue_message(text))  # ends there
 
 
+@pytest.mark.parametrize("name", ["ingest_message_poison", "ingest_backlog_poison"])
 def test_a_poisoned_message_is_noted_and_comes_back_by_the_sweep(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     records = FakeRecords()
     use(monkeypatch, backlog=records)
-    FUNCTIONS["ingest_message_poison"](queue_message(ref().to_json()))
+    FUNCTIONS[name](queue_message(ref().to_json()))
     assert records.row(ref()).next_try_at == 300
     assert "message.poisoned" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["ingest_message", "ingest_message_poison", "subscription_event", "maintain"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ingest_message",
+        "ingest_message_poison",
+        "ingest_backlog",
+        "ingest_backlog_poison",
+        "subscription_event",
+        "maintain",
+    ],
+)
 @pytest.mark.usefixtures("unconfigured")
 def test_without_settings_every_function_says_what_is_missing(name: str, caplog: pytest.LogCaptureFixture) -> None:
     event = SubscriptionEvent(mailbox=MAILBOX, subscription_id="s1", event=LifecycleEvent.MISSED)
@@ -347,6 +387,8 @@ def test_the_worker_gets_the_bindings_that_the_host_expects() -> None:
         "lifecycle",
         "ingest_message",
         "ingest_message_poison",
+        "ingest_backlog",
+        "ingest_backlog_poison",
         "subscription_event",
         "maintain",
     ]

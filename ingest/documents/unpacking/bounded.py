@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from ingest.codes import Rule
-from ingest.errors import IngestError, PartRejected
+from ingest.errors import PartRejected
 
 
 class Bounded(io.RawIOBase):
@@ -84,10 +84,10 @@ class Bounded(io.RawIOBase):
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise PartRejected(unreadable) for any error of a library that documents no root error; pass our own errors."""
+    """Raise PartRejected(unreadable) for any error of a library that documents no root error."""
     try:
         yield
-    except IngestError:
+    except PartRejected:
         raise
     except Exception:  # noqa: BLE001 - the libraries document no root error
         raise PartRejected(Rule.UNREADABLE) from None

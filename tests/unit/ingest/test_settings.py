@@ -31,7 +31,7 @@ def test_defaults() -> None:
     assert read.quarantine_folder == "Quarantine"
     assert read.address_domains == frozenset()
     assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.DELETE, SweepScope.UNREAD, RouteMode.FIRST)
-    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (10_000, 600, 300)
+    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (2_500, 600, 300)
     assert read.address_pattern.search("UPLOAD+0123456789ab@x.example")
 
 

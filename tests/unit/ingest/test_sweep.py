@@ -1,11 +1,12 @@
 """What is left in the inbox comes up again: oldest first, every page, and never more than the queue should hold."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from ingest.errors import DatabaseUnavailable, GraphUnavailable
-from ingest.model import MessageRef, Trigger
+from ingest.model import Claim, ClaimState, MessageRef, Trigger
 from ingest.sweep import Sweep
 from tests.fakes.journal import Journal
 from tests.fakes.mail import FakeMail, email
@@ -29,8 +30,15 @@ class World:
     def ids(self, start: int, end: int | None = None) -> list[str]:
         return [ref.message_id for ref in self.refs[start:end]]
 
-    def take_up(self, ref: MessageRef) -> None:
-        assert self.records.claim(ref)
+    def take_up(self, ref: MessageRef) -> Claim:
+        claim = self.records.claim(replace(ref, trigger=Trigger.SWEEP))
+        assert claim
+        return claim
+
+    def end(self, ref: MessageRef) -> None:
+        claim = self.take_up(ref)
+        self.mail.delete(ref)
+        self.records.end(claim, ClaimState.DELETED)
 
 
 def test_all_pages_oldest_first() -> None:
@@ -77,6 +85,9 @@ def test_the_queue_gets_no_more_than_its_limit(caplog: pytest.LogCaptureFixture)
     assert "sweep.limit_reached" in caplog.text
     assert world.swept() == []
     world.take_up(world.refs[0])
+    assert world.swept() == [], "what is being worked on has not ended"
+    world.records.crash(world.refs[0])
+    world.end(world.refs[0])
     assert world.swept() == world.ids(2, 3)
 
 
