@@ -40,28 +40,14 @@ def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]])
 @app.function_name("ingest_message")
 @app.queue_trigger(arg_name="msg", queue_name=MESSAGES, connection=STORAGE)
 def ingest_message(msg: func.QueueMessage) -> None:
-<<<<<<< HEAD
     """Bring one message to where it belongs. An exception makes the queue try again."""
-    ref = _ref(msg)
-=======
-    """One message to where it belongs. An exception makes the queue try again."""
     ref = _ref(msg, MESSAGES)
->>>>>>> f3ade7e (Give what the sweep finds a queue of its own, and count it until it has ended)
     wiring.app().pipeline.ingest_message(ref)
 
 
 @app.function_name("ingest_message_poison")
 @app.queue_trigger(arg_name="msg", queue_name=f"{MESSAGES}-poison", connection=STORAGE)
 def ingest_message_poison(msg: func.QueueMessage) -> None:
-<<<<<<< HEAD
-    """Record that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
-    try:
-        ref = _ref(msg)
-    except MalformedRef:
-        return  # _ref has logged it, and there is no mail to bring back
-    wiring.app().backlog.note_poisoned(ref)
-    log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
-=======
     """Note that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
     _note_poisoned(msg, MESSAGES)
 
@@ -81,7 +67,6 @@ def ingest_backlog(msg: func.QueueMessage) -> None:
 def ingest_backlog_poison(msg: func.QueueMessage) -> None:
     """Note that the queue has given up, as for new mail."""
     _note_poisoned(msg, BACKLOG)
->>>>>>> f3ade7e (Give what the sweep finds a queue of its own, and count it until it has ended)
 
 
 @app.function_name("subscription_event")

@@ -27,9 +27,7 @@ _EMPTY_HOST: list[str | Path] = [
 ]
 _AT_A_TIME = 50
 # The app's own setting for one function: https://learn.microsoft.com/azure/azure-functions/disable-function
-WITHOUT_INGESTION = {
-    f"AzureWebJobs.{name}.Disabled": "true" for name in ("ingest_message", "ingest_backlog")
-}
+WITHOUT_INGESTION = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("ingest_message", "ingest_backlog")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,7 @@ class Rule(StrEnum):
     BODY = "body"
     ENCRYPTED = "encrypted"
     UNREADABLE_CONTAINER = "unreadable_container"
+    TOO_COSTLY = "too_costly"  # also of a rejected member, beside the container as a document
     # inline_image, signature, calendar, link
     SHOWN_IN_BODY = "shown_in_body"
     SMIME_SIGNATURE = "smime_signature"

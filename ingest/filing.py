@@ -8,6 +8,7 @@ from functools import cache, partial
 
 from ingest import log
 from ingest.codes import Disposition, Rule
+from ingest.documents.budget import Budget
 from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
@@ -88,15 +89,17 @@ class Filing:
             return self._upload(f"{folder}/{place}", spool.blocks(), {"name": name})
 
         shown = cache(partial(self._shown, message.ref))
-        sorter = Sorter(limits=self._options.limits, store=store)
+        budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive)
+        sorter = Sorter(limits=self._options.limits, budget=budget, store=store)
         for attachment in message.attachments:
             member = _member(attachment)
             if attachment.kind in _NO_CONTENT:
                 sorter.note(member, *_NO_CONTENT[attachment.kind])
                 continue
             take = sorter.take_item if attachment.kind is AttachmentKind.ITEM else sorter.take
-            with Spool() as spool:
-                self._fill(spool, partial(self._mail.content, message.ref, attachment))
+            with Spool(budget) as spool:
+                with budget.uncounted():
+                    self._fill(spool, partial(self._mail.content, message.ref, attachment))
                 take(member, spool, shown=shown)
         return sorter.parts()
 

@@ -278,6 +278,8 @@ class _Reader:
             parts=int(self._number("INGEST_UNPACK_PARTS", usual.parts, at_least=0)),
             expanded_bytes=int(self._number("INGEST_UNPACK_BYTES", usual.expanded_bytes, at_least=0)),
             ratio=self._number("INGEST_UNPACK_RATIO", usual.ratio, at_least=1),
+            processor_seconds=self._number("INGEST_UNPACK_PROCESSOR_SECONDS", usual.processor_seconds, at_least=0.1),
+            wall_seconds=self._number("INGEST_UNPACK_SECONDS", usual.wall_seconds, at_least=1),
         )
 
     def _choice[Choice: StrEnum](self, name: str, default: Choice) -> Choice:

@@ -141,7 +141,9 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_UNPACK_BYTES: ''
         INGEST_UNPACK_DEPTH: ''
         INGEST_UNPACK_PARTS: ''
+        INGEST_UNPACK_PROCESSOR_SECONDS: ''
         INGEST_UNPACK_RATIO: ''
+        INGEST_UNPACK_SECONDS: ''
       },
       appSettings
     )

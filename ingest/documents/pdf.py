@@ -17,7 +17,7 @@ from ingest.codes import Rule
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.spool import read_range
 from ingest.documents.unpacking.bounded import Bounded
-from ingest.errors import PartRejected
+from ingest.errors import IngestError, PartRejected
 from ingest.model import Invoice, InvoiceKind
 
 # Of ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
@@ -59,14 +59,19 @@ class Pdf:
 def read_pdf(file: IO[bytes], size: int) -> Pdf:
     """Look into a PDF of `size` bytes.
 
-    Raises nothing: a PDF that pypdf cannot read may still open in other programs, so the part stays a document.
+    A PDF that pypdf cannot read may still open in other programs, so the part stays a document. Raises only
+    PartRejected(too_costly), from the budget of `file`.
     """
     if not any(any(hint in window for hint in _HINTS) for window in _windows(file, size)):
         return Pdf()
     try:
         return _read(file)
-    except PartRejected:
+    except PartRejected as rejected:
+        if rejected.rule is Rule.TOO_COSTLY:
+            raise
         problem = "the PDF is too large or too intricate to look into"
+    except IngestError:
+        raise
     except Exception as error:  # noqa: BLE001 - pypdf documents no root error
         problem = f"the PDF is damaged ({type(error).__name__})"
     named = any(_names_invoice(window) for window in _windows(file, size))

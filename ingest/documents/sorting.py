@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
+from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
 from ingest.documents.rules import Facts, decide, item_name
-from ingest.documents.spool import Spool
+from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import Defect, PartRejected
@@ -47,10 +49,15 @@ class _Place:
 
 @dataclass(slots=True)
 class _Opened:
-    """A container while its members are taken out. `left`: bytes that the members may still expand to."""
+    """A container while its members are taken out. `left`: bytes that the members may still expand to.
+
+    `shown`: the content ids in its body. `cut`: the budget ended before all members were taken out.
+    """
 
     container: Container
     left: int
+    shown: Shown
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +76,16 @@ class _Verdict:
 
 
 class Sorter:
-    """The parts of one mail. `store` puts a content to Blob by its path in the tree of parts, and its name."""
+    """The parts of one mail. `store` puts a content to Blob by its path in the tree of parts, and its name.
 
-    def __init__(self, *, limits: Limits, store: Store) -> None:
+    The time of `store` is not on the budget. Past the budget a part is stored as it is.
+    """
+
+    def __init__(self, *, limits: Limits, budget: Budget, store: Store) -> None:
         self._limits = limits
+        self._budget = budget
         self._store = store
         self._parts: list[Part | None] = []
-        self._parts_left = limits.parts
-        self._bytes_left = limits.expanded_bytes
         self._seen: dict[str, int] = {}  # SHA-256 of documents and containers → position
         self._top = 0
 
@@ -147,63 +156,67 @@ class Sorter:
                 media_type=detected.media_type,
                 dangerous=detected.dangerous,
                 size=spool.size,
-                shown=detected.media_type.startswith("image/")
-                and member.content_id is not None
-                and member.content_id in place.shown(),
+                shown=detected.media_type.startswith("image/") and _is_shown(member, place),
                 seen=first is not None,
             )
         )
         verdict = _Verdict(disposition=disposition, rule=rule, first=first)
         if disposition is Disposition.CONTAINER:
             verdict = self._open(detected.media_type, rule, member.name, spool, len(place.path))
-        return _looked_into(verdict, spool, detected.media_type)
+        try:
+            return _looked_into(verdict, spool, detected.media_type)
+        except PartRejected as rejected:
+            return replace(verdict, rule=rejected.rule)
 
     def _blob(self, verdict: _Verdict, place: _Place, name: str, spool: Spool) -> StoredBlob | None:
         if verdict.disposition is Disposition.DUPLICATE_IN_MAIL and verdict.first is not None:
             same = self._parts[verdict.first - 1]
             return same.blob if same else None
-        return self._store(place.path, name, spool) if verdict.disposition in _STORED else None
+        if verdict.disposition not in _STORED:
+            return None
+        with self._budget.uncounted():
+            return self._store(place.path, name, spool)
 
     # Containers
 
     def _open(self, media_type: str, rule: Rule, name: str, spool: Spool, depth: int) -> _Verdict:
-        """Open a container. A broken container is a document; one beyond the limits is rejected."""
+        """Open a container. A broken or costly container is a document; one beyond the limits is rejected."""
         if depth > self._limits.depth:
             return _Verdict(disposition=Disposition.REJECTED, rule=Rule.TOO_DEEP)
         try:
-            container = _open_container(media_type, name, spool, self._parts_left)
+            container = _open_container(media_type, name, spool, self._budget.parts_left)
         except PartRejected as rejected:
-            if rejected.rule is Rule.UNREADABLE:
-                return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.UNREADABLE_CONTAINER)
-            return _Verdict(disposition=Disposition.REJECTED, rule=rejected.rule)
+            return _unopened(rejected.rule)
         if container.encrypted:
             return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.ENCRYPTED)
-        self._parts_left -= _count(container)
-        if self._parts_left < 0:
-            self._parts_left = 0
+        self._budget.parts_left -= _count(container)
+        if self._budget.parts_left < 0:
+            self._budget.parts_left = 0
             return _Verdict(disposition=Disposition.REJECTED, rule=Rule.TOO_MANY)
         left = max(RATIO_FREE, int(spool.size * self._limits.ratio))
-        opened = _Opened(container=container, left=left)
+        opened = _Opened(container=container, left=left, shown=cache(container.shown))
         return _Verdict(disposition=Disposition.CONTAINER, rule=rule, opened=opened)
 
     def _take_out(self, opened: _Opened, part: Part, place: _Place) -> bool:
-        """Sort every member. A mail without a document inside becomes a document itself."""
+        """Sort every member. A cut container becomes a document itself, and so does a mail without one inside."""
         found = False
         for number, member in enumerate(opened.container.members, start=1):
-            inside = _Place(path=(*place.path, number), parent=part.position, shown=opened.container.shown)
+            inside = _Place(path=(*place.path, number), parent=part.position, shown=opened.shown)
             found |= self._take_member(member, opened, inside)
-        if found or not opened.container.is_mail or part.blob is None:
+        if part.blob is None or not (opened.cut or (opened.container.is_mail and not found)):
             return found
-        self._record(replace(part, disposition=Disposition.DOCUMENT, rule=Rule.MAIL_WITHOUT_DOCUMENTS))
+        rule = Rule.TOO_COSTLY if opened.cut else Rule.MAIL_WITHOUT_DOCUMENTS
+        self._record(replace(part, disposition=Disposition.DOCUMENT, rule=rule))
         return True
 
     def _take_member(self, member: Member, opened: _Opened, place: _Place) -> bool:
         if member.embedded is not None:
             return self._take_embedded(member, member.embedded, opened, place)
-        with Spool() as spool:
+        with Spool(self._budget) as spool:
             try:
                 self._expand(member, opened, spool)
             except PartRejected as rejected:
+                opened.cut |= rejected.rule is Rule.TOO_COSTLY
                 bare = _bare(member, self._reserve(), place.parent, Disposition.REJECTED, rejected.rule)
                 self._record(bare)
                 return False
@@ -217,16 +230,19 @@ class Sorter:
             return False
         part = _bare(member, position, place.parent, Disposition.CONTAINER, container.rule)
         self._record(part)
-        return self._take_out(_Opened(container=container, left=opened.left), part, place)
+        inner = _Opened(container=container, left=opened.left, shown=cache(container.shown))
+        found = self._take_out(inner, part, place)
+        opened.cut |= inner.cut
+        return found
 
     def _expand(self, member: Member, opened: _Opened, spool: Spool) -> None:
-        allowed = min(self._bytes_left, opened.left)
+        allowed = min(self._budget.bytes_left, opened.left)
         if member.size is not None and member.size > allowed:
             raise PartRejected(Rule.TOO_LARGE)
         try:
             spool.fill(member.open(), at_most=allowed)
         finally:
-            self._bytes_left -= min(spool.size, allowed)
+            self._budget.bytes_left -= min(spool.size, allowed)
             opened.left -= min(spool.size, allowed)
 
     # The list
@@ -243,12 +259,29 @@ def _detect(member: Member, spool: Spool) -> Detected:
     return detect(spool.file, spool.head(), name=member.name, declared_type=member.declared_type)
 
 
+def _unopened(rule: Rule) -> _Verdict:
+    """Return the verdict on a container that stays shut."""
+    if rule is Rule.UNREADABLE:
+        return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.UNREADABLE_CONTAINER)
+    if rule is Rule.TOO_COSTLY:
+        return _Verdict(disposition=Disposition.DOCUMENT, rule=Rule.TOO_COSTLY)
+    return _Verdict(disposition=Disposition.REJECTED, rule=rule)
+
+
+def _is_shown(member: Member, place: _Place) -> bool:
+    """Return True if the body shows the member. An image that is not known to be shown becomes a document."""
+    try:
+        return member.content_id is not None and member.content_id in place.shown()
+    except PartRejected:
+        return False
+
+
 def _looked_into(verdict: _Verdict, spool: Spool, media_type: str) -> _Verdict:
-    """Add the findings in a document: encryption, and the e-invoice."""
+    """Add the findings in a document: encryption, and the e-invoice. Raises PartRejected(too_costly)."""
     if verdict.disposition is not Disposition.DOCUMENT:
         return verdict
     if media_type == media_types.XML:
-        return replace(verdict, invoice=read_invoice(spool.blocks()))
+        return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size)))
     if media_type == media_types.PDF:
         from ingest.documents.pdf import read_pdf  # noqa: PLC0415 - pypdf, only for mails with a PDF
 

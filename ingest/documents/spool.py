@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, override
 
 from ingest.codes import Rule
+from ingest.documents.budget import Budget
 from ingest.errors import DiskUnavailable, PartRejected
 
 IN_MEMORY = 1024 * 1024  # bytes of one content; the platform runs 16 and more side by side
@@ -20,12 +21,35 @@ BLOCK = 256 * 1024  # bytes read at a time
 HEAD = 64 * 1024  # bytes that a type is detected from
 
 
-class Spool:
-    """One content, kept for the duration of a `with` block. `size` in bytes, `sha256` in hex."""
+class _File(tempfile.SpooledTemporaryFile[bytes]):
+    """A file that asks the budget on each read. The file on the disk is made only when the content outgrows memory."""
 
-    def __init__(self) -> None:
-        # The file on the disk is made only when the content outgrows memory.
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed by __exit__
+    def __init__(self, budget: Budget | None) -> None:
+        super().__init__(max_size=IN_MEMORY)
+        self._budget = budget
+
+    @override
+    def read(self, *size: int) -> bytes:
+        if self._budget is not None:
+            self._budget.ask()
+        return super().read(*size)
+
+    @override
+    def readline(self, *size: int) -> bytes:  # type: ignore[override]  # typeshed has two overloads of one meaning
+        if self._budget is not None:
+            self._budget.ask()
+        return super().readline(*size)
+
+
+class Spool:
+    """One content, kept for the duration of a `with` block. `size` in bytes, `sha256` in hex.
+
+    `file` is for readers and asks the budget. `head` and `blocks` work past the budget as well.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.file: IO[bytes] = _File(budget)
+        self._budget = budget
         self._start_over()
 
     def fill(self, blocks: Iterable[bytes], *, at_most: int | None = None) -> None:
@@ -52,12 +76,17 @@ class Spool:
 
     def head(self) -> bytes:
         """Return the first bytes, at most HEAD."""
-        self.file.seek(0)
-        return self.file.read(HEAD)
+        with self._uncounted():
+            self.file.seek(0)
+            return self.file.read(HEAD)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in blocks, from its first byte."""
-        return read_range(self.file, 0, self.size)
+        for start in range(0, self.size, BLOCK):
+            with self._uncounted():
+                self.file.seek(start)
+                block = self.file.read(BLOCK)
+            yield block
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +96,9 @@ class Spool:
     ) -> None:
         with suppress(OSError):  # close() flushes, and a full disk refuses again
             self.file.close()
+
+    def _uncounted(self) -> AbstractContextManager[None]:
+        return self._budget.uncounted() if self._budget is not None else nullcontext()
 
     def _start_over(self) -> None:
         with _on_disk():

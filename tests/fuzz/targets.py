@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingest.codes import Disposition
+from ingest.documents.budget import Budget
 from ingest.documents.detection import detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import read_pdf
@@ -112,8 +113,9 @@ def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
             container="documents", name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
 
-    sorter = Sorter(limits=LIMITS, store=store)
-    with Spool() as spool:
+    budget = Budget(LIMITS)
+    sorter = Sorter(limits=LIMITS, budget=budget, store=store)
+    with Spool(budget) as spool:
         spool.fill([data])
         sorter.take(Member(name=name), spool, shown=frozenset)
     parts = sorter.parts()

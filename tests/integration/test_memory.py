@@ -24,6 +24,7 @@ from ingest.documents import einvoice # idle is with everything loaded
 import puremagic, pypdf, olefile
 from ingest.storage.blobs import BLOCK_SIZE, _rechunk
 from ingest.model import StoredBlob, Limits
+from ingest.documents.budget import Budget
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
@@ -101,9 +102,10 @@ CASES = {
     "signed mail of 100 MB": ("smime.p7m", lambda: signed(100 * MIB), 0),
 }
 name, make, DECLARED = CASES[sys.argv[1]]
-sorter = Sorter(limits=Limits(), store=store)
+budget = Budget(Limits())
+sorter = Sorter(limits=Limits(), budget=budget, store=store)
 idle = peak()
-with Spool() as spool:
+with Spool(budget) as spool:
     spool.fill(make())
     sorter.take(Member(name=name), spool, shown=frozenset)
 parts = sorter.parts()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from ingest.codes import Rule
-from ingest.errors import PartRejected
+from ingest.errors import IngestError, PartRejected
 
 
 class Bounded(io.RawIOBase):
@@ -84,10 +84,10 @@ class Bounded(io.RawIOBase):
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise PartRejected(unreadable) for any error of a library that documents no root error."""
+    """Raise PartRejected(unreadable) for any error of a library that documents no root error; pass our own errors."""
     try:
         yield
-    except PartRejected:
+    except IngestError:
         raise
     except Exception:  # noqa: BLE001 - the libraries document no root error
         raise PartRejected(Rule.UNREADABLE) from None
