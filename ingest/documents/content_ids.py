@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 _CID = re.compile(rb"""cid:([^\s"'<>\\)&]{1,250})""", re.IGNORECASE)
+MAX_IDS = 10_000  # of one body: no mail shows more images, and memory must not follow what a stranger makes up
 _BEGINNING = len(b"cid:")  # bytes of a match that are none yet
 
 
@@ -22,11 +24,13 @@ def shown_content_ids(blocks: Iterable[bytes]) -> frozenset[str]:
                 settled = match.start()
                 break
             found.add(_decoded(match))
+            if len(found) >= MAX_IDS:
+                return frozenset(found)
             settled = match.end()
         else:
             settled = max(settled, len(window) - _BEGINNING)
         rest = window[settled:]
-    found.update(map(_decoded, _CID.finditer(rest)))
+    found.update(_decoded(match) for match in islice(_CID.finditer(rest), MAX_IDS))
     return frozenset(found)
 
 

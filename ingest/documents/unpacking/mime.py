@@ -33,7 +33,6 @@ MAX_ENCODED = 4096  # characters in which encoded words are looked for
 MAX_HEADERS = 2 * 1024 * 1024  # bytes of all parts' headers
 MAX_NESTING = 50  # multiparts within multiparts
 MAX_MULTIPARTS = 1000
-MAX_CANDIDATES = 200_000  # lines that begin as delimiters do
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _LENGTH_OF_ESCAPE = 3  # =4F
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
@@ -137,7 +136,7 @@ class _Walk:
     _count: int = 0
     _multiparts: int = 0
     _headers_left: int = MAX_HEADERS
-    _candidates: int = 0
+    _levels: dict[bytes, int] = field(default_factory=dict)  # delimiter → index in _open, of equal ones the innermost
 
     def entities(self) -> Iterator[Entity]:
         position = 0  # of a line's first byte
@@ -150,28 +149,32 @@ class _Walk:
                 self._header_line(line, position)
             position += len(line)
             if self._header is None:
-                position = self._next_candidate(position)
+                position = self._next_delimiter(position)
         yield from self._end(self.file.seek(0, io.SEEK_END))
 
     def _line(self, position: int) -> bytes:
         self.file.seek(position)
         return self.file.readline(LINE)
 
-    def _next_candidate(self, position: int) -> int:
-        """Where the next line begins that may be a delimiter; content is passed block by block, not by line."""
-        self._candidates += 1
-        if self._candidates > MAX_CANDIDATES:
-            raise PartRejected(Rule.UNREADABLE)
-        start = max(0, position - 1)  # with the line break before it
+    def _next_delimiter(self, position: int) -> int:
+        """Return the position of the next delimiter, or of the end. Each byte of the content is read about once."""
+        start = max(0, position - 1)  # with the line break before a delimiter
         while self._open:
             self.file.seek(start)
             block = self.file.read(BLOCK)
+            last = len(block) < BLOCK
             found = block.find(b"\n--")
-            if found >= 0:
-                return start + found + 1
-            if len(block) < BLOCK:
+            while found >= 0:
+                end = block.find(b"\n", found + 1)
+                if end < 0 and not last:
+                    break
+                if self._delimiter(block[found + 1 : end if end >= 0 else None]) is not None:
+                    return start + found + 1
+                found = block.find(b"\n--", end) if end >= 0 else -1
+            if last:
                 break
-            start += len(block) - len(b"\n-")
+            # A line that the block cuts off is read again whole. A line of a whole block is no delimiter.
+            start += found if found > 0 else len(block) - len(b"\n-")
         return self.file.seek(0, io.SEEK_END)
 
     def _newline_before(self, position: int) -> int:
@@ -183,16 +186,20 @@ class _Walk:
     def _delimiter(self, line: bytes) -> tuple[int, bool] | None:
         """Which of the multiparts around has this delimiter, and whether it is the closing one."""
         text = line.rstrip()
-        for level in reversed(range(len(self._open))):
-            delimiter = b"--" + self._open[level][0]
-            if text in {delimiter, delimiter + b"--"}:
-                return level, text != delimiter
-        return None
+        opening = self._levels.get(text, -1)
+        closing = self._levels.get(text[:-2], -1) if text.endswith(b"--") else -1
+        if max(opening, closing) < 0:
+            return None
+        return max(opening, closing), closing > opening
 
     def _enter(self, level: int, closing: bool) -> None:  # noqa: FBT001 - what _delimiter found
         del self._open[level if closing else level + 1 :]
+        self._note_levels()
         self._header, self._header_size = (None if closing else []), 0
         self._line_open = False
+
+    def _note_levels(self) -> None:
+        self._levels = {b"--" + boundary: level for level, (boundary, _) in enumerate(self._open)}
 
     def _header_line(self, line: bytes, position: int) -> None:
         assert self._header is not None  # noqa: S101 - asked by the caller
@@ -231,6 +238,7 @@ class _Walk:
             if self._multiparts > MAX_MULTIPARTS:
                 raise PartRejected(Rule.TOO_MANY)
             self._open.append((boundary, headers.get_content_subtype()))
+            self._note_levels()
             return
         self._current = (headers, start)
 
