@@ -1,0 +1,52 @@
+"""The documentation names what is there: settings, files, log events."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OPERATORS_ONLY = {"INGEST_OWNER_DATABASE_URL"}
+SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
+_SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
+_ROW = re.compile(r"^\| `([A-Za-z_]+)` \|", re.MULTILINE)
+_PATH = re.compile(r"`((?:ingest|subscriptions|operations|commands|local|migrations|tests|bench|docs)/[\w./-]*[\w/])`")
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]+))?\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def settings_in_code() -> set[str]:
+    return set(_SETTING.findall((ROOT / "ingest/settings.py").read_text()))
+
+
+def test_the_sample_has_every_setting_of_the_app() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    own = {name for name in sample if _SETTING.fullmatch(f'"{name}"')}
+    assert own == settings_in_code() - OPERATORS_ONLY - SET_BY_AZURE
+
+
+def test_the_page_on_settings_has_every_setting() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    assert set(_ROW.findall(page)) == settings_in_code() | sample.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_files_that_exist(page: Path) -> None:
+    assert [name for name in _PATH.findall(page.read_text()) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_leads_to_a_page_and_its_heading(page: Path) -> None:
+    for path, heading in _LINK.findall(page.read_text()):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{path} does not exist"
+        assert not heading or heading in anchors(target), f"{path} has no heading #{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = _HEADING.findall(page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
