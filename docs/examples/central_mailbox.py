@@ -1,6 +1,6 @@
-"""Tell Django what `python -m ingest migrate` has done to the database. Changes nothing in it.
+"""The Django migration that brings Django's state in line with `python -m ingest migrate`. The database stays as it is.
 
-Copy it into dms/migrations/ as the next number, name your last migration, and run `manage.py migrate` after
+Copy the file into dms/migrations/ as the next number, name your last migration, and run `manage.py migrate` after
 `python -m ingest migrate`. Afterwards `manage.py makemigrations --check` has nothing to say.
 """
 

@@ -1,7 +1,7 @@
-"""The documents that the mail entrance has stored, as a Django model of the DMS. Copy it; change nothing in it.
+"""The documents that the mail entrance has stored, as a Django model of the DMS. Copy the file unchanged.
 
-Django never creates or alters the table (`managed = False`), and can only read it: the DMS's login is a member of
-`ingest_reader`. What these columns mean, and that they stay, is told in docs/dms-integration.md.
+Django never creates or alters the table (`managed = False`) and can only read it: the DMS's login is a member of
+`ingest_reader`. docs/dms-integration.md has the meaning of the columns and the promise that they stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class IngestDocument(models.Model):
     id = models.UUIDField(primary_key=True)
     tenant = models.ForeignKey("dms.Tenant", on_delete=models.DO_NOTHING, related_name="ingest_documents")
     message_id = models.BigIntegerField()
-    name = models.TextField()  # as the sender wrote it: a stranger's text, to be escaped wherever it is shown
+    name = models.TextField()  # a stranger's text: escape it wherever it is shown
     content_type = models.TextField(null=True)
     size = models.BigIntegerField()  # bytes
     sha256 = models.CharField(max_length=64)  # hex

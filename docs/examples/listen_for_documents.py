@@ -1,7 +1,7 @@
-"""Hear of new documents within moments: call `run` from a management command of the DMS.
+"""A listener for new documents: call `run` from a management command of the DMS.
 
-A notification is a hint and nothing more: it is lost where nobody listens. So look for what is new first, then
-after every notification, and from time to time without one.
+A notification is a hint: without a listener it is lost. Look for new documents first, then after each notification, and
+from time to time without one.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ LOOK_ANYWAY_SECONDS = 60.0
 
 
 def document_ids(database_url: str) -> Iterator[str | None]:
-    """The ids of new documents as they are committed; None first, and whenever a minute was silent."""
+    """Yield the ids of new documents as they are committed; None first, and after each silent minute."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"listen {CHANNEL}")
         yield None
         while True:
-            heard = False
+            notified = False
             for notification in connection.notifies(timeout=LOOK_ANYWAY_SECONDS, stop_after=1):
-                heard = True
+                notified = True
                 yield notification.payload
-            if not heard:
+            if not notified:
                 yield None
 
 
 def run(database_url: str, take_over: Callable[[], None]) -> None:
-    """Call `take_over`, which takes over whatever the DMS does not have yet, whenever there may be something."""
+    """Call `take_over`, which takes over all documents that the DMS lacks, whenever there may be new ones."""
     for _ in document_ids(database_url):
         take_over()

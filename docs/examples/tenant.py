@@ -1,4 +1,4 @@
-"""What comes into the DMS's `Tenant`: the token in its upload address. The database fills it, whoever inserts."""
+"""The new field of the DMS's `Tenant`: the token in the upload address. The database fills it for every writer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Cast, Replace
 
 
 class Tenant(models.Model):
-    """The DMS's own model; everything else in it stays as it is."""
+    """The DMS's own model; all else in it stays as it is."""
 
     # The same default as in the database. Not editable: forms and the admin are not to write it back.
     ingest_token = models.TextField(
@@ -21,5 +21,5 @@ class Tenant(models.Model):
 
     @property
     def upload_address(self) -> str:
-        """Where this tenant's documents are sent to."""
+        """Return the address for this tenant's documents."""
         return f"upload.{self.ingest_token}@dms.cloud"

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-PACKAGES = ("bench",)
+PACKAGES = ("bench", "docs/examples", "infra", "subscriptions")
 INDIRECT = re.compile(
     r"\b(whoever|whatever|whichever|nobody|somebody|anybody|whose|told|tells?|heard|he|his|him)\b", re.IGNORECASE
 )
