@@ -11,6 +11,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OPERATORS_ONLY = {"INGEST_OWNER_DATABASE_URL"}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
+_EVENT = re.compile(r'(?:log\.(?:info|warning|error)|_logged|event =)\(?\s*"([a-z_]+\.[a-z_]+)"(?: if|,|\))')
 _ROW = re.compile(r"^\| `([A-Za-z_]+)` \|", re.MULTILINE)
 _PATH = re.compile(r"`((?:ingest|subscriptions|operations|commands|local|migrations|tests|bench|docs)/[\w./-]*[\w/])`")
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]+))?\)")
@@ -31,6 +32,17 @@ def test_the_page_on_settings_has_every_setting() -> None:
     page = (ROOT / "docs/settings.md").read_text()
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     assert set(_ROW.findall(page)) == settings_in_code() | sample.keys()
+
+
+def log_events() -> set[str]:
+    paths = [ROOT / "function_app.py", *ROOT.glob("ingest/**/*.py"), *ROOT.glob("subscriptions/**/*.py")]
+    return {name for path in paths for name in _EVENT.findall(path.read_text())}
+
+
+def test_the_page_on_reliability_has_every_log_event() -> None:
+    page = (ROOT / "docs/reliability.md").read_text()
+    table = page[page.index("| event | when |") : page.index("## The proof")]
+    assert set(re.findall(r"`([a-z_]+\.[a-z_]+)`", table)) == log_events()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
