@@ -26,7 +26,7 @@ MAX_DEPTH = 100  # elements in elements; an invoice has about ten
 MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value
 MAX_NUMBER = 200  # characters kept of the invoice number, which the database has an index on
-MAX_TOKEN = 1024 * 1024  # bytes of one tag or comment, which expat keeps whole in memory
+MAX_TOKEN = 256 * 1024  # bytes of one tag or comment, which expat keeps whole in memory
 _STEP = 64 * 1024  # bytes given to expat at a time
 
 _UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
@@ -128,9 +128,9 @@ class _Stop(Exception):
 class _Reader:
     kind: InvoiceKind | None = None
     _terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    _wanted: frozenset[str] = frozenset()
     _found: dict[str, str] = field(default_factory=dict)  # path → text
-    _path: list[str] = field(default_factory=list)
+    _around: list[_Node] = field(default_factory=list)  # the elements around on the way to a value
+    _aside: int = 0  # elements around that lead to no value
     _text: list[str] | None = None
     _length: int = 0
     _elements: int = 0
@@ -143,7 +143,8 @@ class _Reader:
 
     def read(self, xml: Iterable[bytes]) -> str | None:
         """Set kind and values. Return a fault in words, or None."""
-        parser = expat.ParserCreate(namespace_separator=" ")
+        # Without the parser's own namespaces: those repeat a long identifier in the name of each element.
+        parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = self._doctype
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -171,34 +172,67 @@ class _Reader:
         self.kind = next((kind for root, kind in _KINDS.items() if root.rpartition(" ")[2] == local), None)
         raise _Stop("it has a document type declaration, which is refused")
 
-    def _start(self, name: str, _: object) -> None:
+    def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         if self.kind is None:
-            self.kind = _KINDS.get(name)
-            if self.kind is None:
-                raise _Stop
-            paths = _CII_PATHS if self.kind is InvoiceKind.CII else _UBL_PATHS
-            self._terms = paths
-            self._wanted = frozenset(path for alternatives in paths.values() for path in alternatives)
+            self._root(name, attributes)
             return
         self._elements += 1
-        if len(self._path) >= MAX_DEPTH:
+        if len(self._around) + self._aside > MAX_DEPTH:
             raise _Stop("its elements are nested too deep")
         if self._elements > MAX_ELEMENTS:
             raise _Stop("it has too many elements")
-        self._path.append(name.rpartition(" ")[2])
-        self._text, self._length = ([], 0) if "/".join(self._path) in self._wanted else (None, 0)
+        self._text = None
+        node = None if self._aside else self._around[-1].inside.get(name.rpartition(":")[2])
+        if node is None:
+            self._aside += 1
+            return
+        self._around.append(node)
+        if node.path:
+            self._text, self._length = [], 0
+
+    def _root(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Recognise the invoice by its root element. The namespace of a root element is declared on the root itself."""
+        prefix, _, local = name.rpartition(":")
+        namespace = attributes.get(f"xmlns:{prefix}" if prefix else "xmlns", "")
+        self.kind = _KINDS.get(f"{namespace} {local}")
+        if self.kind is None:
+            raise _Stop
+        self._terms = _CII_PATHS if self.kind is InvoiceKind.CII else _UBL_PATHS
+        self._around.append(_tree(path for alternatives in self._terms.values() for path in alternatives))
 
     def _end(self, _: str) -> None:
         if self._text is not None:
-            self._found.setdefault("/".join(self._path), "".join(self._text).strip()[:MAX_TEXT])
+            self._found.setdefault(self._around[-1].path, "".join(self._text).strip()[:MAX_TEXT])
             self._text = None
-        if self._path:
-            self._path.pop()
+        if self._aside:
+            self._aside -= 1
+        elif self._around:
+            self._around.pop()
 
     def _characters(self, text: str) -> None:
         if self._text is not None and self._length < MAX_TEXT:
             self._text.append(text)
             self._length += len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """An element on the way to a value. `path` is that of the value, empty if the element has none."""
+
+    path: str
+    inside: dict[str, _Node] = field(default_factory=dict)
+
+
+def _tree(paths: Iterable[str]) -> _Node:
+    """Return the root over the elements of all paths."""
+    wanted = frozenset(paths)
+    root = _Node("")
+    for path in wanted:
+        node, names = root, path.split("/")
+        for depth, name in enumerate(names, start=1):
+            here = "/".join(names[:depth])
+            node = node.inside.setdefault(name, _Node(here if here in wanted else ""))
+    return root
 
 
 def _pieces(xml: Iterable[bytes]) -> Iterator[bytes]:

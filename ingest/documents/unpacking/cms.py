@@ -8,6 +8,7 @@ https://www.rfc-editor.org/rfc/rfc5652#section-5.1
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ _CONSTRUCTED = 0x20
 _LONGEST_OID = 64  # bytes
 _MAX_NESTING = 16
 _MAX_LENGTH = 1 << 40  # bytes; a larger length is false
-_MAX_ELEMENTS = 10_000  # within one element that is skipped
-_MAX_PIECES = 500_000  # of the content; programs sign streams in pieces of 1,000 bytes and more
+_MAX_ELEMENTS = 1000  # within one element that is skipped; an honest one has a few digest algorithms
+_FREE_PIECES = 1000  # of any content
+_SMALLEST_PIECE = 256  # bytes on average, beyond those: programs sign streams in pieces of 1,000 bytes and more
 
 
 class CmsKind(StrEnum):
@@ -106,40 +108,56 @@ def _signed_content(file: IO[bytes]) -> _Element | None:
     return octets
 
 
-def _octets(file: IO[bytes], element: _Element, nesting: int = 0) -> Iterator[bytes]:
-    """Yield the bytes of an octet string, which BER may cut into pieces."""
-    if nesting > _MAX_NESTING:
-        raise PartRejected(Rule.UNREADABLE)
+def _octets(file: IO[bytes], element: _Element) -> Iterator[bytes]:
+    """Yield the bytes of an octet string, which BER may cut into pieces of pieces. Each header is read once."""
     if not element.tag & _CONSTRUCTED:
         yield from read_range(file, element.start, _end(element))
         return
-    for count, piece in enumerate(_children(file, element)):
-        if count > _MAX_PIECES or piece.tag & ~_CONSTRUCTED != _OCTET_STRING:
+    for piece in _descendants(file, element):
+        if piece.tag & ~_CONSTRUCTED != _OCTET_STRING:
             raise PartRejected(Rule.UNREADABLE)
-        yield from _octets(file, piece, nesting + 1)
+        if not piece.tag & _CONSTRUCTED:
+            yield from read_range(file, piece.start, _end(piece))
 
 
-def _children(file: IO[bytes], element: _Element) -> Iterator[_Element]:
+def _descendants(file: IO[bytes], element: _Element) -> Iterator[_Element]:
+    """Yield the elements inside a constructed octet string at any depth, in the order of the file."""
+    around = [element]
     position = element.start
-    while element.end is None or position < element.end:
-        child = _element(file, position)
-        if element.end is None and child.tag == 0:
+    for _ in range(_FREE_PIECES + file.seek(0, io.SEEK_END) // _SMALLEST_PIECE):
+        while around and position == around[-1].end:
+            around.pop()
+        if not around:
             return
+        child = _element(file, position)
+        if child.tag == 0 and around[-1].end is None:
+            around.pop()
+            position = _end(child)
+            continue
         yield child
-        position = _after(file, child)
+        if child.tag & _CONSTRUCTED:
+            around.append(child)
+            position = child.start
+        else:
+            position = _end(child)
+        if len(around) > _MAX_NESTING or (around[-1].end is not None and position > _end(around[-1])):
+            raise PartRejected(Rule.UNREADABLE)
+    raise PartRejected(Rule.UNREADABLE)
 
 
-def _after(file: IO[bytes], element: _Element, nesting: int = 0) -> int:
+def _after(file: IO[bytes], element: _Element) -> int:
     """Return the position behind an element."""
     if element.end is not None:
         return element.end
-    if nesting > _MAX_NESTING:
-        raise PartRejected(Rule.UNREADABLE)
-    position = element.start
+    position, depth = element.start, 1  # of the elements without a length around the position
     for _ in range(_MAX_ELEMENTS):
         child = _element(file, position)
-        position = _after(file, child, nesting + 1)
+        position = child.start if child.end is None else child.end
         if child.tag == 0:
+            depth -= 1
+        elif child.end is None:
+            depth += 1
+        if depth == 0:
             return position
     raise PartRejected(Rule.UNREADABLE)
 
