@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from ingest.documents import pdf # idle is with everything loaded
 from ingest.documents import detection # idle is with everything loaded
 from ingest.documents import einvoice # idle is with everything loaded
-import puremagic, pypdf, olefile
+import puremagic, pypdf
 from ingest.storage.blobs import BLOCK_SIZE, _rechunk
 from ingest.model import StoredBlob, Limits
 from ingest.documents.budget import Budget

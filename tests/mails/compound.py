@@ -93,20 +93,27 @@ def compound_file(content: Storage) -> bytes:
     directory = b"".join(entry.packed() for entry in writer.entries)
     directory += empty * (-len(writer.entries) % (_SECTOR // 128))
     directory_start = writer.big(directory)
-    fat_sectors = 1
-    while (len(writer.fat) + fat_sectors) * 4 > fat_sectors * _SECTOR:
+    fat_sectors, more_sectors = 1, 0
+    while (len(writer.fat) + fat_sectors + more_sectors) * 4 > fat_sectors * _SECTOR:
         fat_sectors += 1
+        more_sectors = max(0, -(-(fat_sectors - 109) // 127))
     fat_start = len(writer.sectors)
-    fat = [*writer.fat, *[_FAT] * fat_sectors]
+    more_start = fat_start + fat_sectors
+    fat = [*writer.fat, *[_FAT] * (fat_sectors + more_sectors)]
     fat += [_FREE] * (fat_sectors * _SECTOR // 4 - len(fat))
     header = struct.pack(
         "<8s16sHHHHH6sIIIIIIIII",
         *(bytes.fromhex("d0cf11e0a1b11ae1"), b"", 0x3E, 3, 0xFFFE, 9, 6, b"", 0, fat_sectors, directory_start, 0),
-        *(_MINI_CUTOFF, mini_fat_start, mini_fat_sectors, _END, 0),
+        *(_MINI_CUTOFF, mini_fat_start, mini_fat_sectors, more_start if more_sectors else _END, more_sectors),
     )
     places = [fat_start + number for number in range(fat_sectors)]
-    header += struct.pack("<109I", *(places + [_FREE] * (109 - len(places))))
-    return header + b"".join(writer.sectors) + struct.pack(f"<{len(fat)}I", *fat)
+    header += struct.pack("<109I", *(places + [_FREE] * (109 - len(places)))[:109])
+    more = b""
+    for number in range(more_sectors):  # the places of the FAT beyond those in the header
+        some = places[109 + 127 * number : 109 + 127 * (number + 1)]
+        after = more_start + number + 1 if number + 1 < more_sectors else _END
+        more += struct.pack("<128I", *some, *[_FREE] * (127 - len(some)), after)
+    return header + b"".join(writer.sectors) + struct.pack(f"<{len(fat)}I", *fat) + more
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,6 @@ OWNERS = {
     "psycopg": {"ingest.storage.database", "ingest.storage.entra", "ingest.storage.gate"},
     "psycopg_pool": {"ingest.storage.database"},
     "alembic": set(),  # operations/ only
-    "olefile": {"ingest.documents.unpacking.msg"},
     "pypdf": {"ingest.documents.pdf"},
     "puremagic": {"ingest.documents.detection"},
     "sqlalchemy": set(),  # operations/ only

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, override
 
 from ingest.codes import Rule
 from ingest.documents.spool import BLOCK
@@ -23,6 +23,9 @@ from ingest.errors import PartRejected
 
 DIRECTORY_BYTES_PER_PART = 1024  # of the directory, which zipfile reads into memory as a whole
 _SMALLEST_DIRECTORY = 128 * 1024
+_ENTRIES_PER_PART = 4  # of the directory, folders included
+_FREE_ENTRIES = 1000  # beside those
+_ENTRY, _ENTRY_SIZE = struct.Struct("<28xHHH"), 46  # lengths of name, extra field and comment
 _ENCRYPTED = 0x1
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 # Errors of zipfile on broken archives, and on features that it lacks.
@@ -37,6 +40,24 @@ _BROKEN = (
     IndexError,
     OverflowError,
 )
+
+
+class _Archive(Bounded):
+    """An archive that refuses a directory of too many entries, before zipfile makes an object of each."""
+
+    most_entries: int | None = None
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if self.most_entries is not None and data.startswith(b"PK\1\2"):
+            count = position = 0
+            while position + _ENTRY_SIZE <= len(data):
+                position += _ENTRY_SIZE + sum(_ENTRY.unpack_from(data, position))
+                count += 1
+            if count > self.most_entries:
+                raise PartRejected(Rule.TOO_MANY)
+        return data
 
 
 def open_zip(file: IO[bytes], *, max_parts: int) -> Container:
@@ -69,9 +90,11 @@ def read_small(file: IO[bytes], name: str, at_most: int) -> bytes:
 
 
 def _directory(file: IO[bytes], max_parts: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
-    bound = Bounded(file, at_once=max(_SMALLEST_DIRECTORY, DIRECTORY_BYTES_PER_PART * max_parts), rule=Rule.TOO_MANY)
+    bound = _Archive(file, at_once=max(_SMALLEST_DIRECTORY, DIRECTORY_BYTES_PER_PART * max_parts), rule=Rule.TOO_MANY)
+    bound.most_entries = _FREE_ENTRIES + _ENTRIES_PER_PART * max_parts
     with _readable():
         archive = zipfile.ZipFile(bound)
+        bound.most_entries = None
         return archive, archive.infolist()
 
 

@@ -267,6 +267,25 @@ def test_signed_content_of_any_encoding() -> None:
     assert (member.name, b"".join(member.open())) == ("rechnung.xml", content)
 
 
+def test_folders_without_end_are_refused_too() -> None:
+    folders = zipped({f"{number}/": b"" for number in range(2000)})
+    with pytest.raises(PartRejected) as refused:
+        zip.open_zip(io.BytesIO(folders), max_parts=10)
+    assert refused.value.rule is Rule.TOO_MANY
+
+
+def test_pieces_of_signed_content_in_each_other_are_read_once() -> None:
+    head = bytes.fromhex("308006092a864886f70d010702a080308002010131003080 06092a864886f70d010701 a080")
+    nested = bytes.fromhex("2480") * 12 + b"\x04\x01a" + bytes(24)
+    (member,) = cms.open_signed(io.BytesIO(head + nested + bytes(10)), "a.p7m").members
+    assert b"".join(member.open()) == b"a"
+    many = bytes.fromhex("2480") + b"\x04\0" * 20_000 + bytes(2)
+    (member,) = cms.open_signed(io.BytesIO(head + many + bytes(10)), "a.p7m").members
+    with pytest.raises(PartRejected) as refused:
+        list(member.open())
+    assert refused.value.rule is Rule.UNREADABLE
+
+
 def test_only_what_expands_step_by_step_is_expanded() -> None:
     raw = bytearray(zipped({"a": b"x"}))
     for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
