@@ -122,7 +122,7 @@ class Filing:
             Part(
                 position=BODY_POSITION,
                 name=name,
-                declared_type=str(entity.headers.get("content-type", entity.content_type)),
+                declared_type=entity.headers.get("content-type") or entity.content_type,
                 detected_type=entity.content_type,
                 disposition=Disposition.DOCUMENT,
                 rule=Rule.BODY,

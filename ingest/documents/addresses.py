@@ -44,11 +44,11 @@ def without_comments(text: str) -> str:
     kept, position = [], 0
     while (start := text.find("(", position)) >= 0:
         kept += [text[position:start], " "]
-        position = _end_of_comment(text, start)
+        position = end_of_comment(text, start)
     return "".join((*kept, text[position:]))
 
 
-def _end_of_comment(text: str, start: int) -> int:
+def end_of_comment(text: str, start: int) -> int:
     """Return the position behind the comment that begins at `start`; comments nest. One without end takes the rest."""
     depth = 0
     for mark in _COMMENT_MARK.finditer(text, start):
@@ -102,7 +102,7 @@ class _Reader:
         position = 0
         while (match := _PIECE.match(self.text, position)) is not None:
             kind = match.lastgroup or ""
-            position = _end_of_comment(self.text, position) if kind == "comment" else match.end()
+            position = end_of_comment(self.text, position) if kind == "comment" else match.end()
             yield kind, match[0]
 
     def _append(self, piece: str) -> None:

@@ -16,6 +16,7 @@ from typing import IO
 from ingest.documents.media_types import (
     ANDROID_PACKAGE,
     APPLE_DOUBLE,
+    BY_EXTENSION,
     CALENDAR,
     CMS_ENCRYPTED,
     DANGEROUS,
@@ -27,7 +28,7 @@ from ingest.documents.media_types import (
     JAVA_CLASS,
     MACH_PROGRAM,
     MAIL,
-    OUTLOOK_MESSAGE,
+    OFFICE_OPEN_XML,
     PDF,
     PGP_CONTROL,
     PGP_ENCRYPTED,
@@ -149,36 +150,6 @@ _SAME = {
     "application/x-gzip": "application/gzip",
     "application/xhtml+xml": "text/html",
 }
-_OOXML = "application/vnd.openxmlformats-officedocument."
-_OF_EXTENSION = {
-    "pdf": PDF,
-    "xml": XML,
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "svg": "image/svg+xml",
-    "zip": ZIP,
-    "eml": MAIL,
-    "msg": OUTLOOK_MESSAGE,
-    "doc": "application/msword",
-    "xls": "application/vnd.ms-excel",
-    "ppt": "application/vnd.ms-powerpoint",
-    "docx": f"{_OOXML}wordprocessingml.document",
-    "xlsx": f"{_OOXML}spreadsheetml.sheet",
-    "pptx": f"{_OOXML}presentationml.presentation",
-    "rtf": "application/rtf",
-    "txt": TEXT,
-    "csv": "text/csv",
-    "htm": "text/html",
-    "html": "text/html",
-    "ics": CALENDAR,
-    "vcf": VCARD,
-    "p7m": SIGNED,
-    "p7s": SMIME_SIGNATURE,
-}
 # Types that are only text to look at: plain text can't contradict them.
 _TEXTUAL = re.compile(r"text/(?!html|calendar|vcard)|application/(json|csv|x-ndjson|yaml|edifact|edi-\w+)\b|message/")
 # Types that have signatures known here: content without one contradicts them.
@@ -250,14 +221,14 @@ def _of_archive(file: IO[bytes]) -> str:
         return ZIP
     if "[Content_Types].xml" in names:
         folders = {name.partition("/")[0] for name in names}
-        return next((found for folder, found in _OF_OOXML_FOLDER.items() if folder in folders), ZIP)
+        return next((found for folder, found in _OFOFFICE_OPEN_XML_FOLDER.items() if folder in folders), ZIP)
     return next((found for member, found in _OF_MEMBER.items() if member in names), ZIP)
 
 
-_OF_OOXML_FOLDER = {
-    "word": f"{_OOXML}wordprocessingml.document",
-    "xl": f"{_OOXML}spreadsheetml.sheet",
-    "ppt": f"{_OOXML}presentationml.presentation",
+_OFOFFICE_OPEN_XML_FOLDER = {
+    "word": f"{OFFICE_OPEN_XML}wordprocessingml.document",
+    "xl": f"{OFFICE_OPEN_XML}spreadsheetml.sheet",
+    "ppt": f"{OFFICE_OPEN_XML}presentationml.presentation",
 }
 _OF_MEMBER = {
     "AndroidManifest.xml": ANDROID_PACKAGE,
@@ -311,7 +282,7 @@ def _canonical(declared_type: str | None) -> str:
 
 
 def _contradicts(found: str, declared: str, name: str) -> bool:
-    claims = {declared, _OF_EXTENSION.get(name.rpartition(".")[2].lower(), "")} - _NO_CLAIM
+    claims = {declared, BY_EXTENSION.get(name.rpartition(".")[2].lower(), "")} - _NO_CLAIM
     return any(not _agrees(claim, found) for claim in claims)
 
 
@@ -324,7 +295,7 @@ def _agrees(claim: str, found: str) -> bool:
     if plain == UNKNOWN:
         return not _PROVABLE.match(claim)
     if found == ENCRYPTED_OFFICE:
-        return claim.startswith(_OOXML)
+        return claim.startswith(OFFICE_OPEN_XML)
     if plain == XML:
         return claim.endswith("+xml") or claim in {TEXT, "text/html"}
     return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
 PDF = "application/pdf"
@@ -51,3 +53,43 @@ DANGEROUS = frozenset(
         SCRIPT,
     }
 )
+
+OFFICE_OPEN_XML: Final = "application/vnd.openxmlformats-officedocument."
+BY_EXTENSION = {
+    "pdf": PDF,
+    "xml": XML,
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "svg": "image/svg+xml",
+    "zip": ZIP,
+    "eml": MAIL,
+    "msg": OUTLOOK_MESSAGE,
+    "doc": "application/msword",
+    "xls": "application/vnd.ms-excel",
+    "ppt": "application/vnd.ms-powerpoint",
+    "docx": f"{OFFICE_OPEN_XML}wordprocessingml.document",
+    "xlsx": f"{OFFICE_OPEN_XML}spreadsheetml.sheet",
+    "pptx": f"{OFFICE_OPEN_XML}presentationml.presentation",
+    "rtf": "application/rtf",
+    "txt": TEXT,
+    "csv": "text/csv",
+    "htm": "text/html",
+    "html": "text/html",
+    "ics": CALENDAR,
+    "vcf": VCARD,
+    "p7m": SIGNED,
+    "p7s": SMIME_SIGNATURE,
+}
+_EXTENSIONS: Final = {media_type: extension for extension, media_type in reversed(BY_EXTENSION.items())}
+
+
+def extension(media_type: str, declared_type: str | None) -> str:
+    """Return the extension, with its dot, for a file of this type; `.bin` for a type without one."""
+    declared = (declared_type or "").partition(";")[0].strip().lower()
+    if media_type in {TEXT, UNKNOWN} and declared in _EXTENSIONS:  # content that can be no proof against it
+        return f".{_EXTENSIONS[declared]}"
+    return f".{_EXTENSIONS.get(media_type.partition(';')[0], 'bin')}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
+from ingest.documents.unpacking.container import Member
 
 _UNPACKED = {
     media_types.MAIL: Rule.ATTACHED_MAIL,
@@ -41,6 +42,7 @@ class Facts:
     size: int
     shown: bool
     seen: bool
+    is_text: bool = False
 
 
 type Decision = tuple[Disposition, Rule]
@@ -58,6 +60,8 @@ def _refused(facts: Facts) -> Decision | None:
         return Disposition.REJECTED, Rule.DANGEROUS_TYPE
     if facts.media_type in {media_types.APPLE_DOUBLE, media_types.FINDER_STORE}:
         return Disposition.REJECTED, Rule.SYSTEM_FILE
+    if facts.is_text:
+        return Disposition.REJECTED, Rule.BODY_PART
     if _BODY_PART.fullmatch(facts.name) and facts.media_type in {media_types.TEXT, "text/html"}:
         return Disposition.REJECTED, Rule.BODY_PART
     return None
@@ -81,6 +85,14 @@ def _document_or_container(facts: Facts) -> Decision:
     if facts.media_type in _ENCRYPTED:
         return Disposition.DOCUMENT, Rule.ENCRYPTED
     return Disposition.DOCUMENT, Rule.FILE
+
+
+def full_name(member: Member, number: int, media_type: str) -> str:
+    """Return the file name of a part, which is never empty. `number`: of the part, for a name that says no more."""
+    if member.name and not member.lacks_extension:
+        return member.name
+    extension = media_types.extension(media_type, member.declared_type)
+    return f"{member.name or f'ATT{number:05}'}{extension}"
 
 
 def item_name(name: str, media_type: str) -> str:

@@ -16,7 +16,7 @@ from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
-from ingest.documents.rules import Facts, decide, item_name
+from ingest.documents.rules import Facts, decide, full_name, item_name
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
@@ -124,10 +124,11 @@ class Sorter:
         """Record the part and its members. Return True if the part is a document or holds one."""
         position = self._reserve()
         verdict = self._judge(member, detected, spool, place)
+        name = full_name(member, place.path[-1], detected.media_type)
         part = Part(
             position=position,
             parent=place.parent,
-            name=member.name,
+            name=name,
             declared_type=member.declared_type,
             detected_type=detected.media_type.partition(";")[0],
             type_mismatch=detected.mismatch,
@@ -136,7 +137,7 @@ class Sorter:
             rule=verdict.rule,
             size=spool.size,
             sha256=spool.sha256,
-            blob=self._blob(verdict, place, member.name, spool),
+            blob=self._blob(verdict, place, name, spool),
             invoice=verdict.invoice,
             related=verdict.first if verdict.disposition is Disposition.DUPLICATE_IN_MAIL else None,
         )
@@ -158,6 +159,7 @@ class Sorter:
                 size=spool.size,
                 shown=detected.media_type.startswith("image/") and _is_shown(member, place),
                 seen=first is not None,
+                is_text=member.is_text,
             )
         )
         verdict = _Verdict(disposition=disposition, rule=rule, first=first)
@@ -312,7 +314,7 @@ def _bare(member: Member, position: int, parent: int | None, disposition: Dispos
     return Part(
         position=position,
         parent=parent,
-        name=member.name,
+        name=full_name(member, position, media_types.UNKNOWN),
         declared_type=member.declared_type,
         disposition=disposition,
         rule=rule,

@@ -872,7 +872,7 @@ def names(expected: Expected) -> bytes:
         (f'Content-Disposition: attachment; filename="{word}"', "Überweisung für März.pdf"),
         ('Content-Disposition: attachment; filename="Größe.pdf"', "Größe.pdf"),
         ('Content-Disposition: attachment; filename="=?utf-9?Q?x=C3=BC.pdf?="', "=?utf-9?Q?x=C3=BC.pdf?="),
-        ('Content-Disposition: attachment; filename=""', ""),
+        ('Content-Disposition: attachment; filename=""', "ATT00005.pdf"),
         (f'Content-Disposition: attachment; filename="{long}"', long),
         ('Content-Disposition: attachment; filename="..%2f..\\\\windows\\\\x.pdf"', "..%2f..\\windows\\x.pdf"),
         ('Content-Disposition: attachment; filename="../../etc/passwd.pdf"', "../../etc/passwd.pdf"),
@@ -896,10 +896,10 @@ def names_inside(expected: Expected) -> bytes:
             "Rechnung für.pdf",
         ),
         ('Content-Disposition: attachment; filename="=?iso-8859-1?Q?Gr=F6=DFe.pdf?="', "Größe.pdf"),
-        ('Content-Disposition: attachment; filename="=?utf-9?Q?x=C3=BC.pdf?="', "=?utf-9?Q?x=C3=BC.pdf?="),
+        ('Content-Disposition: attachment; filename="=?utf-9?Q?x=C3=BC.pdf?="', "xü.pdf"),
         ('Content-Disposition: attachment; filename="Größe 2.pdf"', "Größe 2.pdf"),
-        ('Content-Disposition: attachment; filename=""', ""),
-        ("Content-Disposition: attachment", ""),
+        ('Content-Disposition: attachment; filename=""', "Innen.pdf"),
+        ("Content-Disposition: attachment", "ATT00006.pdf"),
     ]
     contents = [pdf(f"Name innen {number}") for number in range(len(cases))]
     parts = [named(case[0], PDF, content) for case, content in zip(cases, contents, strict=True)]

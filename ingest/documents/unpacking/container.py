@@ -14,7 +14,8 @@ class Member:
 
     `open` yields the bytes, from the first one on each call, and may raise PartRejected. `size`: the number of bytes
     that the format declares, if any. `embedded`: a container without bytes of its own, such as a message inside an
-    Outlook message.
+    Outlook message. `is_text`: a piece of the mail's text that is no file. `lacks_extension`: the name is made up, or
+    empty, and the extension follows from the content.
     """
 
     name: str = field(repr=False)
@@ -23,6 +24,8 @@ class Member:
     size: int | None = None
     open: Callable[[], Iterator[bytes]] = field(default=lambda: iter(()), repr=False)
     embedded: Container | None = None
+    is_text: bool = False
+    lacks_extension: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
