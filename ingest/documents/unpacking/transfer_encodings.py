@@ -40,7 +40,7 @@ class Embedded:
 
 
 def decode(encoding: str, encoded: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the content of a part whose Content-Transfer-Encoding is `encoding`, as the header has it."""
+    """Return the content of a part. `encoding`: the value of Content-Transfer-Encoding, in any spelling."""
     words = re.split(r"[\s;(]", encoding.strip().strip("\"'").lower(), maxsplit=1)
     match words[0].removeprefix("x-"):
         case "base64" | "base-64":
@@ -75,7 +75,7 @@ def find_embedded(text: Blocks, *, at_most: int) -> list[Embedded]:
 
 
 def decode_uu(text: Blocks) -> Iterator[bytes]:
-    """Return the file whose `begin` line is the first of `text`."""
+    """Return the file that begins with the first line of `text`."""
     lines = _lines(text)
     next(lines, None)
     for line in lines:
@@ -96,7 +96,7 @@ def decode_uu(text: Blocks) -> Iterator[bytes]:
 
 
 def decode_yenc(text: Blocks) -> Iterator[bytes]:
-    """Return the file whose `=ybegin` line is the first of `text` (http://www.yenc.org/yenc-draft.1.3.txt)."""
+    """Return the file that begins with the first line of `text` (http://www.yenc.org/yenc-draft.1.3.txt)."""
     lines = _lines(text)
     next(lines, None)
     held = b""  # an escape that a cut line has divided
