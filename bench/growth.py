@@ -34,10 +34,11 @@ from generate_series(1, %(count)s) as n;
 insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at, container,
     blob_name, size, sha256)
 select id, %(tenant)s, '<' || id || '@example.com>', 'Rechnung ' || id, 'rechnung@example.com', 'webhook', now(),
-    'documents', 'x/' || id, 1000, repeat('0', 64)
+    'documents', %(tenant)s || '/' || id, 1000, repeat('0', 64)
 from ingest.claim;
 insert into ingest.part (message_id, tenant_id, position, disposition, name, declared_type, size, sha256, blob_name)
-select id, %(tenant)s, 1, 'document', 'Rechnung.pdf', 'application/pdf', 1000, repeat('0', 64), 'x/' || id || '/001'
+select id, %(tenant)s, 1, 'document', 'Rechnung.pdf', 'application/pdf', 1000, repeat('0', 64),
+    %(tenant)s || '/' || id || '/001'
 from ingest.message;
 insert into ingest.document (tenant_id, message_id, part_id, name, content_type, size, sha256, container, blob_name)
 select %(tenant)s, message_id, id, name, declared_type, size, sha256, 'documents', blob_name from ingest.part
@@ -123,7 +124,7 @@ def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
         categories=(),
         attachments=(),
     )
-    blob = StoredBlob(container="documents", name=f"x/{name}", size=1, sha256="0" * 64)
+    blob = StoredBlob(container="documents", name=f"{tenant.id}/{name}", size=1, sha256="0" * 64)
     part = Part(
         position=1,
         name="Rechnung.pdf",

@@ -147,9 +147,14 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tenant:
-    """A tenant of the DMS. `id` has the type of `dms_tenant.id` in the database at hand."""
+    """A tenant of the DMS. `id` has the type of `dms_tenant.id` in the database at hand.
+
+    `proof`: the token of the mail that led to the tenant. Postgres opens the tenant's context against this token; None
+    where an operator assigned the mail.
+    """
 
     id: int | UUID
+    proof: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,6 +100,19 @@ def owner_database_url(environ: Mapping[str, str]) -> str:
     return url
 
 
+def operator_database_url(environ: Mapping[str, str]) -> str:
+    """Return the database's URL for operators: INGEST_OPERATOR_DATABASE_URL, else as `owner_database_url`.
+
+    For the operator's command line only: the app never reads these settings. Raises SettingsError.
+    """
+    if not environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
+        return owner_database_url(environ)
+    reader = _Reader(environ)
+    url = reader.database_url("INGEST_OPERATOR_DATABASE_URL")
+    reader.raise_problems()
+    return url
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddressSettings:
     """The form of upload addresses, for commands that need nothing else. `domains` in the order of the setting."""

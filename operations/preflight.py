@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 MIN_SERVER_VERSION = 15_00_00  # views with the rights of whoever asks (security_invoker)
 ID_TYPES = ("integer", "bigint", "uuid")
 TOKEN_TYPES = ("text", "character varying", "uuid")
-ROLES = ("ingest_app", "ingest_reader")
+ROLES = ("ingest_app", "ingest_operator", "ingest_reader")
 TOKEN_LENGTH = 32  # of the tokens that the database makes
 
 _ROLE = """

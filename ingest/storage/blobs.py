@@ -100,6 +100,24 @@ class BlobStore:
         except AzureError as error:
             raise _unavailable("read", error) from None
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""
+        try:
+            yield from self._container.list_blob_names(name_starts_with=prefix)
+        except ResourceNotFoundError:
+            return  # no container, no blobs
+        except AzureError as error:
+            raise _unavailable("list", error) from None
+
+    def delete(self, name: str) -> None:
+        """Delete a blob with its snapshots; one that is gone is done. Raises BlobUnavailable."""
+        try:
+            self._container.delete_blob(name, delete_snapshots="include")
+        except ResourceNotFoundError:
+            return
+        except AzureError as error:
+            raise _unavailable("delete", error) from None
+
     def ensure_container(self) -> None:
         """Make the container on a new account; looked for once a process. Raises BlobUnavailable."""
         if self._container_seen:

@@ -37,15 +37,15 @@ class Copies:
         values (%(message)s, %(tenant)s, %(position)s, %(parent)s, %(disposition)s, %(reason)s, %(name)s,
             %(declared_type)s, %(detected_type)s, %(type_mismatch)s, %(encrypted)s, %(related)s, %(size)s, %(sha256)s,
             %(blob_name)s)
-        returning *
+        returning id, message_id, tenant_id
     )
     insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, encrypted, size, sha256,
         container, blob_name, related_id, invoice_kind, invoice_profile, invoice_number, invoice_issue_date,
         invoice_seller, invoice_total, invoice_currency, invoice_problem)
-    select %(document)s, tenant_id, message_id, id, name, %(content_type)s, encrypted, size, sha256, %(container)s,
-        blob_name, %(related_document)s, %(invoice_kind)s, %(invoice_profile)s, %(invoice_number)s,
+    select %(document)s, tenant_id, message_id, id, %(name)s, %(content_type)s, %(encrypted)s, %(size)s, %(sha256)s,
+        %(container)s, %(blob_name)s, %(related_document)s, %(invoice_kind)s, %(invoice_profile)s, %(invoice_number)s,
         %(invoice_issue_date)s, %(invoice_seller)s, %(invoice_total)s, %(invoice_currency)s, %(invoice_problem)s
-    from part where disposition = 'document'
+    from part where %(disposition)s = 'document'
     """
 
     # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
@@ -69,7 +69,7 @@ class Copies:
         """
         # In a pipeline, statements without an awaited result share a round trip.
         with self._database.connection("save") as connection, connection.pipeline(), connection.transaction():
-            tenant = self._tenants.enter(connection)
+            tenant = self._tenants.enter(connection, claim)
             row = connection.execute(
                 self.INSERT_MESSAGE,
                 {

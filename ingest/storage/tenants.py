@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ingest.model import Tenant, TokenMatch
+from ingest.model import Claim, Tenant, TokenMatch
 from ingest.storage.database import Connection, Database
 
 
@@ -23,7 +23,12 @@ class Tenants:
         """Return a match for each (normalised) token that belongs to a tenant. Raises DatabaseUnavailable."""
         rows = self._database.all("resolve_tokens", self.RESOLVE, tokens=list(tokens))
         return [
-            TokenMatch(position=row["place"], tenant=Tenant(id=row["tenant_id"]), active=row["active"]) for row in rows
+            TokenMatch(
+                position=row["place"],
+                tenant=Tenant(id=row["tenant_id"], proof=tokens[row["place"] - 1]),
+                active=row["active"],
+            )
+            for row in rows
         ]
 
     @contextmanager
@@ -40,16 +45,17 @@ class Tenants:
         finally:
             self._current.reset(token)
 
-    ENTER = "select set_config('ingest.tenant_id', %(tenant)s, true)"
+    ENTER = "select ingest.enter_tenant(%(claim)s, %(tenant)s, %(proof)s)"
 
-    def enter(self, connection: Connection) -> Tenant:
-        """Tell the open transaction the tenant of the context, and return the tenant.
+    def enter(self, connection: Connection, claim: Claim) -> Tenant:
+        """Open the context's tenant in this transaction, for the message of `claim`, and return the tenant.
 
-        The setting ends with the transaction: the next user of a pooled connection cannot inherit it. Raises
+        Postgres signs the context against the tenant's proof, or against an operator's assignment of the claim. The
+        signature ends with the transaction: the next user of a pooled connection cannot inherit it. Raises
         RuntimeError outside of `tenant_context`.
         """
         tenant = self._current.get()
         if tenant is None:
             raise RuntimeError("documents are saved inside tenant_context(tenant) only")
-        connection.execute(self.ENTER, {"tenant": str(tenant.id)})
+        connection.execute(self.ENTER, {"claim": claim.id, "tenant": tenant.id, "proof": tenant.proof})
         return tenant

@@ -110,7 +110,7 @@ class World:
     def save(
         self, claim: Claim, tenant: Tenant, *, last: bool = True, of: Message | None = None, name: str = "a"
     ) -> None:
-        original = StoredBlob(container="documents", name="x/original.eml", size=1, sha256="00" * 32)
+        original = StoredBlob(container="documents", name=f"{tenant.id}/original.eml", size=1, sha256="00" * 32)
         part = Part(
             position=1,
             name=name,
@@ -123,6 +123,12 @@ class World:
         )
         with self.tenants.tenant_context(tenant):
             self.copies.save(claim, of or message(of=claim.ref), original, [part], last=last)
+
+    def end(self, claim: Claim, state: ClaimState) -> None:
+        """End a message; one that is deleted has a copy before."""
+        if state is ClaimState.DELETED:
+            self.save(claim, self.first)
+        self.claims.end(claim, state)
 
     def _sql(self, statement: str, **parameters: object) -> list[Any]:
         if self.postgres is None:
@@ -157,7 +163,7 @@ def world(request: pytest.FixtureRequest) -> World:
             ).fetchone()
             for token, active in zip(tokens, (True, True, False), strict=True)
         ]
-    first, second = (Tenant(id=row[0]) for row in ids[:2] if row)
+    first, second = (Tenant(id=row[0], proof=token) for row, token in zip(ids[:2], tokens, strict=False) if row)
     database: Database = request.getfixturevalue("pooled")
     claims, tenants = StoredClaims(database, lease_seconds=600, retry_seconds=300), StoredTenants(database)
     copies, backlog = StoredCopies(database, tenants), Backlog(database, retry_seconds=300)
@@ -408,7 +414,7 @@ def test_what_was_enqueued_is_outstanding_until_it_has_ended(world: World) -> No
     world.claims.put_off(claim, "Later")
     world.pass_seconds(10_000)
     assert world.backlog.outstanding(world.mailbox) == 3, "it is on the queue all the same"
-    world.claims.end(world.claim("A1"), ClaimState.DELETED)
+    world.end(world.claim("A1"), ClaimState.DELETED)
     assert world.backlog.outstanding(world.mailbox) == 2
     assert world.backlog.outstanding("another@dms.example") == 0
 
@@ -435,7 +441,7 @@ def test_a_message_of_the_sweep_that_has_ended_since_it_was_enqueued_is_a_repeti
     world.enqueued("A1")
     claim = world.claims.claim(swept)
     assert claim
-    world.claims.end(claim, state)
+    world.end(claim, state)
     assert world.claims.claim(swept) is None
     assert world.enqueued("A1") == ["A1"], "it lies in the inbox again"
     assert world.claims.claim(swept) is not None
@@ -464,7 +470,7 @@ def test_what_was_abandoned_is_found_without_a_listing(world: World, stored: boo
 
 @pytest.mark.parametrize("state", [ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE])
 def test_what_has_ended_is_not_abandoned_but_may_be_in_the_inbox_again(world: World, state: ClaimState) -> None:
-    world.claims.end(world.claim(), state)
+    world.end(world.claim(), state)
     world.pass_seconds(10_000)
     assert world.backlog.enqueue_abandoned(world.mailbox, outstanding=0) == []
     assert world.enqueued("A1") == ["A1"]
@@ -485,6 +491,6 @@ def test_a_poisoned_message_of_which_nothing_was_known_is_remembered(world: Worl
 
 
 def test_what_has_ended_is_not_brought_back_by_its_poison(world: World) -> None:
-    world.claims.end(world.claim(), ClaimState.DELETED)
+    world.end(world.claim(), ClaimState.DELETED)
     world.backlog.note_poisoned(world.ref())
     assert world.state()[0] == "deleted"

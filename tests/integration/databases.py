@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow, dict_row
 from local.postgres import Postgres
 
 PASSWORD = "only-in-this-test"  # noqa: S105 - of roles that live as long as the test run
-OWNER, APP, READER = "test_owner", "test_app", "test_reader"
+OWNER, APP, READER, OPERATOR = "test_owner", "test_app", "test_reader", "test_operator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,10 @@ class Database:
     @property
     def reader_url(self) -> str:
         return self.url(READER)
+
+    @property
+    def operator_url(self) -> str:
+        return self.url(OPERATOR)
 
     @contextmanager
     def owner(self) -> Iterator[psycopg.Connection[TupleRow]]:
@@ -78,11 +82,11 @@ class Server:
         self._numbers = count(1)
         with psycopg.connect(self._admin_url, autocommit=True) as admin:
             # The owner is no administrator: row-level security binds it, and it makes no roles.
-            for group in ("ingest_app", "ingest_reader"):
+            for group in ("ingest_app", "ingest_operator", "ingest_reader"):
                 admin.execute(sql.SQL("create role {} nologin").format(sql.Identifier(group)))
-            for login in (OWNER, APP, READER):
+            for login in (OWNER, APP, READER, OPERATOR):
                 self.create_login(admin, login)
-            for login, group in ((APP, "ingest_app"), (READER, "ingest_reader")):
+            for login, group in ((APP, "ingest_app"), (READER, "ingest_reader"), (OPERATOR, "ingest_operator")):
                 admin.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(login)))
 
     def create_login(self, admin: psycopg.Connection[TupleRow], role: str) -> None:

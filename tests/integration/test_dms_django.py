@@ -84,14 +84,15 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert said == ["dms_emailconfig dropped: 300 mail account(s) and their credentials are gone from this database"]
 
     # A document comes in; who listens hears of it.
-    tenant = Tenant(id=database.value("select id from dms_tenant where slug = 'old-code'"))
+    (row,) = database.rows("select id, ingest_token from dms_tenant where slug = 'old-code'")
+    tenant = Tenant(id=row["id"], proof=str(row["ingest_token"]))
     heard = runpy.run_path(str(EXAMPLES / "listen_for_documents.py"))["document_ids"](database.owner_url)
     assert next(heard) is None  # listening from here on
     with store_of(database) as store:
         claim = store.claims.claim(values.ref())
         assert isinstance(claim, Claim)
         with store.tenants.tenant_context(tenant):
-            store.copies.save(claim, values.message(), blob("abc"), [document("abc")], last=True)
+            store.copies.save(claim, values.message(), blob(tenant, "abc"), [document(tenant, "abc")], last=True)
     document_id = next(heard)
     heard.close()
 
