@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands import doctor, messages, migrate, quarantine, subscriptions, sweep, tenants
+from commands import audit, doctor, messages, migrate, quarantine, subscriptions, sweep, tenants
 from ingest import log
 from ingest.errors import IngestError
 
@@ -26,6 +26,7 @@ app.command("sweep")(sweep.sweep)
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(subscriptions.app, name="subscriptions")
+app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,7 +1,8 @@
-"""What commands need that speak to Graph: the app, built from the environment, and its mailboxes."""
+"""The context of commands: the app, built from the environment, its mailboxes, and the operator's own words."""
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from ingest.errors import OperatorError
 from ingest.model import MessageRef, Trigger
 from ingest.settings import Settings, database_url
 from ingest.wiring import App
+from operations.audit import Account
 from operations.inspection import ClaimRecord, Inspection
 
 MailboxOption = Annotated[
@@ -22,11 +24,20 @@ MailboxOption = Annotated[
 MessageArgument = Annotated[
     str, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
 ]
+ByOption = Annotated[
+    str, typer.Option("--by", help="A remark for the record, such as a name or ticket; default: your login name.")
+]
+WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
+
+
+def account(by: str, why: str) -> Account:
+    """Return the operator's words for the record; the database adds its own login."""
+    return Account(why=why, remark=by or getpass.getuser())
 
 
 @contextmanager
 def connected() -> Iterator[App]:
-    """The app of this environment; its connections are closed behind it. Raises SettingsError."""
+    """Build the app of this environment, and close its connections at the end. Raises SettingsError."""
     app = wiring.build(Settings.from_env(os.environ))
     try:
         yield app
@@ -35,12 +46,12 @@ def connected() -> Iterator[App]:
 
 
 def inspection() -> Inspection:
-    """The database, with the rights of INGEST_DATABASE_URL. Raises SettingsError."""
+    """Return the database with the rights of INGEST_DATABASE_URL. Raises SettingsError."""
     return Inspection(database_url(os.environ))
 
 
 def chosen_mailboxes(settings: Settings, mailbox: str | None) -> Sequence[str]:
-    """All mailboxes, or the one named. Raises OperatorError where it is none of ours."""
+    """Return all mailboxes, or the named one. Raises OperatorError where the settings name no such mailbox."""
     if mailbox is None:
         return settings.mailboxes
     if mailbox.lower() not in settings.mailboxes:
@@ -49,7 +60,7 @@ def chosen_mailboxes(settings: Settings, mailbox: str | None) -> Sequence[str]:
 
 
 def claim_of(message: str) -> ClaimRecord:
-    """The one record of a message. Raises OperatorError."""
+    """Return the one record of a message. Raises OperatorError."""
     found = inspection().find(message)
     if not found:
         raise OperatorError(f"There is no record of message {message}: see messages list.")
@@ -59,7 +70,7 @@ def claim_of(message: str) -> ClaimRecord:
 
 
 def ref_of(message: str, settings: Settings, mailbox: str | None) -> MessageRef:
-    """Where a message is, by its number or, also without a record, by its Graph id. Raises OperatorError."""
+    """Return a message by its number or, also without a record, by its Graph id. Raises OperatorError."""
     found = inspection().find(message)
     if not found and not message.isdecimal():
         mailboxes = chosen_mailboxes(settings, mailbox)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
 from dataclasses import asdict
-from functools import cache
 from typing import Annotated
 
 import typer
 
 from commands.context import MessageArgument, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows, progress
-from ingest import wiring
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
-from ingest.settings import Settings, owner_database_url
-from operations.verification import Reader, Verdict, Verification
+from ingest.settings import Settings, operator_database_url
+from operations.blobs import containers_by_name
+from operations.verification import Verdict, Verification
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 
@@ -81,7 +79,7 @@ def verify(
 ) -> None:
     """Read back what was stored, and compare it with the hashes on record. Changes nothing.
 
-    Needs INGEST_OWNER_DATABASE_URL of a login that may see every tenant's mails (a member of ingest_reader). Exit
+    Needs a login that sees every tenant's mails: a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL). Exit
     code 1 where a blob is missing or not what was stored; those are printed.
 
     \b
@@ -104,17 +102,10 @@ def verify(
 
 
 def _damaged(number: int | None) -> tuple[list[Verdict], int]:
-    """What is not well, and how many blobs were read."""
-    settings = Settings.from_env(os.environ)
-
+    """Return the verdicts on damaged blobs, and the number of blobs that were read."""
     damaged, count = [], 0
-    with ExitStack() as opened, progress() as bar:
-
-        @cache
-        def reader(container: str) -> Reader:
-            return opened.enter_context(closing(wiring.blob_store(settings, container)))
-
-        verification = Verification(owner_database_url(os.environ), reader=reader, number=number)
+    with containers_by_name(Settings.from_env(os.environ)) as container, progress() as bar:
+        verification = Verification(operator_database_url(os.environ), reader=container, number=number)
         task = bar.add_task("Verifying", total=verification.count())
         for verdict in verification.verdicts():
             count += 1

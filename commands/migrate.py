@@ -40,9 +40,12 @@ def migrate(
         if not applied and not dropped:
             typer.echo("the database is up to date")
         return
+    target = None if back_to == "nothing" else back_to
     if not yes:
-        typer.confirm("What these migrations brought is dropped, with all data in it (blobs stay). Go on?", abort=True)
-    taken_back = migrations.roll_back(url, to=None if back_to == "nothing" else back_to, tell=typer.echo)
+        for line in migrations.losses(url, to=target):
+            typer.echo(f"goes: {line}")
+        typer.confirm("All of this is dropped for good (blobs stay). Go on?", abort=True)
+    taken_back = migrations.roll_back(url, to=target, tell=typer.echo)
     for name in taken_back:
         typer.echo(f"took back {name}")
     if not taken_back:

@@ -1,30 +1,13 @@
-"""`sweep`: what is left in the inboxes, ingested here and now."""
+"""`sweep`: everything left in the inboxes, ingested here and now."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 
 import typer
 
 from commands.context import MailboxOption, chosen_mailboxes, connected
 from commands.output import JsonOption, print_record, progress
-from ingest import log
-from ingest.errors import IngestError, Later
-from ingest.model import Busy, CleanedUp, Gone, MessageRef, Quarantined, Stored, Trigger
-from ingest.storage.gate import PLACES
-from ingest.wiring import App
-
-# What a message comes to, in the words of the summary; the first two are trouble.
-_NAMES: dict[type[object], str] = {
-    Quarantined: "quarantined",
-    CleanedUp: "cleaned_up",
-    Busy: "busy",
-    Gone: "gone",
-}
-_SUMMARY = ("failed", "put_off", "stored", "documents", *_NAMES.values())
 
 
 def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None:
@@ -37,43 +20,19 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
     Example:
       python -m ingest sweep --mailbox upload@dms.cloud
     """
-    with connected() as ours:
-        refs = [ref for name in chosen_mailboxes(ours.settings, mailbox) for ref in _left_over(ours, name)]
-        counts = _ingest_all(ours, refs)
-    print_record({"messages": len(refs), **{name: counts[name] for name in _SUMMARY}}, as_json=as_json)
-    if counts["failed"] or counts["put_off"]:
-        raise typer.Exit(1)
+    from operations.ingestion import Result, ingest_all, left_over
 
-
-def _left_over(ours: App, mailbox: str) -> Iterator[MessageRef]:
-    """Return what is in the inbox, as the operator's own wish: an earlier end on record does not count."""
-    for ref in ours.backlog.enqueue_abandoned(mailbox, outstanding=0):
-        yield replace(ref, trigger=Trigger.OPERATOR)
-    for page in ours.mailboxes.left_over(mailbox):
-        for item in page:
-            yield replace(item.ref, trigger=Trigger.OPERATOR)
-
-
-def _ingest_all(ours: App, refs: list[MessageRef]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    with progress() as bar, ThreadPoolExecutor(PLACES) as workers:
-        task = bar.add_task("Ingesting", total=len(refs))
-        for done in as_completed([workers.submit(_ingest, ours, ref) for ref in refs]):
-            counts.update(done.result())
-            bar.advance(task)
-    return counts
-
-
-def _ingest(ours: App, ref: MessageRef) -> dict[str, int]:
-    try:
-        with ours.gate.yielding():
-            outcome = ours.pipeline.ingest_message(ref)
-    except Later as later:
-        typer.echo(f"put off: {log.describe(later)}", err=True)
-        return {"put_off": 1}
-    except IngestError as error:
-        typer.echo(f"failed: {log.describe(error)}", err=True)
-        return {"failed": 1}
-    if isinstance(outcome, Stored):
-        return {"stored": 1, "documents": outcome.documents}
-    return {_NAMES[type(outcome)]: 1}
+    with connected() as ours:
+        refs = left_over(ours, chosen_mailboxes(ours.settings, mailbox))
+        with progress() as bar:
+            task = bar.add_task("Ingesting", total=len(refs))
+            for tried in ingest_all(ours, refs):
+                counts.update({tried.result: 1, "documents": tried.documents})
+                if tried.trouble is not None:
+                    typer.echo(f"{tried.result.replace('_', ' ')}: {tried.trouble}", err=True)
+                bar.advance(task)
+    names = (*Result, "documents")
+    print_record({"messages": len(refs), **{name: counts[name] for name in names}}, as_json=as_json)
+    if counts[Result.FAILED] or counts[Result.PUT_OFF]:
+        raise typer.Exit(1)

@@ -1,8 +1,7 @@
-"""`tenants …`: as the database's owner."""
+"""`tenants …`: upload addresses, with an operator's rights."""
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 from datetime import timedelta
@@ -10,26 +9,27 @@ from typing import Annotated
 
 import typer
 
+from commands.context import ByOption, WhyOption, account
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.errors import OperatorError
-from ingest.settings import AddressSettings, owner_database_url
+from ingest.settings import AddressSettings, Settings, operator_database_url
 from operations.addresses import UploadAddresses
+from operations.blobs import opened_containers
 from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Upload addresses of tenants. Needs the database's owner (INGEST_OWNER_DATABASE_URL).",
+    help="Upload addresses of tenants. Needs a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL) or the owner.",
 )
 
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
-ByOption = Annotated[str, typer.Option("--by", help="Who does it, for the record; default: your login name.")]
 _GRACE = re.compile(r"(\d+)\s*([dhm]?)")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 @app.command("list")
 def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> None:
-    """Tenants with their addresses and whether they may receive.
+    """List tenants with their addresses and states.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> N
 
 @app.command()
 def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
-    """Everything about one tenant's address, earlier ones that still route included.
+    """Show one tenant's address and state, with the earlier addresses that still route.
 
     \b
     Examples:
@@ -75,43 +75,45 @@ def rotate(
     grace: Annotated[
         str, typer.Option(help="How long the old address still routes: 30d, 12h, 0.")
     ] = f"{DEFAULT_GRACE.days}d",
+    by: ByOption = "",
+    why: WhyOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Give a tenant a new address. The old one is never given to anybody again.
+    """Give a tenant a new address. The old one is never given again.
 
     \b
     Examples:
       python -m ingest tenants rotate 42
       python -m ingest tenants rotate 42 --grace 0       (it has leaked: mail to it goes to Quarantine at once)
     """
-    _print(_tenants().rotate(_token_or_id(tenant), grace=_duration(grace)), as_json=as_json)
+    _print(_tenants().rotate(_token_or_id(tenant), account(by, why), grace=_duration(grace)), as_json=as_json)
 
 
 @app.command()
-def disable(tenant: TenantArgument, *, by: ByOption = "", as_json: JsonOption = False) -> None:
+def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption = "", as_json: JsonOption = False) -> None:
     """Send mail for a tenant to Quarantine (tenant_inactive), until it is enabled again.
 
     \b
     Example:
       python -m ingest tenants disable 42
     """
-    _print(_tenants().disable(_token_or_id(tenant), by=by or getpass.getuser()), as_json=as_json)
+    _print(_tenants().disable(_token_or_id(tenant), account(by, why)), as_json=as_json)
 
 
 @app.command()
-def enable(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
+def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption = "", as_json: JsonOption = False) -> None:
     """Take `disable` back. Whether the tenant is active in the DMS is the DMS's own business.
 
     \b
     Example:
       python -m ingest tenants enable 42
     """
-    _print(_tenants().enable(_token_or_id(tenant)), as_json=as_json)
+    _print(_tenants().enable(_token_or_id(tenant), account(by, why)), as_json=as_json)
 
 
 @app.command()
 def address(tenant: TenantArgument) -> None:
-    """The address to which a tenant's mail is sent, and nothing else, for copying.
+    """Print the address for a tenant's mail and nothing else, for copying.
 
     \b
     Example:
@@ -120,8 +122,40 @@ def address(tenant: TenantArgument) -> None:
     typer.echo(_addresses().address(_tenants().show(_token_or_id(tenant)).token))
 
 
+@app.command()
+def forget(
+    tenant: TenantArgument,
+    *,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    by: ByOption = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before deleting.")] = False,
+) -> None:
+    """Delete everything that is stored for one tenant: blobs and rows, for good. The tenant has to be disabled.
+
+    The tenant's row in the DMS stays, and its tokens are never given again. Until the last row is gone, a second run
+    finishes what a first one began.
+
+    \b
+    Example:
+      python -m ingest tenants forget 42 --why "contract ended, retention over"
+    """
+    found, wanted = _tenants(), _token_or_id(tenant)
+    record, holdings = found.show(wanted), found.holdings(wanted)
+    settings = Settings.from_env(os.environ)
+    containers = sorted({settings.container, *holdings.containers})
+    typer.echo(
+        f"tenant {record.id} ({record.name or 'no name'}): {holdings.messages} mails, {holdings.documents} documents, "
+        f"every blob below {record.id}/ in {', '.join(containers)}"
+    )
+    if not yes and typer.prompt("Type the tenant's id to delete all of this") != str(record.id):
+        raise OperatorError("Nothing was deleted.")
+    with opened_containers(settings, containers) as opened:
+        count = found.forget(str(record.id), account(by, why), confirmed=holdings, containers=opened)
+    typer.echo(f"forgotten: {holdings.messages} mails, {holdings.documents} documents, {count} blobs")
+
+
 def _tenants() -> Tenants:
-    return Tenants(owner_database_url(os.environ))
+    return Tenants(operator_database_url(os.environ))
 
 
 def _addresses() -> UploadAddresses:
@@ -129,7 +163,7 @@ def _addresses() -> UploadAddresses:
 
 
 def _token_or_id(text: str) -> str:
-    """What the tenant is found by; of an address, its token."""
+    """Return the id or token as given; of an address, its token."""
     return (_addresses().token(text) or text) if "@" in text else text
 
 

@@ -43,6 +43,7 @@ ROLES = {
 # Settings of the app that a deployment by identity does not have, and why.
 NOT_ON_AZURE = {
     "INGEST_STORAGE": "a connection string holds a key, which the accounts refuse",
+    "INGEST_OPERATOR_DATABASE_URL": "belongs to operators and never to the app",
     "INGEST_OWNER_DATABASE_URL": "belongs to operators and never to the app",
 }
 # Settings of a deployment that no machine of a developer has, and why.
@@ -231,7 +232,7 @@ def _parameters(main: Bicep) -> Iterator[str]:
 
 def _settings(deployed: set[str]) -> Iterator[str]:
     wanted = (app_settings() - NOT_ON_AZURE.keys()) | (OF_THE_PLATFORM - NOT_IN_INFRA)
-    local = (app_settings() - {"INGEST_OWNER_DATABASE_URL"}) | (OF_THE_PLATFORM - NOT_LOCAL.keys())
+    local = (app_settings() - {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}) | (OF_THE_PLATFORM - NOT_LOCAL.keys())
     lists = {"modules/app.bicep": (deployed, wanted), "local.settings.sample.json": (sample_settings(), local)}
     if (ROOT / "docs" / "settings.md").is_file():
         every = app_settings() | OF_THE_PLATFORM

@@ -241,7 +241,8 @@ class Stack:
         if self.graph.ca_file is not None:
             # It may be set already, as behind a company's proxy; for this process the simulator's CA counts.
             environment["REQUESTS_CA_BUNDLE"] = str(self.graph.ca_file)
-        environment.pop("INGEST_OWNER_DATABASE_URL", None)  # is for the command line, and may be of another database
+        for name in ("INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"):
+            environment.pop(name, None)  # for the command line, and perhaps of another database
         return environment | self._settings
 
     def _write_description(self) -> None:

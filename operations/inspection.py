@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from ingest.model import ClaimState, MessageRef
+from ingest.model import ClaimState
 from operations.database import connect
 
 
@@ -44,12 +44,6 @@ from ingest.claim
 _LIST: LiteralString = _SELECT + "where %(state)s::text is null or state = %(state)s order by id desc limit %(limit)s"
 _FIND: LiteralString = _SELECT + "where id::text = %(wanted)s or message_id = %(wanted)s"
 _NUMBERS = "select message_id, id from ingest.claim where mailbox = %(mailbox)s and message_id = any(%(ids)s)"
-
-_ASSIGN = """
-insert into ingest.claim as claim (mailbox, message_id, state, trigger, assigned_by)
-values (%(mailbox)s, %(message_id)s, 'waiting', 'operator', %(by)s)
-on conflict (mailbox, message_id) do update set assigned_by = excluded.assigned_by
-"""
 
 _VERSION = "select version_num from ingest.schema_version"
 
@@ -99,11 +93,6 @@ class Inspection:
         with connect(self._url) as connection:
             rows = connection.execute(_NUMBERS, {"mailbox": mailbox, "ids": message_ids})
             return {row["message_id"]: row["id"] for row in rows}
-
-    def note_assigned(self, ref: MessageRef, *, by: str) -> None:
-        """Record who decided on the message's tenant in place of its address."""
-        with connect(self._url) as connection:
-            connection.execute(_ASSIGN, {"mailbox": ref.mailbox, "message_id": ref.message_id, "by": by})
 
     def schema_version(self) -> str | None:
         """The name of the last migration."""

@@ -32,9 +32,21 @@ FOLDER = Path(__file__).parent.parent / "migrations"
 SCHEMA = "ingest"
 VERSION_TABLE = "schema_version"
 MAIL_ACCOUNTS = "dms_emailconfig"
+# The rows that go with a migration that is taken back. Row-level security hides the messages; their claims count them.
+_HOLDS = {
+    "0004_ingest": {
+        "claims": "select count(*) from ingest.claim",
+        "tenants' mails with parts and documents": "select coalesce(sum(copies), 0) from ingest.claim",
+    },
+    "0005_token_history": {
+        "tokens": "select count(*) from ingest.token",
+        "disabled tenants": "select count(*) from ingest.disabled_tenant",
+    },
+    "0012_operators": {"recorded operator actions": "select count(*) from ingest.audit"},
+}
 LOCK_TIMEOUT = "2s"
 PATIENCE_SECONDS = 300.0  # for locks, over all tries
-_LOCK = 6_108_312_907_014  # the advisory lock of whoever migrates; any number that nobody else uses
+_LOCK = 6_108_312_907_014  # the advisory lock of the process that migrates; any number that no other program uses
 _NEXT_STATEMENT = "-- next statement\n"  # in files that run outside of a transaction
 
 type Tell = Callable[[str], None]
@@ -73,7 +85,7 @@ def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> boo
     statement = (FOLDER / "drop_mail_accounts.sql").read_text(encoding="utf-8")
 
     def drop(_config: Config) -> None:
-        connection.begin()  # which _patiently commits
+        connection.begin()  # _patiently commits
         _driver(connection).execute(statement.encode())
 
     with _session(database_url, tell) as connection:
@@ -85,15 +97,16 @@ def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> boo
 
 
 def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:
-    """Take back what was applied after the migration `to`, last first; None: all of it.
+    """Take back the migrations after `to`, last first; None: all of them.
 
-    Returns the names of what was taken back. Raises MigrationError.
+    The record of operator actions gets an entry first. Returns the names of those taken back. Raises MigrationError.
     """
     with _session(database_url, tell) as connection:
         before = _applied(connection)
         if to is not None and to not in before:
             _must_exist(to)
             raise MigrationError(f"{to} is not applied to this database.")
+        _record(connection, to)
         _patiently(connection, lambda config: command.downgrade(config, to or "base"), tell)
         after = _applied(connection)
         if not after:
@@ -103,14 +116,35 @@ def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None)
         return [name for name in reversed(before) if name not in after]
 
 
+def losses(database_url: str, *, to: str | None) -> list[str]:
+    """Name the migrations that `roll_back` would take back, last first, each with the rows that go with it."""
+    with _session(database_url, lambda _: None) as connection:
+        before = _applied(connection)
+        goes = before if to is None else before[before.index(to) + 1 :] if to in before else []
+        return [f"{name}{_rows(connection, name)}" for name in reversed(goes)]
+
+
+def _rows(connection: sqlalchemy.Connection, name: str) -> str:
+    counts = [f"{connection.scalar(sqlalchemy.text(query))} {thing}" for thing, query in _HOLDS.get(name, {}).items()]
+    connection.rollback()
+    return f": {', '.join(counts)}" if counts else ""
+
+
+def _record(connection: sqlalchemy.Connection, to: str | None) -> None:
+    if connection.scalar(sqlalchemy.text("select to_regclass('ingest.audit') is not null")):
+        action = "select ingest.record_action('schema.back', cast(:subject as text), '{}', '', '')"
+        connection.execute(sqlalchemy.text(action), {"subject": f"to {to or 'nothing'}"})
+    connection.commit()
+
+
 @cache
 def names() -> tuple[str, ...]:
-    """All migrations of this version, first to last."""
+    """Return all migrations of this version, first to last."""
     return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
 
 
 def sql_files(stub: str, *, transactional: bool = True) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The up and down of a migration: the SQL files beside its Python file, each run as a whole.
+    """Return the up and down of a migration: they run the SQL files beside its Python file, each as a whole.
 
     Not `transactional`: statement by statement, without a transaction around them, for what commits by itself or
     can't run in one (`create index concurrently`). Such statements must be repeatable.
@@ -142,7 +176,7 @@ def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection:
 
 @contextmanager
 def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
-    """A connection that holds the lock of whoever migrates, in a database that has our schema."""
+    """Open a connection that holds the migrations' lock."""
 
     def connect() -> psycopg.Connection[TupleRow]:
         connection = postgres.connect(
@@ -163,10 +197,10 @@ def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
 
 
 def _lock(connection: sqlalchemy.Connection, tell: Tell) -> None:
-    """Wait for whoever migrates already.
+    """Wait until no other process migrates this database.
 
-    By asking again and again: whoever waits inside Postgres holds a snapshot, and building an index concurrently
-    waits for all older snapshots to go, so that the two would wait for each other.
+    By trying again and again: a session that waits inside Postgres holds a snapshot, and building an index concurrently
+    waits for all older snapshots to go. The two would wait for each other.
     """
     told = False
     while not connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": _LOCK}):
@@ -198,7 +232,7 @@ def _patiently(connection: sqlalchemy.Connection, step: Callable[[Config], None]
                     "xact_start in pg_stat_activity. What was applied so far stays; run migrate again."
                 ) from None
             tell("waiting for a lock that another session holds")
-            # Out of step with whatever comes back regularly, and leaving the queue to those who waited behind us.
+            # Out of step with jobs that come back regularly, and leaving the queue to sessions that waited behind us.
             time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
         else:
             connection.commit()
@@ -237,7 +271,7 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _explained(error: Exception) -> str:
-    """What Postgres says, in a line or two; its words hold names of tables and roles, and no data."""
+    """Return Postgres's message in a line or two; it holds names of tables and roles, and no data."""
     cause = _cause(error)
     if not isinstance(cause, psycopg.Error):
         return f"The database can't be migrated: {type(cause).__name__}"

@@ -1,45 +1,76 @@
-"""The Quarantine folder as an operator works on it: the mails in it, and their way back to the inbox."""
+"""The Quarantine folder as an operator works on it: the mails in it, their way back to the inbox, their assignment."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from ingest.errors import NotFound, OperatorError
-from ingest.model import MessageRef
-
-if TYPE_CHECKING:  # heavy, and given by the caller
-    from collections.abc import Iterator, Sequence
-
-    from ingest.graph.mailbox import Mailboxes
-    from ingest.model import QuarantinedMail
+from ingest import log, routing
+from ingest.codes import Reason
+from ingest.errors import NotFound, OperatorError, Rejected
+from ingest.model import MessageRef, QuarantinedMail, Tenant
+from ingest.routing import Addressing
+from ingest.wiring import App
+from operations.audit import Account, Audit
+from operations.ingestion import ingest_assigned
+from operations.tenants import Tenants
 
 
 class Quarantine:
-    """The Quarantine folders. Every call may raise Later."""
+    """The Quarantine folders of the app's mailboxes. Every call may raise Later."""
 
-    def __init__(self, mailboxes: Mailboxes) -> None:
-        self._mailboxes = mailboxes
+    def __init__(self, app: App, operator_database_url: str) -> None:
+        self._app = app
+        self._audit = Audit(operator_database_url)
+        self._tenants = Tenants(operator_database_url)
 
-    def mails(self, mailbox: str) -> Iterator[QuarantinedMail]:
-        """Yield the mails in the folder, oldest first; none where there is no folder yet."""
-        return self._mailboxes.quarantined(mailbox)
+    def mails(self, mailbox: str, *, reason: Reason | None = None) -> Iterator[QuarantinedMail]:
+        """Yield the mails in the folder, all or those with one reason, oldest first; none where there is no folder."""
+        for mail in self._app.mailboxes.quarantined(mailbox):
+            if reason is None or mail.reason is reason:
+                yield mail
 
-    def release(self, ref: MessageRef) -> None:
+    def release(self, ref: MessageRef, account: Account) -> Reason | None:
         """Move a mail back to the inbox, unread and without its reason, as if it had just come in.
 
-        Graph announces the mail as a new message, so that it is ingested again. Raises OperatorError.
+        Graph announces the mail as a new message, so that it is ingested again. Returns the reason for which its
+        addresses are still rejected; None where they are not. Raises OperatorError.
         """
-        self._mailboxes.release(ref, self._categories(ref))
+        categories = self._categories(ref)
+        rejected = self._rejected(ref)
+        # Recorded first: no mail moves without an entry.
+        self._audit.record("message.release", ref.message_id, account, details={"mailbox": ref.mailbox})
+        self._app.mailboxes.release(ref, categories)
+        log.info("quarantine.released", mailbox=ref.mailbox, message=ref.message_id)
+        return rejected
 
-    def must_hold(self, ref: MessageRef) -> None:
-        """Raise OperatorError where the message is not in Quarantine."""
+    def assign(self, ref: MessageRef, wanted: str, account: Account) -> str:
+        """Ingest a mail for the tenant with this id or token; say what was stored. Raises OperatorError."""
         self._categories(ref)
+        tenant = self._tenants.assign(ref, wanted, account)
+        log.info("message.assigned", mailbox=ref.mailbox, message=ref.message_id, tenant=tenant.id)
+        stored = ingest_assigned(self._app, ref, Tenant(id=tenant.id))
+        return f"ingested for tenant {tenant.id}: {stored}; the mail has left Quarantine"
 
     def _categories(self, ref: MessageRef) -> Sequence[str]:
         try:
-            location = self._mailboxes.locate(ref)
+            location = self._app.mailboxes.locate(ref)
         except NotFound:
             raise OperatorError("The mail is not in the mailbox any more: it was deleted.") from None
-        if location.folder_id != self._mailboxes.find_quarantine(ref.mailbox):
+        if location.folder_id != self._app.mailboxes.find_quarantine(ref.mailbox):
             raise OperatorError("The mail is not in Quarantine: it was moved elsewhere.")
         return location.categories
+
+    def _rejected(self, ref: MessageRef) -> Reason | None:
+        settings = self._app.settings
+        addressing = Addressing(
+            pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route
+        )
+        try:
+            with suppress(NotFound):
+                tokens = routing.candidate_tokens(self._app.mailboxes.fetch(ref), addressing)
+                matches = self._app.tenants.resolve_tokens(tokens) if tokens else []
+                routing.choose_tenants(tokens, matches, addressing.route)
+        except Rejected as rejected:
+            return rejected.reason
+        return None

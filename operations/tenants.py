@@ -1,29 +1,32 @@
-"""Tenants as the database's owner sees them: their upload tokens, and whether they may receive.
+"""Tenants as operators see them: their upload tokens, whether they may receive, and what is stored for them.
 
-The app itself can do none of this: its role only asks whose a token is (`ingest.storage.tenants`).
+The owner's functions do the work and record each action in the same transaction (migrations/versions). A member of
+ingest_operator may call them. The app itself can do none of this: its role only resolves tokens
+(`ingest.storage.tenants`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
 
 from ingest.errors import OperatorError
+from ingest.model import MessageRef
 from ingest.storage.database import Connection
+from operations.audit import Account
 from operations.database import connect
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
 
 
 class TenantState(StrEnum):
-    """Whether mail for a tenant is ingested; otherwise it goes to Quarantine as tenant_inactive."""
+    """The state of a tenant's address: mail for a tenant that is not active goes to Quarantine as tenant_inactive."""
 
     ACTIVE = "active"
     DISABLED = "disabled"  # by an operator, here
@@ -40,7 +43,7 @@ class EarlierToken:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TenantRecord:
-    """A tenant with its tokens. `id` as `dms_tenant.id` has it; `name` is None where the DMS calls it otherwise."""
+    """A tenant with its tokens. `id` as `dms_tenant.id` has it; `name` is None where the DMS has no such column."""
 
     id: int | UUID
     name: str | None
@@ -51,52 +54,56 @@ class TenantRecord:
     earlier: tuple[EarlierToken, ...]
 
 
-# Names and is_active are read through jsonb, as not every DMS has these columns.
-_SELECT: LiteralString = """
-select tenant.id, to_jsonb(tenant) ->> 'name' as name, tenant.ingest_token::text as token,
-    coalesce((to_jsonb(tenant) ->> 'is_active')::boolean, true) as is_active,
-    disabled.disabled_at, disabled.disabled_by,
-    coalesce((
-        select array_agg(array[earlier.token, earlier.routes_until::text] order by earlier.routes_until)
-        from ingest.token as earlier
-        where earlier.tenant_id = tenant.id and earlier.routes_until > now()
-    ), '{}') as earlier
-from dms_tenant as tenant left join ingest.disabled_tenant as disabled on disabled.tenant_id = tenant.id
-"""
-_LIST: LiteralString = _SELECT + "order by tenant.id limit %(limit)s"
-_FIND: LiteralString = (
-    _SELECT
-    + """where tenant.id::text = %(wanted)s
-    or lower(replace(tenant.ingest_token::text, '-', '') collate "C") = ingest.normal_token(%(wanted)s)"""
-)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holdings:
+    """The rows of one tenant by number, and the containers that its blobs are in."""
+
+    messages: int
+    documents: int
+    containers: tuple[str, ...]
+
+
+class Container(Protocol):
+    """A blob container, as far as forgetting a tenant needs it."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
+
+    def delete(self, name: str) -> None:
+        """Delete a blob; one that is gone is done. Raises BlobUnavailable."""
+
+
+_LIST: LiteralString = "select * from ingest.tenants(%(wanted)s, %(limit)s)"
 _ADD = "insert into dms_tenant (name) values (%(name)s) returning id"
-_SET_GRACE = "select set_config('ingest.token_grace', %(seconds)s || ' seconds', true)"
-_ROTATE = "update dms_tenant set ingest_token = default where id = %(id)s"
-_DISABLE = """
-insert into ingest.disabled_tenant (tenant_id, disabled_by) values (%(id)s, %(by)s) on conflict do nothing
-"""
-_ENABLE = "delete from ingest.disabled_tenant where tenant_id = %(id)s"
+_ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
+_DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
+_ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
+_ASSIGN = "select ingest.assign_message(%(mailbox)s, %(message_id)s, %(id)s, %(why)s, %(remark)s)"
+_HOLDINGS = "select * from ingest.holdings(%(id)s)"
+_FORGET = "select ingest.forget_tenant(%(id)s, %(messages)s, %(documents)s, %(why)s, %(remark)s)"
 
 
 class Tenants:
-    """The tenants of one database, seen with its owner's rights. Every call raises OperatorError."""
+    """The tenants of one database, with an operator's rights. Every call raises OperatorError."""
 
-    def __init__(self, owner_database_url: str) -> None:
-        self._url = owner_database_url
+    def __init__(self, operator_database_url: str) -> None:
+        self._url = operator_database_url
 
     def first(self, *, limit: int) -> list[TenantRecord]:
-        """Up to `limit` tenants by id."""
-        with self._connected() as connection:
-            return [_record(row) for row in connection.execute(_LIST, {"limit": limit})]
+        """Return up to `limit` tenants by id."""
+        with connect(self._url) as connection:
+            return [_record(row) for row in connection.execute(_LIST, {"wanted": None, "limit": limit})]
 
     def show(self, wanted: str) -> TenantRecord:
-        """The tenant with this id or this present token."""
-        with self._connected() as connection:
+        """Return the tenant with this id, or with this token, present or earlier."""
+        with connect(self._url) as connection:
             return _find(connection, wanted)
 
     def add(self, name: str) -> TenantRecord:
-        """A new tenant, where `name` is all that the DMS wants to know of one."""
-        with self._connected() as connection:
+        """Add a tenant, as the database's owner, where `name` is the only column that the DMS requires."""
+        if not name.strip():
+            raise OperatorError("A tenant needs a name.")
+        with connect(self._url) as connection:
             try:
                 row = connection.execute(_ADD, {"name": name}).fetchone()
             except (psycopg.errors.NotNullViolation, psycopg.errors.UndefinedColumn) as error:
@@ -107,36 +114,60 @@ class Tenants:
                 ) from None
             return _find(connection, str((row or {})["id"]))
 
-    def rotate(self, wanted: str, *, grace: timedelta) -> TenantRecord:
+    def rotate(self, wanted: str, account: Account, *, grace: timedelta) -> TenantRecord:
         """Give the tenant a fresh token. The old one routes for `grace` more and is never given again."""
-        with self._connected() as connection:
-            tenant = _find(connection, wanted)
-            connection.execute(_SET_GRACE, {"seconds": str(grace.total_seconds())})
-            connection.execute(_ROTATE, {"id": tenant.id})
-            return _find(connection, str(tenant.id))
+        return self._change(_ROTATE, wanted, account, grace=grace)
 
-    def disable(self, wanted: str, *, by: str) -> TenantRecord:
-        """Mail to the tenant goes to Quarantine from now on. One that is disabled already stays as it is."""
-        with self._connected() as connection:
-            tenant = _find(connection, wanted)
-            connection.execute(_DISABLE, {"id": tenant.id, "by": by})
-            return _find(connection, str(tenant.id))
+    def disable(self, wanted: str, account: Account) -> TenantRecord:
+        """Send mail for the tenant to Quarantine from now on. A disabled tenant stays as it is."""
+        return self._change(_DISABLE, wanted, account)
 
-    def enable(self, wanted: str) -> TenantRecord:
-        """Take `disable` back. What the DMS itself says of the tenant is not touched."""
-        with self._connected() as connection:
-            tenant = _find(connection, wanted)
-            connection.execute(_ENABLE, {"id": tenant.id})
-            return _find(connection, str(tenant.id))
+    def enable(self, wanted: str, account: Account) -> TenantRecord:
+        """Take `disable` back. The DMS's own is_active is not touched."""
+        return self._change(_ENABLE, wanted, account)
 
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def assign(self, ref: MessageRef, wanted: str, account: Account) -> TenantRecord:
+        """Choose the tenant of a message in place of the token in its address; good for one day."""
+        return self._change(_ASSIGN, wanted, account, mailbox=ref.mailbox, message_id=ref.message_id)
+
+    def holdings(self, wanted: str) -> Holdings:
+        """Return what is stored for the tenant."""
         with connect(self._url) as connection:
-            yield connection
+            row = connection.execute(_HOLDINGS, {"id": _find(connection, wanted).id}).fetchone() or {}
+            return Holdings(
+                messages=row["messages"], documents=row["documents"], containers=tuple(row["containers"] or ())
+            )
+
+    def forget(self, wanted: str, account: Account, *, confirmed: Holdings, containers: Sequence[Container]) -> int:
+        """Delete everything that is stored for one disabled tenant: blobs first, then rows. Returns the blobs' number.
+
+        Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is
+        deleted where the tenant is not disabled; no row is where the counts differ from the `confirmed` ones. Raises
+        BlobUnavailable too.
+        """
+        tenant = self.show(wanted)
+        if tenant.state is not TenantState.DISABLED:
+            raise OperatorError(f"Tenant {tenant.id} is not disabled: tenants disable {tenant.id} first.")
+        if self.holdings(wanted) != confirmed:
+            raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
+        count = 0
+        for container in containers:
+            for name in container.names(f"{tenant.id}/"):
+                container.delete(name)
+                count += 1
+        self._change(_FORGET, wanted, account, messages=confirmed.messages, documents=confirmed.documents)
+        return count
+
+    def _change(self, statement: LiteralString, wanted: str, account: Account, **parameters: object) -> TenantRecord:
+        with connect(self._url) as connection:
+            tenant = _find(connection, wanted)
+            words = {"why": account.why, "remark": account.remark}
+            connection.execute(statement, {"id": tenant.id, **words, **parameters})
+            return _find(connection, str(tenant.id))
 
 
 def _find(connection: Connection, wanted: str) -> TenantRecord:
-    row = connection.execute(_FIND, {"wanted": wanted}).fetchone()
+    row = connection.execute(_LIST, {"wanted": wanted, "limit": 1}).fetchone()
     if row is None:
         raise OperatorError(f"There is no tenant {wanted!r}: give its id or its token (see tenants list).")
     return _record(row)

@@ -37,7 +37,8 @@ order by number, name
 """
 _COUNT: LiteralString = f"with found as ({_BLOBS}) select count(*) as blobs from found"  # noqa: S608 - both are ours
 _SEES_ALL: LiteralString = """
-select rolsuper or rolbypassrls or pg_has_role(rolname, 'ingest_reader', 'usage') as sees_all
+select rolsuper or rolbypassrls or pg_has_role(rolname, 'ingest_reader', 'usage')
+    or pg_has_role(rolname, 'ingest_operator', 'usage') as sees_all
 from pg_roles where rolname = current_user
 """
 
@@ -119,6 +120,6 @@ def _must_see_all(connection: Connection) -> None:
     row = connection.execute(_SEES_ALL).fetchone()
     if not row or not row["sees_all"]:
         raise OperatorError(
-            "This role sees no tenant's mails: set INGEST_OWNER_DATABASE_URL to a login that is a member of "
-            "ingest_reader (grant ingest_reader to …), or passes by row-level security."
+            "This role sees no tenant's mails: set INGEST_OPERATOR_DATABASE_URL to a login that is a member of "
+            "ingest_operator (grant ingest_operator to …)."
         )

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 # One not listed here costs a start of its own, and nothing else.
 _SHARING = {
     "the stack": ("cli_operator", "documents", "regression_guard", "stack", "stack_mails", "verify"),
-    "a database server": ("claim", "dms_django", "isolation", "migrations", "tenants"),
+    "a database server": ("claim", "dms_django", "isolation", "migrations", "operators", "tenants"),
 }
 # Contract tests share servers; chaos spends most of its time waiting, which two of its tests must not do side by side.
 _WHOLE = frozenset({"chaos", "contract"})

@@ -13,8 +13,11 @@ import pytest
 from ingest.errors import OperatorError
 from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants as Routes
+from operations.audit import Account
 from operations.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
+
+ACCOUNT = Account(why="a test", remark="anna")
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
 ) -> None:
     before = tenants.add("one")
 
-    after = tenants.rotate(str(before.id), grace=timedelta(days=7))
+    after = tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(days=7))
 
     assert after.token != before.token
     assert [earlier.token for earlier in after.earlier] == [before.token]
@@ -64,7 +67,7 @@ def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
 
 def test_a_leaked_token_ends_at_once(tenants: Tenants, store: Routes) -> None:
     before = tenants.add("one")
-    tenants.rotate(str(before.id), grace=timedelta(0))
+    tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(0))
     assert routes_to(store, before.token) == []
 
 
@@ -84,7 +87,7 @@ def test_the_dms_rotates_by_an_update_with_thirty_days_of_grace(
 @pytest.mark.parametrize("written", ["{}", "{} with dashes"])
 def test_a_token_is_never_given_twice(tenants: Tenants, database: Database, written: str) -> None:
     first = tenants.add("one")
-    tenants.rotate(str(first.id), grace=timedelta(0))
+    tenants.rotate(str(first.id), ACCOUNT, grace=timedelta(0))
     used = first.token.upper() if written == "{}" else f"{first.token[:8]}-{first.token[8:]}"
 
     with pytest.raises(psycopg.errors.UniqueViolation, match="tokens are never given twice"):
@@ -104,7 +107,7 @@ def test_a_token_outlives_its_tenant(tenants: Tenants, store: Routes, database: 
 
 def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, database: Database) -> None:
     before = tenants.add("one")
-    after = tenants.rotate(str(before.id), grace=timedelta(days=1))
+    after = tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(days=1))
     database.run(f"update dms_tenant set name = 'renamed', ingest_token = '{before.token}'")
     database.run("update dms_tenant set ingest_token = ''")
     assert tenants.show(str(before.id)).token == after.token
@@ -114,12 +117,12 @@ def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, databas
 def test_disabled_and_enabled_again(tenants: Tenants, store: Routes) -> None:
     tenant = tenants.add("one")
 
-    disabled = tenants.disable(str(tenant.id), by="anna")
+    disabled = tenants.disable(str(tenant.id), Account(remark="anna"))
     assert (disabled.state, disabled.disabled_by) == (TenantState.DISABLED, "anna")
     assert routes_to(store, tenant.token) == [(tenant.id, False)]
-    assert tenants.disable(tenant.token, by="bert").disabled_by == "anna"  # it stays as it was
+    assert tenants.disable(tenant.token, Account(remark="bert")).disabled_by == "anna"  # it stays as it was
 
-    assert tenants.enable(str(tenant.id)).state is TenantState.ACTIVE
+    assert tenants.enable(str(tenant.id), ACCOUNT).state is TenantState.ACTIVE
     assert routes_to(store, tenant.token) == [(tenant.id, True)]
 
 
@@ -129,7 +132,7 @@ def test_a_tenant_that_is_inactive_in_the_dms_receives_nothing(
     tenant = tenants.add("one")
     database.run("update dms_tenant set is_active = false")
     assert routes_to(store, tenant.token) == [(tenant.id, False)]
-    assert tenants.enable(str(tenant.id)).state is TenantState.INACTIVE  # the DMS's own business
+    assert tenants.enable(str(tenant.id), ACCOUNT).state is TenantState.INACTIVE  # the DMS's own business
     database.run("alter table dms_tenant drop column is_active")  # nor does every DMS have it
     assert routes_to(store, tenant.token) == [(tenant.id, True)]
 
@@ -138,7 +141,7 @@ def test_two_rotations_at_once_leave_one_present_token(tenants: Tenants, databas
     tenant = tenants.add("one")
 
     def rotate(_: int) -> TenantRecord:
-        return tenants.rotate(str(tenant.id), grace=timedelta(days=1))
+        return tenants.rotate(str(tenant.id), ACCOUNT, grace=timedelta(days=1))
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(rotate, range(8)))

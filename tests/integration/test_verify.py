@@ -114,4 +114,4 @@ def test_a_role_that_sees_nothing_proves_nothing(stack: Stack) -> None:
     command = [sys.executable, "-m", "ingest", "messages", "verify", "--all"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
     assert done.returncode == 1
-    assert "ingest_reader" in done.stderr
+    assert "ingest_operator" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-OPERATORS_ONLY = {"INGEST_OWNER_DATABASE_URL"}
+OPERATORS_ONLY = {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
 _EVENT = re.compile(r'(?:log\.(?:info|warning|error)|_logged|event =)\(?\s*"([a-z_]+\.[a-z_]+)"(?: if|,|\))')

@@ -1,0 +1,247 @@
+"""Operator actions: each on record with the database's login, none of them changeable by app or operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from ingest.errors import OperatorError
+from ingest.model import Claim, Tenant
+from operations.audit import Account, Audit
+from operations.migrations import losses, migrate, roll_back
+from operations.tenants import Holdings, Tenants, TenantState
+from tests.fakes import values
+from tests.integration.databases import OPERATOR, OWNER, Database, Server
+from tests.integration.test_isolation import Store, add_tenant, blob, document, everything_of, seed, store_of
+
+ACCOUNT = Account(why="ticket 7", remark="anna")
+
+
+class Container:
+    """Blob names in memory."""
+
+    def __init__(self, *names: str) -> None:
+        self.blobs = set(names)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(name for name in self.blobs if name.startswith(prefix)))
+
+    def delete(self, name: str) -> None:
+        self.blobs.discard(name)
+
+
+@pytest.fixture
+def tenants(database: Database) -> Tenants:
+    return Tenants(database.operator_url)
+
+
+@pytest.fixture
+def audit(database: Database) -> Audit:
+    return Audit(database.operator_url)
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Store]:
+    with store_of(database) as store:
+        yield store
+
+
+def test_every_action_is_recorded_with_the_login_of_the_database(
+    database: Database, tenants: Tenants, audit: Audit
+) -> None:
+    tenant = add_tenant(database, "one")
+    wanted = str(tenant.id)
+    tenants.disable(wanted, ACCOUNT)
+    tenants.enable(wanted, Account())
+    tenants.rotate(wanted, ACCOUNT, grace=timedelta(days=1))
+    tenants.assign(values.ref(), wanted, ACCOUNT)
+    audit.record("message.release", "AAk", ACCOUNT, details={"mailbox": "upload@dms.cloud"})
+
+    entries = audit.newest(limit=10)[::-1]
+    assert [entry.action for entry in entries] == [
+        "tenant.disable",
+        "tenant.enable",
+        "tenant.rotate",
+        "message.assign",
+        "message.release",
+    ]
+    assert {entry.login for entry in entries} == {OPERATOR}
+    assert (entries[0].why, entries[0].remark, entries[0].subject) == ("ticket 7", "anna", f"tenant {tenant.id}")
+    assert str(tenant.proof) not in repr(entries)  # a token is no business of the record
+    assert audit.verify().entries == 5
+
+
+@pytest.mark.parametrize("role", ["app_url", "operator_url", "owner_url"])
+@pytest.mark.parametrize(
+    "statement",
+    ["update ingest.audit set why = 'x'", "delete from ingest.audit", "truncate ingest.audit"],
+)
+def test_no_role_changes_an_entry(database: Database, audit: Audit, role: str, statement: str) -> None:
+    audit.record("message.release", "AAk", ACCOUNT, details={})
+    with (
+        psycopg.connect(getattr(database, role), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+    assert audit.verify().entries == 1
+
+
+@pytest.mark.parametrize("role", ["app_url", "operator_url"])
+def test_no_entry_is_written_but_by_the_owners_function(database: Database, role: str) -> None:
+    with (
+        psycopg.connect(getattr(database, role), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("insert into ingest.audit values (1, now(), 'x', 'x', 'x', '{}', 'x', 'x', '', 'x')")
+
+
+def test_the_app_records_nothing_in_the_name_of_an_operator(database: Database) -> None:
+    with database.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute("select ingest.record_action('tenant.disable', 'x', '{}', '', '')")
+
+
+@pytest.mark.parametrize(
+    ("tampering", "number"),
+    [
+        ("update ingest.audit set why = 'nothing' where number = 2", 2),
+        ("update ingest.audit set login = 'bert' where number = 1", 1),
+        ("delete from ingest.audit where number = 2", 2),
+        ("delete from ingest.audit where number = 1", 1),
+    ],
+)
+def test_a_tampered_record_shows(server: Server, database: Database, audit: Audit, tampering: str, number: int) -> None:
+    for subject in ("a", "b", "ü €"):
+        audit.record("message.release", subject, ACCOUNT, details={"mailbox": "x"})
+    with server.admin(database) as admin:  # past every right, and past the trigger
+        admin.execute("alter table ingest.audit disable trigger audit_append_only")
+        admin.execute(tampering.encode())
+    with pytest.raises(OperatorError, match=f"entry {number} is"):
+        audit.verify()
+
+
+def test_entries_cut_off_at_the_end_show_by_a_hash_that_was_noted(
+    server: Server, database: Database, audit: Audit
+) -> None:
+    audit.record("message.release", "a", ACCOUNT, details={})
+    audit.record("message.release", "b", ACCOUNT, details={})
+    noted = audit.verify().head
+    audit.record("message.release", "c", ACCOUNT, details={})
+    assert audit.verify(head=noted).entries == 3
+    with server.admin(database) as admin:
+        admin.execute("alter table ingest.audit disable trigger audit_append_only")
+        admin.execute("delete from ingest.audit where number > 1")
+    assert audit.verify().entries == 1
+    with pytest.raises(OperatorError, match="--head"):
+        audit.verify(head=noted)
+
+
+def test_an_assigned_message_is_stored_for_that_tenant_and_no_other(
+    database: Database, store: Store, tenants: Tenants
+) -> None:
+    one, two = (replace(add_tenant(database, name), proof=None) for name in ("one", "two"))
+    tenants.assign(values.ref(), str(one.id), ACCOUNT)
+    claim = store.claims.claim(values.ref())
+    assert isinstance(claim, Claim)
+    other = store.claims.claim(values.ref(message_id="AAk-other"))
+    assert isinstance(other, Claim)
+    for wrong, tenant in ((claim, two), (other, one)):
+        with pytest.raises(Exception, match="InsufficientPrivilege"), store.tenants.tenant_context(tenant):
+            store.copies.save(wrong, values.message(), blob(tenant, "x"), [document(tenant, "x")], last=True)
+    with store.tenants.tenant_context(one):
+        store.copies.save(claim, values.message(), blob(one, "x"), [document(one, "x")], last=True)
+
+
+# Forgetting a tenant
+
+
+def test_a_tenant_is_forgotten_and_no_other(
+    server: Server, database: Database, store: Store, tenants: Tenants, audit: Audit
+) -> None:
+    ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
+    wanted = str(ours.tenant.id)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        database.run(f"delete from dms_tenant where id = {wanted}")  # no evidence is lost by a cascade
+    container = Container(f"{wanted}/a", f"{wanted}/b/c", f"{wanted}0/other", f"{theirs.tenant.id}/a")
+    holdings = tenants.holdings(wanted)
+    assert holdings == Holdings(messages=1, documents=1, containers=("documents",))
+
+    with pytest.raises(OperatorError, match="is not disabled"):
+        tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container])
+    tenants.disable(wanted, ACCOUNT)
+    with pytest.raises(OperatorError, match="have changed"):
+        tenants.forget(wanted, ACCOUNT, confirmed=replace(holdings, messages=2), containers=[container])
+    assert len(container.blobs) == 4
+    assert tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container]) == 2
+
+    assert container.blobs == {f"{wanted}0/other", f"{theirs.tenant.id}/a"}
+    with server.admin(database) as admin:
+        assert everything_of(admin, ours.tenant)[:-1] == [[], [], []]
+        assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1]
+    entry = audit.newest(limit=1)[0]
+    assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1}')
+    database.run(f"delete from dms_tenant where id = {wanted}")
+    assert tenants.show(str(theirs.tenant.id)).state is TenantState.ACTIVE
+
+
+def test_rows_are_left_where_their_number_is_not_the_confirmed_one(
+    server: Server, database: Database, store: Store, tenants: Tenants
+) -> None:
+    ours = seed(database, store, "ours")
+    tenants.disable(str(ours.tenant.id), ACCOUNT)
+    with (
+        psycopg.connect(database.operator_url, autocommit=True) as operator,
+        pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="nothing was deleted"),
+    ):
+        operator.execute("select ingest.forget_tenant(%s, 0, 0, 'x', 'x')", [ours.tenant.id])
+    with server.admin(database) as admin:
+        assert [len(rows) for rows in everything_of(admin, ours.tenant)] == [1, 1, 1, 1]
+
+
+# The way back
+
+
+def test_taking_a_migration_back_is_announced_with_numbers_and_recorded(
+    server: Server, empty_database: Database
+) -> None:
+    migrate(empty_database.owner_url)
+    add_tenant(empty_database, "one")
+    with store_of(empty_database) as store:
+        seed(empty_database, store, "two")
+    lines = losses(empty_database.owner_url, to=None)
+    assert "0004_ingest: 1 claims, 1 tenants' mails with parts and documents" in lines
+    assert "0005_token_history: 2 tokens, 0 disabled tenants" in lines
+    assert "0012_operators: 0 recorded operator actions" in lines
+    said: list[str] = []
+    roll_back(empty_database.owner_url, to="0011_tenant_context", tell=said.append)
+    (told,) = said
+    assert told.startswith("ingest.audit goes with 1 entries; its last hash was ")
+    with server.admin(empty_database) as admin:
+        assert admin.execute("select count(*) from ingest.message").fetchone() == (1,)
+
+
+def test_the_owner_counts_as_an_operator(database: Database) -> None:
+    tenant = add_tenant(database, "one")
+    Tenants(database.owner_url).disable(str(tenant.id), ACCOUNT)
+    assert Audit(database.owner_url).newest(limit=1)[0].login == OWNER
+
+
+def test_an_operator_reads_no_key_and_opens_no_context(database: Database) -> None:
+    with psycopg.connect(database.operator_url, autocommit=True) as operator:
+        for statement in (
+            "select * from ingest.context_key",
+            "select ingest.open_tenant(1)",
+            "select 1 from dms_tenant",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                operator.execute(statement.encode())
+
+
+def test_a_tenant_without_a_name_is_refused(database: Database) -> None:
+    with pytest.raises(OperatorError, match="needs a name"):
+        Tenants(database.owner_url).add(" ")
+    assert isinstance(Tenants(database.owner_url).add("one").id, int)
+    assert Tenant(id=1) == Tenant(id=1, proof="x")
