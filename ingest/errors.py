@@ -8,6 +8,7 @@
     │   ├── ContentInterrupted
     │   ├── BlobUnavailable
     │   ├── DiskUnavailable
+    │   ├── ReaderUnavailable
     │   ├── DatabaseUnavailable
     │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
     │   └── LeaseLost
@@ -70,6 +71,10 @@ class BlobUnavailable(Later):
 
 class DiskUnavailable(Later):
     """The local disk takes nothing more. Another instance, or this one when it is done with others, has room."""
+
+
+class ReaderUnavailable(Later):
+    """The process that reads PDFs does not start."""
 
 
 class DatabaseUnavailable(Later):

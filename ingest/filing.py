@@ -10,6 +10,7 @@ from ingest import log
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.content_ids import shown_content_ids
+from ingest.documents.pdf import ReadObjects, read_objects_here
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
@@ -40,10 +41,11 @@ _NO_CONTENT = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilingOptions:
-    """The limits of unpacking, and the choice whether the body is stored as well."""
+    """The limits of unpacking, the choice whether the body is stored as well, and the reader of PDFs."""
 
     limits: Limits = field(default_factory=Limits)
     body: BodyMode = BodyMode.NEVER
+    read_objects: ReadObjects = read_objects_here
 
 
 class Filing:
@@ -90,7 +92,9 @@ class Filing:
 
         shown = cache(partial(self._shown, message.ref))
         budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive)
-        sorter = Sorter(limits=self._options.limits, budget=budget, store=store)
+        sorter = Sorter(
+            limits=self._options.limits, budget=budget, store=store, read_objects=self._options.read_objects
+        )
         for attachment in message.attachments:
             member = _member(attachment)
             if attachment.kind in _NO_CONTENT:

@@ -18,6 +18,7 @@ from ingest.errors import SettingsError
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
+    from ingest.documents.reader_pool import ReaderPool
     from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
@@ -40,6 +41,7 @@ class App:
     graph: GraphClient
     mailboxes: Mailboxes
     blobs: BlobStore
+    readers: ReaderPool
     database: Database
     tenants: Tenants
     backlog: Backlog
@@ -48,7 +50,7 @@ class App:
 
     def close(self) -> None:
         """Close every connection. For an app of a command or test; the running app lives as long as its process."""
-        for adapter in (self.database, self.blobs, self.graph, self.gate):
+        for adapter in (self.database, self.blobs, self.graph, self.gate, self.readers):
             adapter.close()
 
 
@@ -114,6 +116,7 @@ def blob_store(settings: Settings, container: str) -> BlobStore:
 
 def build(settings: Settings) -> App:
     """Build an app for these settings."""
+    from ingest.documents.reader_pool import ReaderPool
     from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient
     from ingest.graph.mailbox import Mailboxes
@@ -136,6 +139,7 @@ def build(settings: Settings) -> App:
         sweep_scope=settings.sweep_scope,
     )
     blobs = blob_store(settings, settings.container)
+    readers = ReaderPool()
     database = Database(settings.database_url)
     claims = Claims(database, lease_seconds=settings.lease_seconds, retry_seconds=settings.retry_seconds)
     tenants = Tenants(database)
@@ -147,7 +151,7 @@ def build(settings: Settings) -> App:
         tenants=tenants,
         copies=Copies(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
-        filing=FilingOptions(limits=settings.limits, body=settings.body),
+        filing=FilingOptions(limits=settings.limits, body=settings.body, read_objects=readers.read),
     )
     return App(
         settings=settings,
@@ -155,6 +159,7 @@ def build(settings: Settings) -> App:
         graph=graph,
         mailboxes=mailboxes,
         blobs=blobs,
+        readers=readers,
         database=database,
         tenants=tenants,
         backlog=backlog,

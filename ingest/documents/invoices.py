@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ingest.codes import Disposition
 from ingest.documents import media_types
-from ingest.model import InvoiceKind, Part
+from ingest.model import Part
 
 _SHORTEST_NUMBER = 4  # characters; a shorter invoice number in a file name is chance
 
@@ -25,7 +25,7 @@ def link_invoices(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def _is_xml_invoice(part: Part) -> bool:
-    return part.invoice is not None and part.invoice.kind is not InvoiceKind.ZUGFERD
+    return part.invoice is not None and part.detected_type == media_types.XML
 
 
 def _invoice_shown_by(pdf: Part, xml: Iterable[Part]) -> int | None:

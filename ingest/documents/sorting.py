@@ -16,6 +16,7 @@ from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
+from ingest.documents.pdf import ReadObjects, read_objects_here, read_pdf
 from ingest.documents.rules import Facts, decide, full_name, item_name
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
@@ -81,10 +82,14 @@ class Sorter:
     The time of `store` is not on the budget. Past the budget a part is stored as it is.
     """
 
-    def __init__(self, *, limits: Limits, budget: Budget, store: Store) -> None:
+    def __init__(
+        self, *, limits: Limits, budget: Budget, store: Store, read_objects: ReadObjects = read_objects_here
+    ) -> None:
+        """`read_objects` reads a PDF in which a search found something to read."""
         self._limits = limits
         self._budget = budget
         self._store = store
+        self._read_objects = read_objects
         self._parts: list[Part | None] = []
         self._seen: dict[str, int] = {}  # SHA-256 of documents and containers → position
         self._top = 0
@@ -166,9 +171,20 @@ class Sorter:
         if disposition is Disposition.CONTAINER:
             verdict = self._open(detected.media_type, rule, member.name, spool, len(place.path))
         try:
-            return _looked_into(verdict, spool, detected.media_type)
+            return self._look_into(verdict, spool, detected.media_type)
         except PartRejected as rejected:
             return replace(verdict, rule=rejected.rule)
+
+    def _look_into(self, verdict: _Verdict, spool: Spool, media_type: str) -> _Verdict:
+        """Add the findings in a document: encryption, and the e-invoice. Raises PartRejected(too_costly)."""
+        if verdict.disposition is not Disposition.DOCUMENT:
+            return verdict
+        if media_type == media_types.XML:
+            return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size)))
+        if media_type == media_types.PDF:
+            pdf = read_pdf(spool.file, spool.size, budget=self._budget, read_objects=self._read_objects)
+            return replace(verdict, rule=Rule.ENCRYPTED if pdf.encrypted else verdict.rule, invoice=pdf.invoice)
+        return verdict
 
     def _blob(self, verdict: _Verdict, place: _Place, name: str, spool: Spool) -> StoredBlob | None:
         if verdict.disposition is Disposition.DUPLICATE_IN_MAIL and verdict.first is not None:
@@ -276,20 +292,6 @@ def _is_shown(member: Member, place: _Place) -> bool:
         return member.content_id is not None and member.content_id in place.shown()
     except PartRejected:
         return False
-
-
-def _looked_into(verdict: _Verdict, spool: Spool, media_type: str) -> _Verdict:
-    """Add the findings in a document: encryption, and the e-invoice. Raises PartRejected(too_costly)."""
-    if verdict.disposition is not Disposition.DOCUMENT:
-        return verdict
-    if media_type == media_types.XML:
-        return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size)))
-    if media_type == media_types.PDF:
-        from ingest.documents.pdf import read_pdf  # noqa: PLC0415 - pypdf, only for mails with a PDF
-
-        pdf = read_pdf(spool.file, spool.size)
-        return replace(verdict, rule=Rule.ENCRYPTED if pdf.encrypted else verdict.rule, invoice=pdf.invoice)
-    return verdict
 
 
 def _open_container(media_type: str, name: str, spool: Spool, max_parts: int) -> Container:

@@ -88,7 +88,7 @@ def fuzz_xml(data: bytes) -> None:
 def fuzz_pdf(data: bytes) -> None:
     """Read a PDF that names an embedded file, so that pypdf reads it."""
     marked = data if b"/EmbeddedFile" in data else data + b"\n% /EmbeddedFile"
-    read_pdf(io.BytesIO(marked), len(marked))
+    read_pdf(io.BytesIO(marked), len(marked), budget=Budget(LIMITS))
 
 
 def fuzz_detection(data: bytes) -> None:

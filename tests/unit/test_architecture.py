@@ -51,7 +51,7 @@ OWNERS = {
     "psycopg": {"ingest.storage.database", "ingest.storage.entra", "ingest.storage.gate"},
     "psycopg_pool": {"ingest.storage.database"},
     "alembic": set(),  # operations/ only
-    "pypdf": {"ingest.documents.pdf"},
+    "pypdf": {"ingest.documents.pdf_objects"},
     "puremagic": {"ingest.documents.detection"},
     "sqlalchemy": set(),  # operations/ only
     "typer": set(),  # commands/ only

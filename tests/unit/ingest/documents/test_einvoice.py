@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from ingest.codes import Disposition, Rule
+from ingest.documents.budget import Budget
 from ingest.documents.einvoice import read_invoice
-from ingest.documents.pdf import read_pdf
-from ingest.model import Invoice, InvoiceKind
+from ingest.documents.invoices import link_invoices
+from ingest.documents.pdf import Pdf, read_pdf
+from ingest.model import Invoice, InvoiceKind, Limits, Part
 from tests.mails import invoices
 
+PAYLOADS = Path(__file__).parents[3] / "payloads" / "documents"
 ZUGFERD_1 = b"""<rsm:CrossIndustryDocument xmlns:rsm="urn:ferd:CrossIndustryDocument:invoice:1p0"
   xmlns:ram="urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:12"
   xmlns:udt="urn:un:unece:uncefact:data:standard:UnqualifiedDataType:15">
@@ -99,23 +105,58 @@ def test_profiles(identifier: str, profile: str) -> None:
     assert read(invoices.cii("1", profile=identifier)).profile == profile
 
 
+def look_into(pdf: bytes) -> Pdf:
+    return read_pdf(io.BytesIO(pdf), len(pdf), budget=Budget(Limits()))
+
+
 @pytest.mark.parametrize("name", ["factur-x.xml", "ZUGFeRD-invoice.xml", "xrechnung.xml"])
 def test_an_invoice_in_a_pdf(name: str) -> None:
     pdf = invoices.zugferd("Rechnung", invoices.cii("ZF-1"), name=name)
-    found = read_pdf(io.BytesIO(pdf), len(pdf))
+    found = look_into(pdf)
     assert found.invoice is not None
     assert (found.invoice.kind, found.invoice.number) == (InvoiceKind.ZUGFERD, "ZF-1")
     assert not found.encrypted
 
 
+@pytest.mark.parametrize("name", ["UBL-Invoice-2.1.xml", "INV_2025_00001_ubl_bis3.xml", "factur-x.xml"])
+def test_ubl_in_a_pdf_under_any_name(name: str) -> None:
+    found = look_into(invoices.zugferd("Rechnung", invoices.ubl("OD-1"), name=name)).invoice
+    assert found is not None
+    assert (found.kind, found.number, found.problem) == (InvoiceKind.UBL_INVOICE, "OD-1", None)
+
+
+def test_an_invoice_that_breaks_off_in_a_sound_pdf_has_a_problem() -> None:
+    pdf = PAYLOADS.joinpath("pdf-with-unreadable-factur-x.pdf").read_bytes()
+    found = look_into(pdf).invoice
+    assert found is not None
+    assert (found.kind, found.number) == (InvoiceKind.ZUGFERD, None)
+    assert found.problem == "factur-x.xml in the PDF breaks off, or is no e-invoice"
+
+
+def test_a_pdf_with_ubl_inside_is_linked_to_the_same_invoice_as_xml_and_not_to_itself() -> None:
+    invoice = read(invoices.ubl("OD-1"))
+    pdf = Part(
+        position=1,
+        name="Rechnung.pdf",
+        declared_type=None,
+        detected_type="application/pdf",
+        disposition=Disposition.DOCUMENT,
+        rule=Rule.FILE,
+        invoice=invoice,
+    )
+    xml = replace(pdf, position=2, name="anders.xml", detected_type="application/xml")
+    assert [part.related for part in link_invoices([pdf])] == [None]
+    assert [part.related for part in link_invoices([pdf, xml])] == [2, None]
+
+
 def test_other_files_in_a_pdf_are_no_invoices() -> None:
     pdf = invoices.zugferd("Rechnung", invoices.cii("ZF-1"), name="order-x.xml")
-    assert read_pdf(io.BytesIO(pdf), len(pdf)).invoice is None
+    assert look_into(pdf).invoice is None
 
 
 def test_an_encrypted_pdf() -> None:
     pdf = invoices.encrypted_pdf("Lohn")
-    assert read_pdf(io.BytesIO(pdf), len(pdf)).encrypted
+    assert look_into(pdf).encrypted
 
 
 @pytest.mark.parametrize(

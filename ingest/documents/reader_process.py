@@ -1,0 +1,51 @@
+"""The process that reads PDFs for the app: started by `ingest.documents.reader_pool`, killed when a file is costly.
+
+Standard input is a socket. `ingest.documents.reader_answer` has the form of requests and answers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+from ingest.documents.pdf import INTRICATE
+from ingest.documents.pdf_objects import read_objects
+from ingest.documents.reader_answer import READY, REQUEST, to_line
+
+MEMORY = 48 * 1024 * 1024  # bytes beyond those of an idle process
+
+
+def main() -> None:
+    """Answer requests until the other side closes the socket. A costly file ends the process by SIGPROF."""
+    with socket.socket(fileno=0) as connection:
+        _limit_memory()
+        os.nice(5)  # honest mails go first
+        connection.sendall(READY)
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(connection, REQUEST.size, 1)
+            if not request:
+                return
+            (seconds,) = REQUEST.unpack(request)
+            started = time.process_time()
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            with os.fdopen(descriptors[0], "rb") as file:
+                found = read_objects(file)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            connection.sendall(to_line(found, time.process_time() - started))
+            if found.problem == INTRICATE:
+                return  # the memory may be full: a new process takes over
+
+
+def _limit_memory() -> None:
+    """Limit the address space. macOS and Windows lack the means; there the time alone is limited."""
+    try:
+        import resource  # noqa: PLC0415 - Unix only
+
+        with open("/proc/self/statm", "rb") as status:  # noqa: PTH123 - Linux only, in pages
+            used = int(status.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError):
+        return
