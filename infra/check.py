@@ -232,7 +232,9 @@ def _parameters(main: Bicep) -> Iterator[str]:
 
 def _settings(deployed: set[str]) -> Iterator[str]:
     wanted = (app_settings() - NOT_ON_AZURE.keys()) | (OF_THE_PLATFORM - NOT_IN_INFRA)
-    local = (app_settings() - {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}) | (OF_THE_PLATFORM - NOT_LOCAL.keys())
+    local = (app_settings() - {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}) | (
+        OF_THE_PLATFORM - NOT_LOCAL.keys()
+    )
     lists = {"modules/app.bicep": (deployed, wanted), "local.settings.sample.json": (sample_settings(), local)}
     if (ROOT / "docs" / "settings.md").is_file():
         every = app_settings() | OF_THE_PLATFORM
