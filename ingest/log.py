@@ -11,26 +11,35 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+from collections.abc import Callable, Mapping
 
 from ingest.errors import IngestError
 
 _logger = logging.getLogger("ingest")
+type Listener = Callable[[str, Mapping[str, object]], None]
+_listeners: list[Listener] = []
 _MAX_VALUE = 2000  # characters: a traceback's frames fit, a hostile id does not flood
+
+
+def subscribe(listener: Listener) -> Callable[[], None]:
+    """Call `listener(event, fields)` for every event from now on. Returns the function that ends the subscription."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
 
 
 def info(event: str, **fields: object) -> None:
     """Log an expected event."""
-    _logger.info("%s", _line(event, fields))
+    _write(logging.INFO, event, fields)
 
 
 def warning(event: str, **fields: object) -> None:
     """Log an event that an operator may want to know of; the app goes on by itself."""
-    _logger.warning("%s", _line(event, fields))
+    _write(logging.WARNING, event, fields)
 
 
 def error(event: str, **fields: object) -> None:
     """Log an event that an operator has to look at."""
-    _logger.error("%s", _line(event, fields))
+    _write(logging.ERROR, event, fields)
 
 
 def describe(exception: BaseException) -> str:
@@ -52,6 +61,12 @@ def frames(exception: BaseException) -> str:
         )
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return " | caused by ".join(lines)
+
+
+def _write(level: int, event: str, fields: dict[str, object]) -> None:
+    _logger.log(level, "%s", _line(event, fields))
+    for listener in _listeners:
+        listener(event, fields)
 
 
 def _line(event: str, fields: dict[str, object]) -> str:

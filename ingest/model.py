@@ -34,17 +34,30 @@ class Trigger(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """The moment in which a message was put on the queue, and the trace that began there.
+
+    `traceparent`: https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+
+    traceparent: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MessageRef:
     """A message's address, which travels through the queue `ingest-messages`.
 
     `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `size`:
-    about the bytes of the whole message, where a listing has shown the size; a notification has none.
+    about the bytes of the whole message, where a listing has shown the size; a notification has none. `announced` is
+    for telemetry, and no part of the address.
     """
 
     mailbox: str
     message_id: str
     trigger: Trigger = Trigger.WEBHOOK
     size: int | None = None
+    announced: Announcement | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
         """Return the queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
@@ -55,6 +68,9 @@ class MessageRef:
         }
         if self.size is not None:
             value["size"] = self.size
+        if self.announced is not None:
+            value["traceparent"] = self.announced.traceparent
+            value["announcedAt"] = self.announced.at.isoformat()
         return json.dumps(value, separators=(",", ":"))
 
     @classmethod

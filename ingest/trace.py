@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-type Phase = Literal["before", "after"]
+type Phase = Literal["before", "after", "failed"]
 type Listener = Callable[[str, Phase], None]
+type Meter = Callable[[str, float], None]
 
 _listeners: list[Listener] = []
+_meters: list[Meter] = []
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
@@ -21,11 +23,28 @@ def subscribe(listener: Listener) -> Callable[[], None]:
     return lambda: _listeners.remove(listener)
 
 
+def subscribe_meter(meter: Meter) -> Callable[[], None]:
+    """Call `meter(name, amount)` for every amount from now on. Returns the function that ends the subscription."""
+    _meters.append(meter)
+    return lambda: _meters.remove(meter)
+
+
+def count(name: str, amount: float) -> None:
+    """Report an amount, such as the bytes of a blob that was written."""
+    for meter in _meters:
+        meter(name, amount)
+
+
 @contextmanager
 def span(name: str) -> Iterator[None]:
-    """Mark one I/O operation, named `<system>.<operation>`. An operation that raises has no "after"."""
+    """Mark one I/O operation, named `<system>.<operation>`. An operation that raises has "failed" and no "after"."""
     for listener in _listeners:
         listener(name, "before")
-    yield
+    try:
+        yield
+    except BaseException:
+        for listener in _listeners:
+            listener(name, "failed")
+        raise
     for listener in _listeners:
         listener(name, "after")

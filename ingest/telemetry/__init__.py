@@ -1,0 +1,1 @@
+"""Traces and metrics, made from the log events and the I/O spans that the app has anyway."""
