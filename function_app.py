@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 import typing
 
 import azure.functions as func
@@ -12,11 +13,13 @@ from ingest import log, wiring
 from ingest.errors import MalformedRef, SettingsError
 from ingest.model import MessageRef
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
+from ingest.telemetry import process as telemetry
 from subscriptions import notifications
 from subscriptions.notifications import Dropped, Expected, NotANotification, SubscriptionEvent
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 logging.getLogger("ingest").setLevel(logging.INFO)
+telemetry.start(os.environ)
 
 STORAGE = "AzureWebJobsStorage"
 
@@ -42,7 +45,8 @@ def receive_lifecycle(req: func.HttpRequest, events: func.Out[typing.List[str]])
 def ingest_message(msg: func.QueueMessage) -> None:
     """Bring one message to where it belongs. An exception makes the queue try again."""
     ref = _ref(msg, MESSAGES)
-    wiring.app().pipeline.ingest_message(ref)
+    with telemetry.mail("ingest_message", ref):
+        wiring.app().pipeline.ingest_message(ref)
 
 
 @app.function_name("ingest_message_poison")
@@ -58,7 +62,7 @@ def ingest_backlog(msg: func.QueueMessage) -> None:
     """Do the same for a message that the sweep has found, and let new mail go first at its mailbox."""
     ref = _ref(msg, BACKLOG)
     app = wiring.app()
-    with app.gate.yielding():
+    with telemetry.mail("ingest_message", ref), app.gate.yielding():
         app.pipeline.ingest_message(ref)
 
 
@@ -81,7 +85,8 @@ def subscription_event(msg: func.QueueMessage, refs: func.Out[typing.List[str]])
     except NotANotification as malformed:
         log.error("queue.malformed", queue=EVENTS, cause=log.describe(malformed))
         raise
-    _enqueue(refs, maintenance().answer(event))
+    began = telemetry.now()
+    _enqueue(refs, maintenance().answer(event), began)
 
 
 @app.function_name("maintain")
@@ -96,13 +101,17 @@ def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None
 
     if timer.past_due:
         log.warning("maintain.past_due")
-    _enqueue(refs, maintenance().maintain())
+    began = telemetry.now()
+    _enqueue(refs, maintenance().maintain(), began)
+    if telemetry.is_on():
+        maintenance().report()
 
 
 type _Parse = typing.Callable[[bytes, Expected], notifications.Accepted[typing.Any]]
 
 
 def _receive(req: func.HttpRequest, out: func.Out[typing.List[str]], parse: _Parse) -> func.HttpResponse:  # noqa: UP006
+    began = telemetry.now()
     token = req.params.get("validationToken")
     if token is not None:
         return _handshake(token)
@@ -122,7 +131,7 @@ def _receive(req: func.HttpRequest, out: func.Out[typing.List[str]], parse: _Par
         return func.HttpResponse(str(malformed), status_code=400)
     _log_dropped(accepted.dropped)
     if accepted.items:
-        out.set([item.to_json() for item in accepted.items])
+        out.set([_announced(item, "notification", began).to_json() for item in accepted.items])
     return func.HttpResponse(status_code=202)
 
 
@@ -162,6 +171,11 @@ def _ref(msg: func.QueueMessage, queue: str) -> MessageRef:
         raise
 
 
-def _enqueue(out: func.Out[typing.List[str]], found: typing.Sequence[MessageRef]) -> None:  # noqa: UP006
+def _enqueue(out: func.Out[typing.List[str]], found: typing.Sequence[MessageRef], began: int) -> None:  # noqa: UP006
     if found:
-        out.set([ref.to_json() for ref in found])
+        out.set([_announced(ref, "sweep", began).to_json() for ref in found])
+
+
+def _announced[Item: (MessageRef, SubscriptionEvent)](item: Item, name: str, began: int) -> Item:
+    """Return a message's reference with the trace that begins here; anything else as it is."""
+    return telemetry.announced(item, name, began) if isinstance(item, MessageRef) else item

@@ -17,6 +17,7 @@ from ingest.errors import DatabaseUnavailable, MalformedRef
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
 MAX_ID_LENGTH = 1024
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ID = re.compile(rf"[!-~]{{1,{MAX_ID_LENGTH}}}")
 
 
@@ -94,12 +95,26 @@ class MessageRef:
         size = value.get("size")
         if size is not None and (type(size) is not int or size < 0):
             raise MalformedRef("'size' is no number of bytes")
-        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger, size=size)
+        return cls(
+            mailbox=mailbox, message_id=message_id, trigger=trigger, size=size, announced=_announcement(value)
+        )
 
     @property
     def key(self) -> str:
         """Return 32 hex digits that stand for this message in blob names, equal in every instance and attempt."""
         return hashlib.sha256(f"{self.mailbox.casefold()}\n{self.message_id}".encode()).hexdigest()[:32]
+
+
+def _announcement(value: dict[str, object]) -> Announcement | None:
+    """Read the context of a trace. One that makes no sense is none: telemetry stops no mail."""
+    traceparent, at = value.get("traceparent"), value.get("announcedAt")
+    if not isinstance(traceparent, str) or not isinstance(at, str) or not _TRACEPARENT.fullmatch(traceparent):
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return Announcement(traceparent=traceparent, at=moment) if moment.tzinfo is not None else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -322,9 +337,14 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """The message is in the tenants' storage and out of the mailbox."""
+    """The message is in the tenants' storage and out of the mailbox.
+
+    `received_at`: by Exchange. `tenants`: who got a copy. Both are for the log.
+    """
 
     documents: int
+    received_at: datetime | None = field(default=None, compare=False)
+    tenants: tuple[Tenant, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from ingest import log, routing
@@ -26,6 +27,7 @@ from ingest.model import (
     Quarantined,
     Stored,
     Tenant,
+    Trigger,
 )
 from ingest.ports import Blobs, Claims, Copies, Mail, Tenants
 from ingest.routing import Addressing
@@ -88,7 +90,7 @@ class Pipeline:
             self._held.give_back(claim, error)
             # From None: what a foreign exception quotes must not reach the host's log.
             raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
-        log.info("message.done", **log_fields(claim), outcome=type(outcome).__name__)
+        log.info("message.done", **log_fields(claim), **_told(claim, outcome))
         return outcome
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
@@ -132,7 +134,7 @@ class Pipeline:
             with self._tenants.tenant_context(tenant):
                 documents += filing.process_email_message(message, tenant, last=tenant is tenants[-1])
         self._clean_up(claim)
-        return Stored(documents=documents)
+        return Stored(documents=documents, received_at=message.received_at, tenants=tuple(tenants))
 
     def _give_up(self, claim: Claim, reason: Reason, assigned: Tenant | None) -> Outcome:
         """Quarantine the message, unless an Outlook user moved it out of the inbox: then it stays in its folder."""
@@ -169,6 +171,23 @@ class Pipeline:
             return Quarantined(reason=claim.reason)
         self._claims.end(claim, ClaimState.GONE)
         return Gone()
+
+
+def _told(claim: Claim, outcome: Outcome) -> dict[str, object]:
+    """Return the fields of `message.done`: the ages are seconds since Exchange's receipt, by our clock."""
+    fields: dict[str, object] = {"outcome": type(outcome).__name__, "trigger": claim.ref.trigger}
+    if isinstance(outcome, Stored):
+        fields["tenants"] = ",".join(str(tenant.id) for tenant in outcome.tenants)
+        if outcome.received_at is not None:
+            fields["age_seconds"] = _seconds(outcome.received_at, datetime.now(UTC))
+            if claim.ref.announced is not None and claim.ref.trigger is Trigger.WEBHOOK:
+                fields["announced_after_seconds"] = _seconds(outcome.received_at, claim.ref.announced.at)
+    return fields
+
+
+def _seconds(since: datetime, until: datetime) -> float:
+    """Return the seconds between two clocks' times; 0 where the clocks disagree about the order."""
+    return round(max(0.0, (until - since).total_seconds()), 3)
 
 
 def _reason_to_give_up(claim: Claim) -> Reason | None:

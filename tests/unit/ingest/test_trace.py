@@ -24,7 +24,16 @@ def test_a_span_is_told_before_and_after(heard: list[tuple[str, trace.Phase]]) -
 def test_one_that_raised_has_no_after(heard: list[tuple[str, trace.Phase]]) -> None:
     with pytest.raises(ValueError, match="x"), trace.span("sql.claim"):
         raise ValueError("x")
-    assert heard == [("sql.claim", "before")]
+    assert heard == [("sql.claim", "before"), ("sql.claim", "failed")]
+
+
+def test_an_amount_is_told_to_every_meter() -> None:
+    told: list[tuple[str, float]] = []
+    stop = trace.subscribe_meter(lambda name, amount: told.append((name, amount)))
+    trace.count("blob.bytes", 7)
+    stop()
+    trace.count("blob.bytes", 8)
+    assert told == [("blob.bytes", 7)]
 
 
 def test_whoever_unsubscribes_hears_no_more() -> None:
