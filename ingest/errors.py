@@ -7,6 +7,7 @@
     │   ├── GraphThrottled
     │   ├── ContentInterrupted
     │   ├── BlobUnavailable
+    │   ├── QueueUnavailable
     │   ├── DiskUnavailable
     │   ├── ReaderUnavailable
     │   ├── DatabaseUnavailable
@@ -67,6 +68,10 @@ class ContentInterrupted(Later):
 
 class BlobUnavailable(Later):
     """Blob Storage can't be reached or refuses us."""
+
+
+class QueueUnavailable(Later):
+    """Queue Storage can't be reached or refuses us."""
 
 
 class DiskUnavailable(Later):

@@ -95,9 +95,7 @@ class MessageRef:
         size = value.get("size")
         if size is not None and (type(size) is not int or size < 0):
             raise MalformedRef("'size' is no number of bytes")
-        return cls(
-            mailbox=mailbox, message_id=message_id, trigger=trigger, size=size, announced=_announcement(value)
-        )
+        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger, size=size, announced=_announcement(value))
 
     @property
     def key(self) -> str:
@@ -134,6 +132,14 @@ class QuarantinedMail:
     sender: str = field(repr=False)
     subject: str = field(repr=False)
     reason: Reason | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unfinished:
+    """How many mails are not done, and the age of the oldest since Exchange's receipt."""
+
+    mails: int
+    oldest_seconds: float
 
 
 class AttachmentKind(StrEnum):

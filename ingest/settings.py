@@ -114,6 +114,29 @@ def operator_database_url(environ: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QueueAccount:
+    """The account of the queues, as Functions names it: a connection string, or a URL and the app's identity."""
+
+    connection: str | None = field(default=None, repr=False)
+    url: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> QueueAccount:
+        """Read AzureWebJobsStorage or AzureWebJobsStorage__…. Raises SettingsError."""
+
+        def setting(name: str) -> str | None:
+            return environ.get(f"AzureWebJobsStorage{name}", "").strip() or None
+
+        account, url = setting("__accountName"), setting("__queueServiceUri")
+        found = cls(
+            connection=setting(""), url=url or (f"https://{account}.queue.core.windows.net" if account else None)
+        )
+        if found.connection is None and found.url is None:
+            raise SettingsError(["AzureWebJobsStorage is missing"])
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AddressSettings:
     """The form of upload addresses, for commands that need nothing else. `domains` in the order of the setting."""
 

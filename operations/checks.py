@@ -14,17 +14,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
-
-from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.identity import DefaultAzureCredential
-from azure.storage.queue import QueueServiceClient
 
 from ingest import log, wiring
 from ingest.errors import GraphForbidden, IngestError, NotFound
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
-from ingest.settings import Settings, SweepScope
+from ingest.settings import QueueAccount, Settings, SweepScope
+from ingest.storage.queue_lengths import queue_lengths
 from ingest.wiring import App
 from operations import migrations
 from operations.inspection import Inspection
@@ -32,7 +29,6 @@ from subscriptions.calls import Subscriptions
 from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
-_QUEUE_SECONDS = 10
 
 
 class Status(StrEnum):
@@ -221,29 +217,7 @@ def _handshake(patient: Patient) -> str:
 
 
 def _queue(patient: Patient) -> str:
-    connection = patient.environ.get("AzureWebJobsStorage", "").strip()
-    account = patient.environ.get("AzureWebJobsStorage__accountName", "").strip()
-    url = patient.environ.get("AzureWebJobsStorage__queueServiceUri", "").strip()
-    if not connection and not account and not url:
-        raise _Trouble("AzureWebJobsStorage is missing")
-    limits: dict[str, Any] = {"connection_timeout": _QUEUE_SECONDS, "read_timeout": _QUEUE_SECONDS, "retry_total": 1}
-    counts: dict[str, int] = {}
-    try:
-        if connection:
-            service = QueueServiceClient.from_connection_string(connection, **limits)
-        else:
-            service = QueueServiceClient(
-                url or f"https://{account}.queue.core.windows.net", credential=DefaultAzureCredential(), **limits
-            )
-        with service:
-            for name in (one for queue in (MESSAGES, BACKLOG, EVENTS) for one in (queue, f"{queue}-poison")):
-                try:
-                    counts[name] = service.get_queue_client(name).get_queue_properties().approximate_message_count or 0
-                except ResourceNotFoundError:
-                    continue  # made by the first message
-    except (AzureError, ValueError) as error:
-        code = getattr(error, "error_code", None)
-        raise _Trouble(f"the queue service can't be asked: {code or type(error).__name__}") from None
+    counts = queue_lengths(QueueAccount.from_env(patient.environ))
     poisoned = {name: count for name, count in counts.items() if name.endswith("-poison") and count}
     if poisoned:
         told = ", ".join(f"{count} in {name}" for name, count in poisoned.items())

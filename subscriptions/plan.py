@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from ingest.settings import Settings
 
-# Graph allows messages 10,080 minutes (older documentation: 4,230). The shorter holds either way, and a renewal
-# that is due after half of it leaves a day and a half in which everything may fail.
-LIFETIME = timedelta(minutes=4230)
+# Graph allows messages 10,080 minutes by its own clock, and refuses a later end; ours may be ahead by some minutes.
+# A renewal that is due after half of the time leaves three days and a half in which everything may fail.
+# https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime
+CLOCK_SKEW = timedelta(minutes=10)
+LIFETIME = timedelta(minutes=10_080) - CLOCK_SKEW
 RENEW_BEFORE = LIFETIME / 2
 RENEW_NOW = timedelta.max
 CHANGE_TYPE = "created"
@@ -108,6 +110,12 @@ def steps(
         todo.append(Renew(subscription_id=keep.id, expires_at=now + LIFETIME))
     todo += [Delete(subscription_id=one.id) for one in ours if one is not keep]
     return todo
+
+
+def remaining(now: datetime, listed: Iterable[Listed], want: Wanted) -> timedelta:
+    """Return the time until the mailbox's subscription ends; zero where there is none that fits."""
+    ends = [one.expires_at - now for one in listed if _is_ours(one, want) and _fits(one, want)]
+    return max([timedelta(), *ends])
 
 
 def _fits(one: Listed, want: Wanted) -> bool:

@@ -242,6 +242,16 @@ class Mailboxes:
         answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params=params).body
         return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
 
+    def count_quarantine(self, mailbox: str) -> int:
+        """Return how many messages the Quarantine folder holds; 0 where there is no folder yet."""
+        folder = self._folders.find_quarantine(mailbox)
+        if folder is None:
+            return 0
+        path = user_path(mailbox, "mailFolders", folder)
+        params = {"$select": "id,totalItemCount"}
+        answer = self._graph.request("get_quarantine", "GET", path, mailbox=mailbox, params=params).body
+        return int(answer["totalItemCount"])
+
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
         """Yield the inbox's messages in pages, oldest first, until a page brings nothing new.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingest import log
-from ingest.model import LeftOver, MessageRef, Trigger
+from ingest.model import LeftOver, MessageRef, Trigger, Unfinished
 from ingest.storage.database import Database
 
 MAX_DISTANCE = 12  # times the first distance, however often a message was put off: an hour by default
@@ -23,7 +23,8 @@ class Backlog:
         self._database = database
         self._retry = retry_seconds
 
-    # Returns the listed messages that are not on their way, and remembers them as enqueued.
+    # Returns the listed messages that are not on their way, and remembers them as enqueued. Unannounced are those that
+    # no notification brought (the row is new) in the three minutes that Graph takes at most.
     ENQUEUE = """
     insert into ingest.claim as claim (mailbox, message_id, state, trigger, received_at, enqueued_at, deferrals,
         next_try_at)
@@ -35,7 +36,7 @@ class Backlog:
         next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
     where (claim.lease_until is null or claim.lease_until < now())
         and (claim.next_try_at is null or claim.next_try_at <= now())
-    returning message_id
+    returning message_id, xmax = 0 and received_at < now() - interval '3 minutes' as unannounced
     """
 
     def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
@@ -51,6 +52,9 @@ class Backlog:
             received=[item.received_at for item in found],
             **self._distance(outstanding),
         )
+        unannounced = sum(row["unannounced"] for row in rows)
+        if unannounced:
+            log.info("sweep.unannounced", mailbox=mailbox, mails=unannounced)
         due = {row["message_id"] for row in rows}
         return [item.ref for item in found if item.ref.message_id in due]
 
@@ -90,6 +94,19 @@ class Backlog:
         """Return the number of messages that the sweep has enqueued and that have not ended."""
         row = self._database.one("outstanding", self.OUTSTANDING, mailbox=mailbox)
         return int(row["outstanding"]) if row else 0
+
+    UNFINISHED = """
+    select count(*) as mails,
+        coalesce(extract(epoch from now() - min(coalesce(received_at, first_seen_at))), 0)::float8 as oldest_seconds
+    from ingest.claim where state in ('waiting', 'processing', 'stored')
+    """
+
+    def unfinished(self) -> Unfinished:
+        """Return how many mails of all mailboxes are not done, and the age of the oldest by Postgres's clock."""
+        row = self._database.one("unfinished", self.UNFINISHED)
+        if row is None:
+            return Unfinished(mails=0, oldest_seconds=0.0)
+        return Unfinished(mails=int(row["mails"]), oldest_seconds=max(0.0, float(row["oldest_seconds"])))
 
     # No longer on the queue: the message does not count as outstanding while it waits.
     POISONED = """

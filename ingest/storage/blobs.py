@@ -31,7 +31,7 @@ from ingest import log
 from ingest.errors import BlobConflict, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
 from ingest.storage import entra
-from ingest.trace import span
+from ingest.trace import count, span
 
 BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, whatever the size of the content
 CONNECT_SECONDS = 5
@@ -88,6 +88,7 @@ class BlobStore:
         except AzureError as error:
             self._container_seen = False  # should it have been deleted under us, the next try makes it again
             raise _unavailable("store", error) from None
+        count("blob.bytes", stored.size)
         return stored
 
     def read(self, name: str) -> Iterator[bytes]:

@@ -100,9 +100,7 @@ class Recorder:
         """Return the reference with the context of a new trace, whose root `name` began at `since`."""
         now = self._clock()
         trace_id, span_id = _random(16), _random(8)
-        self._sink(
-            Span(name=name, trace_id=trace_id, span_id=span_id, parent_id=None, started=since, ended=now)
-        )
+        self._sink(Span(name=name, trace_id=trace_id, span_id=span_id, parent_id=None, started=since, ended=now))
         at = datetime.fromtimestamp(now / _NANOSECONDS, UTC)
         return replace(ref, announced=Announcement(traceparent=f"00-{trace_id:032x}-{span_id:016x}-01", at=at))
 
