@@ -20,6 +20,7 @@ import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
 from ingest.queues import EVENTS, MESSAGES
+from ingest.telemetry.metrics import METRICS, SPAN_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
@@ -161,6 +162,7 @@ def problems() -> list[str]:
         *_settings(set(deployed_settings(app))),
         *_queues(queue_names(storage)),
         *_roles([role for file in files.values() for role in role_assignments(file)]),
+        *_metrics(),
     ]
 
 
@@ -258,6 +260,27 @@ def _roles(given: list[tuple[str, str]]) -> Iterator[str]:
     for (role, scope), needed_by in ROLES.items():
         if given.count((role, scope)) != 1:
             yield f"the identity does not get {role} on {scope} exactly once: {needed_by}"
+
+
+def _metrics() -> Iterator[str]:
+    attributes: dict[str, set[str]] = {}
+    for metric in METRICS:
+        attributes.setdefault(metric.name, set()).update(metric.attributes, metric.fixed)
+    for rule in json.loads((INFRA / "alerts.json").read_text("utf-8")):
+        for name in (rule["metric"], rule.get("of", rule["metric"])):
+            if name not in attributes:
+                yield f"alerts.json: {rule['name']} asks for {name}, which nothing measures"
+        if "attribute" in rule and rule["attribute"] not in attributes.get(rule["metric"], ()):
+            yield f"alerts.json: {rule['name']} asks for an attribute {rule['attribute']}, which {rule['metric']} lacks"
+    for item in json.loads((INFRA / "workbook.json").read_text("utf-8"))["items"]:
+        query = item["content"].get("query", "")
+        metric_names = re.findall(r'Name == "(ingest\.[a-z_.]+)"', query)
+        for name in metric_names:
+            if name not in attributes:
+                yield f"workbook.json: {item['name']} asks for {name}, which nothing measures"
+        known = {one for name in metric_names for one in attributes.get(name, ())} or set(SPAN_ATTRIBUTES)
+        for unknown in sorted(set(re.findall(r'Properties\["(\w+)"\]', query)) - known):
+            yield f"workbook.json: {item['name']} asks for an attribute {unknown}, which nothing has"
 
 
 def _walk(node: Node) -> Iterator[Node]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from subscriptions.plan import (
+    CLOCK_SKEW,
     LIFETIME,
     RENEW_BEFORE,
     RENEW_NOW,
@@ -14,6 +15,7 @@ from subscriptions.plan import (
     Renew,
     Step,
     Wanted,
+    remaining,
     steps,
     wanted,
 )
@@ -128,3 +130,16 @@ def test_what_is_wanted_names_the_mailbox_and_hides_the_secret() -> None:
     assert WANT.lifecycle_url.startswith("https://app.example/api/graph/lifecycle?mailbox=upload%40dms.example&")
     assert CLIENT_STATE not in repr(WANT)
     assert CLIENT_STATE not in WANT.notification_url + WANT.lifecycle_url
+
+
+def test_the_lifetime_is_graphs_less_what_our_clock_may_be_ahead() -> None:
+    assert timedelta(minutes=10_080) == LIFETIME + CLOCK_SKEW
+    assert timedelta(minutes=5) < CLOCK_SKEW
+    assert LIFETIME / 2 == RENEW_BEFORE
+
+
+def test_what_remains_is_that_of_the_one_that_fits_and_lives_longest() -> None:
+    ones = [listed(left=timedelta(hours=1)), listed("s2", left=timedelta(hours=3)), listed("s3", lifecycle_url=None)]
+    assert remaining(NOON, ones, WANT) == timedelta(hours=3)
+    assert remaining(NOON, [listed("s3", lifecycle_url=None)], WANT) == timedelta()
+    assert remaining(NOON, [listed(left=-timedelta(hours=1))], WANT) == timedelta()
