@@ -56,6 +56,8 @@ POINTS = tuple(f"{call} {phase}" for call in CALLS for phase in ("before", "afte
 ELSEWHERE = {
     "graph.list_quarantine": "an operator's command",
     "graph.release_message": "an operator's command",
+    "sql.unfinished": "the timer reports it where telemetry is on, and changes nothing",
+    "graph.get_quarantine": "the timer reports it where telemetry is on, and changes nothing",
     "blob.read": "the operator's command line reads; the hosts only write",
     "graph.locate_message": "asked of a mail that is given up, or that Graph will not delete a second time",
     "graph.list_attachments": "follows a nextLink within $expand, which the simulator does not give",
