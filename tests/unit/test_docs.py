@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DECISIONS = sorted(set(ROOT.glob("docs/decisions/*.md")) - {ROOT / "docs/decisions/README.md"})
 OPERATORS_ONLY = {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
@@ -56,6 +57,17 @@ def test_a_link_leads_to_a_page_and_its_heading(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.exists(), f"{path} does not exist"
         assert not heading or heading in anchors(target), f"{path} has no heading #{heading}"
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_a_date_and_a_status_and_is_in_the_list(page: Path) -> None:
+    title, _, status = page.read_text().splitlines()[:3]
+    day, _, state = status.partition(" · ")
+    assert re.match(r"\d{4}-\d\d-\d\d", day), "the third line begins with the date"
+    last = re.findall(r"\d{4}-\d\d-\d\d", day)[-1]
+    assert (
+        f"| [{title.removeprefix('# ')}]({page.name}) | {last} | {state} |" in (page.parent / "README.md").read_text()
+    )
 
 
 def anchors(page: Path) -> set[str]:
