@@ -6,4 +6,5 @@ COPY requirements.txt /
 RUN pip install --no-cache-dir --requirement /requirements.txt
 COPY function_app.py host.json /home/site/wwwroot/
 COPY ingest /home/site/wwwroot/ingest
+COPY checks /home/site/wwwroot/checks
 COPY subscriptions /home/site/wwwroot/subscriptions

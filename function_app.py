@@ -109,6 +109,17 @@ def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None
         report()
 
 
+@app.function_name("examine")
+@app.timer_trigger(arg_name="timer", schedule="0 17 4 * * *", run_on_startup=False, use_monitor=True)
+def examine(timer: func.TimerRequest) -> None:
+    """Look each day at everything that the app needs, so that an alert tells before a mail does."""
+    from checks.daily import report  # noqa: PLC0415 - heavy, and not needed by a handshake
+
+    if timer.past_due:
+        log.info("examine.past_due")
+    report()
+
+
 type _Parse = typing.Callable[[bytes, Expected], notifications.Accepted[typing.Any]]
 
 

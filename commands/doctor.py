@@ -12,7 +12,7 @@ import typer
 from commands.output import JsonOption
 
 if TYPE_CHECKING:
-    from operations.checks import Finding
+    from checks.examination import Finding
 
 _COLOURS = {
     "ok": typer.colors.GREEN,
@@ -38,11 +38,12 @@ def doctor(
       python -m ingest doctor
       python -m ingest doctor --other-mailbox ceo@example.com --json
     """
-    from operations.checks import Patient, Status, examine
+    from checks.examination import Patient, Status, examine
+    from operations.checks import CHECKS
 
     findings: list[Finding] = []
     with Patient(environ=os.environ, other_mailbox=other_mailbox) as patient:
-        for finding in examine(patient):
+        for finding in examine(patient, CHECKS):
             findings.append(finding)
             if not as_json:
                 _print(finding)

@@ -15,7 +15,6 @@ _NAMED_BY = {
     ),
     "ingest/graph/folders.py": ("graph", {"request"}),
     "ingest/graph/mailbox.py": ("graph", {"request", "stream"}),
-    "ingest/graph/folders.py": ("graph", {"request"}),
     "subscriptions/calls.py": ("graph", {"request"}),
 }
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ingest", "subscriptions", "operations")
+PACKAGES = ("ingest", "subscriptions", "checks", "operations")
 APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(ROOT.glob(f"{name}/**/*.py")))]
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
 KERNEL = {f"ingest.{name}" for name in ("codes", "errors", "log", "model", "ports", "queues", "settings", "trace")}
 STORY = {f"ingest.{name}" for name in ("claims", "filing", "pipeline", "routing", "suspects", "sweep", "transfer")}
-WHOLE_APP = {"kernel", "graph", "documents", "storage", "story", "wiring", "subscriptions", "maintenance"}
+WHOLE_APP = {"kernel", "graph", "documents", "storage", "story", "wiring", "subscriptions", "maintenance", "checks"}
 ROOMS: dict[str, set[str]] = {
     "kernel": set(),
     "graph": {"kernel"},
@@ -26,8 +26,9 @@ ROOMS: dict[str, set[str]] = {
     "wiring": {"kernel", "graph", "documents", "storage", "story"},
     "subscriptions": {"kernel", "graph"},
     "maintenance": {"kernel", "graph", "storage", "wiring", "subscriptions"},
+    "checks": {"kernel", "graph", "storage", "wiring", "subscriptions"},
     "operations": WHOLE_APP,
-    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance"},
+    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "checks"},
     "command line": {"kernel"},
 }
 PREFIXES = {
@@ -40,6 +41,7 @@ PREFIXES = {
     "subscriptions.maintenance": "maintenance",
     "subscriptions.report": "maintenance",
     "subscriptions": "subscriptions",
+    "checks": "checks",
     "operations": "operations",
     "function_app": "functions",
 }

@@ -36,7 +36,12 @@ def test_the_page_on_settings_has_every_setting() -> None:
 
 
 def log_events() -> set[str]:
-    paths = [ROOT / "function_app.py", *ROOT.glob("ingest/**/*.py"), *ROOT.glob("subscriptions/**/*.py")]
+    paths = [
+        ROOT / "function_app.py",
+        *ROOT.glob("ingest/**/*.py"),
+        *ROOT.glob("subscriptions/**/*.py"),
+        *ROOT.glob("checks/**/*.py"),
+    ]
     return {name for path in paths for name in _EVENT.findall(path.read_text())}
 
 

@@ -391,5 +391,6 @@ def test_the_worker_gets_the_bindings_that_the_host_expects() -> None:
         "ingest_backlog_poison",
         "subscription_event",
         "maintain",
+        "examine",
     ]
     assert isinstance(queue_message("x"), func.QueueMessage)

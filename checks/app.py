@@ -1,0 +1,204 @@
+"""The checks of everything that the app needs and can see for itself. They change nothing of a mailbox.
+
+The one thing that they may make is the blob container of a new account, as the first mail would.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from checks.examination import Check, Patient, Trouble
+from ingest import wiring
+from ingest.errors import GraphForbidden, NotFound
+from ingest.queues import BACKLOG, EVENTS, MESSAGES
+from ingest.settings import QueueAccount, SweepScope
+from ingest.storage.queue_lengths import queue_lengths
+from subscriptions.calls import Subscriptions
+from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
+
+_HANDSHAKE_SECONDS = 10  # as long as Graph waits
+
+
+def _settings(patient: Patient) -> str:
+    settings = patient.settings
+    return f"complete; mailboxes: {', '.join(settings.mailboxes)}"
+
+
+def _token(patient: Patient) -> str:
+    wiring.credentials(patient.settings).token()
+    return f"the app signs in to {patient.settings.authority_host}"
+
+
+def _mailbox_access(patient: Patient) -> str:
+    counts = [(mailbox, patient.app.mailboxes.count_inbox(mailbox)) for mailbox in patient.settings.mailboxes]
+    return "; ".join(f"{mailbox}: {count.total} in the inbox, {count.unread} unread" for mailbox, count in counts)
+
+
+def _other_mailboxes(patient: Patient) -> str:
+    roles = _roles(wiring.credentials(patient.settings).token())
+    tenant_wide = sorted(role for role in roles if role.startswith("Mail."))
+    if tenant_wide:
+        raise Trouble(f"the token carries {', '.join(tenant_wide)} for every mailbox of the organisation")
+    other = patient.other_mailbox
+    if other is None:
+        raise Trouble("not tried: name a mailbox that the app must not reach, with --other-mailbox", warning=True)
+    try:
+        patient.app.mailboxes.count_inbox(other)
+    except GraphForbidden:
+        return f"{other} is refused, as it should be"
+    except NotFound:
+        raise Trouble(f"there is no mailbox {other}: name one that exists", warning=True) from None
+    raise Trouble(f"the app can read {other}")
+
+
+def _roles(token: str) -> Sequence[str]:
+    """The application permissions in a token; none where it can't be read: it is meant for Graph, not for us."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return [str(role) for role in claims.get("roles", ())]
+    except (ValueError, IndexError, AttributeError, TypeError):
+        return ()
+
+
+def _quarantine(patient: Patient) -> str:
+    name = patient.settings.quarantine_folder
+    missing = [one for one in patient.settings.mailboxes if patient.app.mailboxes.find_quarantine(one) is None]
+    return f"{name} is made with the first mail for it in {', '.join(missing)}" if missing else f"{name} is there"
+
+
+def _subscription(patient: Patient) -> str:
+    settings, now = patient.settings, datetime.now(UTC)
+    listed = Subscriptions(patient.app.graph).list()
+    wrong: list[str] = []
+    for mailbox in settings.mailboxes:
+        for step in steps(now, listed, wanted_by(settings, mailbox)):
+            match step:
+                case Create():
+                    wrong.append(f"{mailbox} has none that is alive and right")
+                case Delete(subscription_id=one):
+                    wrong.append(f"{mailbox} has one that is wrong or too many: {one}")
+                case Renew():
+                    wrong.append(f"{mailbox}'s is due to be renewed: does the timer 'maintain' run?")
+    if wrong:
+        raise Trouble("; ".join(wrong))
+    return f"one for each of {len(settings.mailboxes)} mailbox(es), none due"
+
+
+def _handshake(patient: Patient) -> str:
+    """What Graph does before it makes a subscription.
+
+    https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation
+    """
+    token = f"doctor & <{secrets.token_hex(8)}>"
+    for door in ("notifications", "lifecycle"):
+        url = f"{patient.settings.notification_url}/api/graph/{door}?validationToken={quote(token, safe='')}"
+        request = urllib.request.Request(url, data=b"", method="POST")  # noqa: S310 - http(s), by Settings
+        try:
+            with urllib.request.urlopen(request, timeout=_HANDSHAKE_SECONDS) as answer:  # noqa: S310 - likewise
+                body, kind = answer.read(len(token) + 100), answer.headers.get_content_type()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Trouble(f"{door}: answered {error.code}") from None
+        except OSError as error:
+            raise Trouble(f"{door}: not reached ({type(error).__name__})") from None
+        if body != token.encode() or kind != "text/plain":
+            raise Trouble(f"{door}: something else answers than this app")
+    return f"{patient.settings.notification_url} shakes hands"
+
+
+def _queue(patient: Patient) -> str:
+    counts = queue_lengths(QueueAccount.from_env(patient.environ))
+    poisoned = {name: count for name, count in counts.items() if name.endswith("-poison") and count}
+    if poisoned:
+        told = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
+        raise Trouble(f"poisoned messages wait for a running app: {told}", warning=True)
+    return (
+        ", ".join(f"{name}: {counts[name]}" for name in (MESSAGES, BACKLOG, EVENTS) if name in counts)
+        or "reached; no queue made yet"
+    )
+
+
+def _container(patient: Patient) -> str:
+    patient.app.blobs.ensure_container()
+    return f"{patient.settings.container} is there"
+
+
+def _read_mails(patient: Patient) -> str:
+    if patient.settings.sweep_scope is SweepScope.ALL:
+        return "swept as well (INGEST_SWEEP_SCOPE=all)"
+    counts = {mailbox: patient.app.mailboxes.count_inbox(mailbox) for mailbox in patient.settings.mailboxes}
+    read = {mailbox: count.total - count.unread for mailbox, count in counts.items() if count.total > count.unread}
+    if read:
+        told = ", ".join(f"{count} in {mailbox}" for mailbox, count in read.items())
+        raise Trouble(
+            f"somebody has read mails that are still in the inbox, which no sweep takes: {told}", warning=True
+        )
+    return "none"
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        name="settings",
+        look=_settings,
+        advice="Set what is named, as in local.settings.sample.json.",
+        needs=(),
+    ),
+    Check(
+        name="token",
+        look=_token,
+        advice="Look the AADSTS code up; usually the secret has expired, or an id is another app's.",
+    ),
+    Check(
+        name="mailbox access",
+        look=_mailbox_access,
+        advice="Give the app Application Mail.ReadWrite on the mailbox (docs/operations.md), and wait up to 2 hours.",
+        needs=("settings", "token"),
+    ),
+    Check(
+        name="other mailboxes",
+        look=_other_mailboxes,
+        advice="Limit the app by RBAC for Applications, and remove Mail permissions in Entra (docs/operations.md).",
+        needs=("settings", "token"),
+    ),
+    Check(
+        name="quarantine folder",
+        look=_quarantine,
+        advice="See mailbox access.",
+        needs=("settings", "token", "mailbox access"),
+    ),
+    Check(
+        name="subscription",
+        look=_subscription,
+        advice="Run: python -m ingest subscriptions renew, with the app running.",
+        needs=("settings", "token"),
+    ),
+    Check(
+        name="notification URL",
+        look=_handshake,
+        advice="Is the app deployed and started, INGEST_NOTIFICATION_URL its public address, and nothing in between?",
+    ),
+    Check(
+        name="queue",
+        look=_queue,
+        advice="Set AzureWebJobsStorage as the Function App has it; by identity: role Storage Queue Data Contributor.",
+    ),
+    Check(
+        name="container",
+        look=_container,
+        advice="Check INGEST_STORAGE; by identity: role Storage Blob Data Contributor.",
+    ),
+    Check(
+        name="read mails",
+        look=_read_mails,
+        advice="Mark them unread in Outlook, or run: INGEST_SWEEP_SCOPE=all python -m ingest sweep",
+        needs=("settings", "token", "mailbox access"),
+    ),
+)

@@ -1,0 +1,64 @@
+"""An examination goes on whatever a check meets, and says what each found."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from checks import daily
+from checks.app import CHECKS
+from checks.examination import Check, Patient, Status, Trouble, examine
+from ingest import log
+from ingest.errors import GraphUnavailable
+
+
+def check(name: str, look: Callable[[], str], needs: Sequence[str] = ()) -> Check:
+    return Check(name=name, look=lambda _: look(), advice=f"mend {name}", needs=needs)
+
+
+def raising(error: Exception) -> Callable[[], str]:
+    def look() -> str:
+        raise error
+
+    return look
+
+
+def test_a_finding_says_what_was_found_and_what_to_do() -> None:
+    checks = [
+        check("well", lambda: "is there"),
+        check("warned", raising(Trouble("is nearly there", warning=True))),
+        check("failed", raising(Trouble("is not there"))),
+        check("down", raising(GraphUnavailable("Graph is down"))),
+        check("ours", raising(KeyError("leaked"))),
+        check("after", lambda: "never asked", needs=("failed",)),
+    ]
+    found = list(examine(Patient(environ={}), checks))
+    assert [(one.check, one.status) for one in found] == [
+        ("well", Status.OK),
+        ("warned", Status.WARNING),
+        ("failed", Status.FAILED),
+        ("down", Status.FAILED),
+        ("ours", Status.FAILED),
+        ("after", Status.SKIPPED),
+    ]
+    assert "leaked" not in found[4].said
+    assert [one.advice for one in found[:3]] == [None, "mend warned", "mend failed"]
+
+
+def test_the_daily_examination_tells_of_each_check_whether_it_failed() -> None:
+    told: list[tuple[object, object]] = []
+    stop = log.subscribe(lambda event, fields: told.append((fields.get("check"), fields.get("failed"))))
+    try:
+        daily.report({})
+    finally:
+        stop()
+    # Without a setting the first check fails, and those that need it are skipped: they hide no second alert.
+    names = [one.name for one in CHECKS]
+    queue = ("queue", 0)
+    assert told == [(name, int(name == "settings")) for name in names]
+    assert queue in told
+
+
+@pytest.mark.parametrize("one", CHECKS, ids=lambda one: one.name)
+def test_a_check_needs_only_what_is_looked_at_before(one: Check) -> None:
+    names = [other.name for other in CHECKS]
+    assert set(one.needs) <= set(names[: names.index(one.name)])
