@@ -14,8 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from local.functions_host.rest import Client, open_session, parse_connection_string
-from local.parts import ROOT
-from local.processes import Child, json_object
+from local.processes import ROOT, Child, json_object
 from local.stack import Stack
 
 _EMPTY_HOST: list[str | Path] = [

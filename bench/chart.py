@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from bench.report import latest
-from local.parts import ROOT
+from local.processes import ROOT
 
 CHART = ROOT / "docs" / "performance.svg"
 _WIDTH, _LEFT, _BAR, _GAP, _TOP = 860, 300, 26, 14, 64

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from local.parts import ROOT
+from local.processes import ROOT
 
 _TIMED = "import time; began = time.perf_counter(); import {module}; print(time.perf_counter() - began)"
 

@@ -13,7 +13,7 @@ from bench import ours
 from bench.mails import Sample, deliver_silently, samples
 from bench.ours import Drained
 from bench.verify import verify_ours, verify_rival
-from local.parts import ROOT
+from local.processes import ROOT
 from local.stack import Stack
 from local.tenants import LocalTenant
 

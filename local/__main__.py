@@ -12,7 +12,8 @@ from types import FrameType
 from rich.markup import escape
 
 from local.documents import show_documents
-from local.parts import GraphEndpoint, PartMissingError
+from local.functions_host.process import CoreToolsMissingError
+from local.graph.process import GraphEndpoint
 from local.postgres import PostgresError
 from local.processes import ChildFailedError
 from local.stack import Stack, StackError
@@ -32,7 +33,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 0
-    except (ChildFailedError, MigrationError, PartMissingError, PostgresError, StackError) as error:
+    except (ChildFailedError, MigrationError, CoreToolsMissingError, PostgresError, StackError) as error:
         console.print(f"[red]✗[/] {escape(str(error))}")
         return 1
     return result

@@ -19,8 +19,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from local.ports import free_port
-from local.processes import Child
+from local.processes import Child, free_port
 from operations import migrations
 
 DATABASE = "dms"

@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,8 @@ if os.getppid() != int(sys.argv[1]):
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 _LAST_LINES = 40
+
+ROOT = Path(__file__).resolve().parent.parent  # of the repository, where `python -m local.…` runs
 
 
 class ChildFailedError(RuntimeError):
@@ -157,3 +160,10 @@ def json_object(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def free_port() -> int:
+    """Find a port of the loopback that is free now: for a server whose port is known before it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

@@ -22,10 +22,11 @@ import psycopg
 import requests
 
 from local import azurite
+from local.functions_host.process import FunctionsHost, HostKind, find_core_tools
 from local.graph.admin.client import Admin
-from local.parts import FunctionsHost, GraphEndpoint, HostKind, Identity, Simulator, find_core_tools
-from local.ports import free_port
+from local.graph.process import GraphEndpoint, Identity, Simulator
 from local.postgres import Postgres
+from local.processes import free_port
 from local.tenants import DOMAIN, LocalTenant, upload_address
 
 CONTAINER = "documents"
@@ -81,14 +82,13 @@ class Stack:
         self._step = step
         self._client_state = secrets.token_urlsafe(32)
         self._running = ExitStack()
-        self._admin: Admin | None = None
 
     @property
     def admin(self) -> Admin:
         """The simulator's admin API."""
-        if self._admin is None:
-            raise StackError("There is no simulator to ask: the stack is not running, or uses another Graph.")
-        return self._admin
+        if self.simulator is None:
+            raise StackError("There is no simulator to ask: the stack uses another Graph.")
+        return self.simulator.admin
 
     @property
     def graph(self) -> GraphEndpoint:
@@ -106,8 +106,8 @@ class Stack:
     def start(self) -> None:
         """Start everything, in order.
 
-        Raises what its parts do (ChildFailedError, PartMissingError, PostgresError, MigrationError) and StackError;
-        what had been started by then is stopped.
+        Raises StackError and what its parts raise (ChildFailedError, CoreToolsMissingError, PostgresError,
+        MigrationError); the parts that had been started by then are stopped.
         """
         if self._kind == "func":
             find_core_tools()  # rather missed now than after everything else was started
@@ -195,8 +195,6 @@ class Stack:
             with self._step("Graph simulator"):
                 started.callback(self.simulator.stop)
                 self.simulator.start()
-                self._admin = Admin(self.simulator.admin_url)
-                started.callback(self._admin.close)
         started.callback(self._stop_hosts)
         for _ in range(self._host_count):
             with self._step("Functions host"):
@@ -213,8 +211,8 @@ class Stack:
     def _subscribe(self) -> None:
         """Have the app subscribe now, as the timer's first turn may be minutes away."""
         self.maintain()
-        if self._admin is not None:
-            admin, wanted = self._admin, len(self.identity.mailboxes)
+        if self.simulator is not None:
+            admin, wanted = self.simulator.admin, len(self.identity.mailboxes)
             admin.wait_for(lambda: len(admin.subscriptions()) >= wanted, what="the app's subscriptions")
 
     def _environment(self, *, notified_port: int) -> dict[str, str]:
@@ -258,7 +256,7 @@ class Stack:
             "mailboxes": self.identity.mailboxes,
             "smtp_host": self.simulator.smtp_host if self.simulator else None,
             "smtp_port": self.simulator.smtp_port if self.simulator else None,
-            "admin_url": self.simulator.admin_url if self.simulator else None,
+            "admin_url": self.simulator.admin.url if self.simulator else None,
             "database_url": self.postgres.app_url,
             "owner_database_url": self.postgres.owner_url,
             "storage_connection_string": self.azurite.connection_string,

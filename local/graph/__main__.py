@@ -1,7 +1,11 @@
-"""`python -m local.graph`: run the simulator until SIGTERM or Ctrl-C."""
+"""`python -m local.graph`: run the simulator until SIGTERM or Ctrl-C.
+
+The secret of its one app is AZURE_INGEST_CLIENT_SECRET in the environment.
+"""
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import uuid
@@ -9,6 +13,8 @@ from pathlib import Path
 
 from local.graph.config import Config, Limits
 from local.graph.simulator import run
+
+_SECRET = "AZURE_INGEST_CLIENT_SECRET"  # noqa: S105 - the name of a variable
 
 
 def main() -> None:
@@ -35,7 +41,7 @@ def _config(options: argparse.Namespace) -> Config:
         mailboxes=tuple(options.mailbox),
         tenant_id=str(options.tenant_id),
         client_id=options.client_id,
-        client_secret=options.client_secret,
+        client_secret=_client_secret(),
         client_certificate=options.client_certificate,
         port=options.port,
         smtp_port=options.smtp_port,
@@ -52,6 +58,13 @@ def _config(options: argparse.Namespace) -> Config:
     )
 
 
+def _client_secret() -> str:
+    secret = os.environ.get(_SECRET)
+    if not secret:
+        sys.exit(f"python -m local.graph: {_SECRET} in the environment must be the secret of the app")
+    return secret
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.graph", description=__doc__)
     add = parser.add_argument
@@ -64,7 +77,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--mailbox", action="append", required=True, help="address; repeatable, the first is the catch-all")
     add("--tenant-id", type=uuid.UUID, required=True)
     add("--client-id", required=True)
-    add("--client-secret", required=True)
     add("--client-certificate", type=Path, help="PEM of the certificate that signs client assertions")
     add("--port", type=int, default=0, help="of Graph and the authority; 0: any free one")
     add("--smtp-port", type=int, default=0)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from local.parts import GraphEndpoint
+from local.graph.process import GraphEndpoint
 from local.terminal import console
 from tests.chaos.report import report
 from tests.chaos.run import LONG, SHORT, Chaos, Foreign

@@ -18,7 +18,8 @@ from types import FrameType
 from typing import Any, Self
 
 from local.functions_host import __main__ as host
-from local.parts import ROOT, FunctionsHost
+from local.functions_host.process import FunctionsHost
+from local.processes import ROOT
 
 _MODULES = (
     "azure.functions",

@@ -22,7 +22,7 @@ import requests
 
 from ingest.codes import Reason
 from local.graph.admin.client import AdminError
-from local.parts import GraphEndpoint
+from local.graph.process import GraphEndpoint
 from local.stack import Stack
 from tests.chaos import plugin
 from tests.chaos.accounts import Books, balance, ended, queued, unfinished

@@ -10,7 +10,7 @@ from threading import Event
 
 import requests
 
-from local.parts import FunctionsHost
+from local.functions_host.process import FunctionsHost
 from local.stack import Stack
 from tests.chaos import plugin
 from tests.chaos.accounts import balance, unfinished

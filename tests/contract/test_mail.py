@@ -58,8 +58,8 @@ class World:
 
 def credentials(simulator: Simulator, secret: str) -> ClientCredentials:
     return ClientCredentials(
-        client_id=simulator.client_id,
-        tenant_id=simulator.tenant_id,
+        client_id=simulator.identity.client_id,
+        tenant_id=simulator.identity.tenant_id,
         authority_host=simulator.authority_host,
         graph_base_url=simulator.graph_base_url,
         secret=secret,
@@ -75,7 +75,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         return
     simulator: Simulator = request.getfixturevalue("simulator")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
-    graph = GraphClient(base_url=simulator.graph_base_url, tokens=credentials(simulator, simulator.client_secret))
+    graph = GraphClient(base_url=simulator.graph_base_url, tokens=credentials(simulator, simulator.identity.client_secret))
     mail = Mailboxes(
         graph, quarantine_folder="Quarantine", delete_mode=DeleteMode.DELETE, sweep_scope=SweepScope.UNREAD
     )
@@ -200,7 +200,7 @@ def test_a_token_is_taken_from_the_cache_until_it_is_forgotten(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
-    tokens = credentials(simulator, simulator.client_secret)
+    tokens = credentials(simulator, simulator.identity.client_secret)
     first = tokens.token()
     assert tokens.token() == first
     tokens.forget()

@@ -36,7 +36,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="module")
 def token(simulator: Simulator) -> str:
-    access_token: str = sign_in(simulator, simulator.client_secret)["access_token"]
+    access_token: str = sign_in(simulator, simulator.identity.client_secret)["access_token"]
     return access_token
 
 
@@ -92,9 +92,9 @@ def sign_in(simulator: Simulator, credential: object, tenant_id: str | None = No
     session.trust_env = False
     session.verify = str(simulator.ca_file)
     app = msal.ConfidentialClientApplication(
-        simulator.client_id,
+        simulator.identity.client_id,
         client_credential=credential,
-        authority=f"{simulator.authority_host}/{tenant_id or simulator.tenant_id}",
+        authority=f"{simulator.authority_host}/{tenant_id or simulator.identity.tenant_id}",
         instance_discovery=False,
         http_client=session,
     )
@@ -125,7 +125,7 @@ def ids(listing: dict[str, Any]) -> list[str]:
 
 
 def test_msal_gets_a_token_with_the_client_secret(simulator: Simulator) -> None:
-    result = sign_in(simulator, simulator.client_secret)
+    result = sign_in(simulator, simulator.identity.client_secret)
     assert result["token_type"] == "Bearer"  # noqa: S105 - the name of a scheme
     assert 3000 < result["expires_in"] <= 3599
 
@@ -138,7 +138,7 @@ def test_a_wrong_secret_is_refused_in_entras_words(simulator: Simulator) -> None
 
 def test_an_unknown_tenant_is_refused(simulator: Simulator) -> None:
     with pytest.raises(ValueError, match="double check your tenant"):
-        sign_in(simulator, simulator.client_secret, tenant_id="00000000-0000-0000-0000-000000000000")
+        sign_in(simulator, simulator.identity.client_secret, tenant_id="00000000-0000-0000-0000-000000000000")
 
 
 def test_a_request_without_a_token_gets_401_with_a_challenge(mailbox: Mailbox) -> None:

@@ -52,10 +52,10 @@ def signed_in(simulator: Simulator) -> requests.Session:
     grant = {
         "grant_type": "client_credentials",
         "scope": "https://graph.microsoft.com/.default",
-        "client_id": simulator.client_id,
-        "client_secret": simulator.client_secret,
+        "client_id": simulator.identity.client_id,
+        "client_secret": simulator.identity.client_secret,
     }
-    url = f"{simulator.authority_host}/{simulator.tenant_id}/oauth2/v2.0/token"
+    url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
     session.headers["Authorization"] = f"Bearer {session.post(url, data=grant).json()['access_token']}"
     session.headers["Prefer"] = 'IdType="ImmutableId"'
     return session

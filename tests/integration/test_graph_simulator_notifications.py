@@ -102,10 +102,10 @@ def graph(simulator: Simulator) -> Iterator[requests.Session]:
         grant = {
             "grant_type": "client_credentials",
             "scope": "https://graph.microsoft.com/.default",
-            "client_id": simulator.client_id,
-            "client_secret": simulator.client_secret,
+            "client_id": simulator.identity.client_id,
+            "client_secret": simulator.identity.client_secret,
         }
-        url = f"{simulator.authority_host}/{simulator.tenant_id}/oauth2/v2.0/token"
+        url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
         session.headers["Authorization"] = f"Bearer {session.post(url, data=grant).json()['access_token']}"
         session.headers["Prefer"] = 'IdType="ImmutableId"'
         yield session
@@ -152,7 +152,7 @@ def test_a_new_mail_is_notified_with_its_immutable_id(
     assert notification["path"] == "/api/notifications"
     assert item["subscriptionId"] == subscription["id"]
     assert item["clientState"] == SECRET
-    assert item["tenantId"] == simulator.tenant_id
+    assert item["tenantId"] == simulator.identity.tenant_id
     assert item["changeType"] == "created"
     assert item["resourceData"]["@odata.type"] == "#Microsoft.Graph.Message"
     assert item["resourceData"]["id"] == message.id
@@ -316,10 +316,10 @@ def test_reauthorization_is_asked_for_before_the_token_ends(tmp_path: Path, webh
         grant = {
             "grant_type": "client_credentials",
             "scope": "x/.default",
-            "client_id": short.client_id,
-            "client_secret": short.client_secret,
+            "client_id": short.identity.client_id,
+            "client_secret": short.identity.client_secret,
         }
-        url = f"{short.authority_host}/{short.tenant_id}/oauth2/v2.0/token"
+        url = f"{short.authority_host}/{short.identity.tenant_id}/oauth2/v2.0/token"
         verify = str(short.ca_file)
         token = requests.post(url, data=grant, verify=verify, timeout=10).json()["access_token"]
         with requests.Session() as session:

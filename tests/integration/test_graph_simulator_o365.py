@@ -46,17 +46,17 @@ def mailbox(simulator: Simulator) -> MailBox:
 
     tokens = MemoryTokenBackend()
     client = msal.ConfidentialClientApplication(
-        simulator.client_id,
-        client_credential=simulator.client_secret,
-        authority=f"{simulator.authority_host}/{simulator.tenant_id}",
+        simulator.identity.client_id,
+        client_credential=simulator.identity.client_secret,
+        authority=f"{simulator.authority_host}/{simulator.identity.tenant_id}",
         instance_discovery=False,
         token_cache=tokens,
     )
     account = LocalAccount(
-        (simulator.client_id, simulator.client_secret),
+        (simulator.identity.client_id, simulator.identity.client_secret),
         protocol=LocalProtocol,
         auth_flow_type="credentials",
-        tenant_id=simulator.tenant_id,
+        tenant_id=simulator.identity.tenant_id,
         token_backend=tokens,
         main_resource=f"users/{CENTRAL}",
         requests_delay=0,

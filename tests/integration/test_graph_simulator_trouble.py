@@ -43,10 +43,10 @@ def new_token(simulator: Simulator, session: requests.Session) -> str:
     grant = {
         "grant_type": "client_credentials",
         "scope": "https://graph.microsoft.com/.default",
-        "client_id": simulator.client_id,
-        "client_secret": simulator.client_secret,
+        "client_id": simulator.identity.client_id,
+        "client_secret": simulator.identity.client_secret,
     }
-    url = f"{simulator.authority_host}/{simulator.tenant_id}/oauth2/v2.0/token"
+    url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
     token: str = session.post(url, data=grant).json()["access_token"]
     return token
 

@@ -16,7 +16,7 @@ from ingest.graph.retry import TOTAL_SECONDS
 from ingest.model import Message, MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from local.graph.admin.client import Admin
-from local.parts import Identity, Simulator
+from local.graph.process import Identity, Simulator
 from local.tenants import LocalTenant
 from tests.chaos.mails import Sent, mails
 
@@ -88,10 +88,8 @@ def fetched(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[F
     def make_client(sleep: Callable[[float], None]) -> GraphClient:
         return GraphClient(base_url=endpoint.graph_base_url, tokens=tokens, sleep=sleep)
 
-    admin = Admin(simulator.admin_url)
-    yield Fetched(admin, make_client)
-    admin.clear_faults()
-    admin.close()
+    yield Fetched(simulator.admin, make_client)
+    simulator.admin.clear_faults()
 
 
 def test_a_download_that_breaks_off_is_void_and_the_next_one_is_whole(fetched: Fetched) -> None:

@@ -18,7 +18,7 @@ from ingest import trace, wiring
 from ingest.model import MessageRef, Stored, Trigger
 from ingest.settings import Settings
 from local.graph.admin.client import MessageState
-from local.parts import ROOT
+from local.processes import ROOT
 from local.stack import Stack
 
 MIB = 1024 * 1024

@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from local.parts import ROOT
+from local.processes import ROOT
 from local.stack import Stack
 
 UP = [sys.executable, "-m", "local", "up", "--data"]

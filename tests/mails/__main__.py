@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.mails.catalogue import samples
+from tests.mails.catalogue.everything import samples
 from tests.mails.table import table
 
 FOLDER = Path(__file__).parent / "samples"

@@ -16,7 +16,7 @@ from ingest.documents.media_types import TEXT, XML
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.bounded import Bounded
 from ingest.errors import PartRejected
-from tests.mails.catalogue import sign, zipped
+from tests.mails.catalogue.contents import sign, zipped
 from tests.mails.compound import OutlookFile, OutlookMessage
 from tests.mails.compound import msg as written_msg
 from tests.mails.compound import tnef as written_tnef

@@ -1,0 +1,146 @@
+"""Files by type and name: dangerous ones, wrongly declared ones, hostile names, empty ones, many."""
+
+from __future__ import annotations
+
+from email.header import Header
+
+from tests.mails.catalogue.contents import DOCX, PORTABLE_EXECUTABLE, executable, tiff, zipped
+from tests.mails.catalogue.sample import GREETING, MAIL, OCTETS, PDF, TXT, ZIP, Expected, Family
+from tests.mails.invoices import pdf
+from tests.mails.mime import attached, file, mail, multipart, named, text
+
+FAMILY = Family()
+
+
+@FAMILY.sample
+def dangerous_types(expected: Expected) -> bytes:
+    """What a computer would run is refused, whatever it is called; the mail is stored all the same."""
+    batch, shortcut = b"@echo off\r\ndel /q *.*\r\n", b"L\0\0\0\x01\x14\x02\0" + bytes(70)
+    jar = zipped({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\n", "A.class": b"\xca\xfe\xba\xbe"})
+    script = b"#!/bin/sh\nrm -rf ~\n"
+    expected.add("rejected", "dangerous_type", "Rechnung.pdf", PDF, PORTABLE_EXECUTABLE, executable(), mismatch=True)
+    expected.add("rejected", "dangerous_type", "Rechnung.pdf.bat", TXT, "text/x-script", batch, mismatch=True)
+    expected.add("rejected", "dangerous_type", "Rechnung.lnk", OCTETS, "application/x-ms-shortcut", shortcut)
+    expected.add("rejected", "dangerous_type", "tool.zip", ZIP, "application/java-archive", jar, mismatch=True)
+    expected.add("rejected", "dangerous_type", "lies mich", TXT, "text/x-script", script, mismatch=True)
+    offer = pdf("Angebot")
+    expected.add("document", "file", "Angebot.exe", PDF, PDF, offer)
+    return mail(
+        "Programme",
+        multipart(
+            "mixed",
+            text(GREETING),
+            file("Rechnung.pdf", PDF, executable()),
+            file("Rechnung.pdf.bat", TXT, batch),
+            file("Rechnung.lnk", OCTETS, shortcut),
+            file("tool.zip", ZIP, jar),
+            file("lies mich", TXT, script),
+            file("Angebot.exe", PDF, offer),
+        ),
+    )
+
+
+@FAMILY.sample
+def declared_otherwise(expected: Expected) -> bytes:
+    """The content tells the type; what was declared is kept, and whether it was wrong."""
+    docx = zipped({"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w:document/>"})
+    table = b"Konto;Betrag\r\n1200;47,11\r\n"
+    letter = pdf("Brief")
+    expected.add("document", "file", "Brief.jpg", "image/jpeg", PDF, letter, mismatch=True)
+    expected.add("document", "file", "Vertrag.docx", OCTETS, DOCX, docx)
+    expected.add("document", "file", "Umsatz.csv", "text/csv", TXT, table)
+    expected.add("document", "file", "Scan.pdf", PDF, "image/tiff", tiff(), mismatch=True)
+    expected.add("document", "file", "Notiz.pdf", PDF, TXT, b"Nur eine Notiz.\n", mismatch=True)
+    return mail(
+        "Falsch benannt",
+        multipart(
+            "mixed",
+            text(GREETING),
+            file("Brief.jpg", "image/jpeg", letter),
+            file("Vertrag.docx", OCTETS, docx),
+            file("Umsatz.csv", "text/csv", table),
+            file("Scan.pdf", PDF, tiff()),
+            file("Notiz.pdf", PDF, b"Nur eine Notiz.\n"),
+        ),
+    )
+
+
+@FAMILY.sample
+def names(expected: Expected) -> bytes:
+    """RFC 2231 and 2047, raw and broken encodings, no name, 255 characters, paths, and text that turns around."""
+    long = "Ä" * 251 + ".pdf"
+    word = Header("Überweisung für März.pdf", "utf-8", maxlinelen=200).encode()
+    cases: list[tuple[str, str]] = [
+        (
+            "Content-Disposition: attachment; filename*0*=UTF-8''Rechnung%20; filename*1*=f%C3%BCr.pdf",
+            "Rechnung für.pdf",
+        ),
+        (f'Content-Disposition: attachment; filename="{word}"', "Überweisung für März.pdf"),
+        ('Content-Disposition: attachment; filename="Größe.pdf"', "Größe.pdf"),
+        ('Content-Disposition: attachment; filename="=?utf-9?Q?x=C3=BC.pdf?="', "=?utf-9?Q?x=C3=BC.pdf?="),
+        ('Content-Disposition: attachment; filename=""', "ATT00005.pdf"),
+        (f'Content-Disposition: attachment; filename="{long}"', long),
+        ('Content-Disposition: attachment; filename="..%2f..\\\\windows\\\\x.pdf"', "..%2f..\\windows\\x.pdf"),
+        ('Content-Disposition: attachment; filename="../../etc/passwd.pdf"', "../../etc/passwd.pdf"),
+        ('Content-Disposition: attachment; filename="Rechnung\u202efdp.exe.pdf"', "Rechnung\u202efdp.exe.pdf"),
+        ("Content-Disposition: attachment; filename*=UTF-8''a%00b%0Ac.pdf", "a\0b\nc.pdf"),
+    ]
+    parts = []
+    for number, (disposition, name) in enumerate(cases):
+        content = pdf(f"Name {number}")
+        expected.pdf(name.replace("\0", "\ufffd"), content)
+        parts.append(named(disposition, PDF, content))
+    return mail("Namen", multipart("mixed", text(GREETING), *parts))
+
+
+@FAMILY.sample
+def names_inside(expected: Expected) -> bytes:
+    """The same within an attached mail, whose headers are read by this app and not by Exchange."""
+    cases = [
+        (
+            "Content-Disposition: attachment; filename*0*=UTF-8''Rechnung%20; filename*1*=f%C3%BCr.pdf",
+            "Rechnung für.pdf",
+        ),
+        ('Content-Disposition: attachment; filename="=?iso-8859-1?Q?Gr=F6=DFe.pdf?="', "Größe.pdf"),
+        ('Content-Disposition: attachment; filename="=?utf-9?Q?x=C3=BC.pdf?="', "xü.pdf"),
+        ('Content-Disposition: attachment; filename="Größe 2.pdf"', "Größe 2.pdf"),
+        ('Content-Disposition: attachment; filename=""', "Innen.pdf"),
+        ("Content-Disposition: attachment", "ATT00006.pdf"),
+    ]
+    contents = [pdf(f"Name innen {number}") for number in range(len(cases))]
+    parts = [named(case[0], PDF, content) for case, content in zip(cases, contents, strict=True)]
+    inner = mail("Innen", multipart("mixed", text(GREETING), *parts))
+    outer = expected.add("container", "attached_mail", "Innen.eml", None, MAIL, inner)
+    for (_, name), content in zip(cases, contents, strict=True):
+        expected.pdf(name, content, inside=outer)
+    return mail("Namen innen", multipart("mixed", text(GREETING), attached(inner)))
+
+
+@FAMILY.sample
+def empty_files(expected: Expected) -> bytes:
+    """Files without a byte are no documents; without any other, the mail is."""
+    mime = mail("Leer", multipart("mixed", text(GREETING), file("leer.pdf", PDF, b""), file("leer.zip", ZIP, b"")))
+    expected.add("rejected", "empty", "leer.pdf", PDF, OCTETS, b"")
+    expected.add("rejected", "empty", "leer.zip", ZIP, OCTETS, b"")
+    expected.original("Leer", mime)
+    return mime
+
+
+@FAMILY.sample
+def two_hundred_and_fifty(expected: Expected) -> bytes:
+    """As many attachments as a message may have."""
+    parts = []
+    for number in range(1, 251):
+        content = f"Beleg {number}\n".encode()
+        expected.add("document", "file", f"Beleg {number:03}.txt", TXT, TXT, content)
+        parts.append(file(f"Beleg {number:03}.txt", TXT, content))
+    return mail("250 Belege", multipart("mixed", text(GREETING), *parts))
+
+
+@FAMILY.sample
+def not_mime(expected: Expected) -> bytes:
+    """Broken MIME: no closing boundary, a boundary that is never used, base64 that breaks off."""
+    offer = pdf("Angebot ohne Ende")
+    broken = multipart("mixed", text(GREETING), file("Angebot.pdf", PDF, offer)).rsplit(b"\r\n--", 1)[0]
+    expected.pdf("Angebot.pdf", offer)
+    return mail("Ohne Ende", broken)
