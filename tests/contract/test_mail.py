@@ -75,7 +75,9 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         return
     simulator: Simulator = request.getfixturevalue("simulator")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
-    graph = GraphClient(base_url=simulator.graph_base_url, tokens=credentials(simulator, simulator.identity.client_secret))
+    graph = GraphClient(
+        base_url=simulator.graph_base_url, tokens=credentials(simulator, simulator.identity.client_secret)
+    )
     mail = Mailboxes(
         graph, quarantine_folder="Quarantine", delete_mode=DeleteMode.DELETE, sweep_scope=SweepScope.UNREAD
     )

@@ -27,6 +27,8 @@ from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants
 from tests.integration.databases import Database
 
+pytestmark = pytest.mark.shares("postgres")
+
 LEASE = 3600  # seconds: nothing runs out but by the rule `time_passes`
 RETRY = 60
 MAILBOX = "upload@dms.cloud"

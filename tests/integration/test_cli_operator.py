@@ -18,6 +18,8 @@ from local.tenants import LocalTenant
 from tests.integration.databases import Server
 from tests.unit.commands.test_cli import Done
 
+pytestmark = pytest.mark.shares("stack")
+
 PDF = b"%PDF-1.7\n%%EOF\n"
 
 

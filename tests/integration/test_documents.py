@@ -19,6 +19,8 @@ from local.stack import Stack
 from tests.mails.mime import ADDRESS, TOKEN
 from tests.mails.table import Row, table
 
+pytestmark = pytest.mark.shares("stack")
+
 SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
 MAILS = sorted(path.stem for path in SAMPLES.glob("*.eml"))
 WITH_LINK = [name for name in MAILS if name.startswith("cloud-attachment")]  # no MIME holds a link

@@ -27,6 +27,8 @@ from ingest.storage.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 
+pytestmark = pytest.mark.shares("postgres")
+
 TENANT_TABLES = ("message", "part", "document")
 
 

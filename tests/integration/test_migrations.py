@@ -19,6 +19,8 @@ from operations import migrations, preflight
 from operations.migrations import MigrationError, drop_mail_accounts, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
 
+pytestmark = pytest.mark.shares("postgres")
+
 ROOT = Path(__file__).parents[2]
 ALL = list(migrations.names())
 

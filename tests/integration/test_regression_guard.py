@@ -21,6 +21,8 @@ from local.graph.admin.client import MessageState
 from local.processes import ROOT
 from local.stack import Stack
 
+pytestmark = pytest.mark.shares("stack")
+
 MIB = 1024 * 1024
 HEAVY = (
     "msal",

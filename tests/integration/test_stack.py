@@ -16,6 +16,8 @@ import pytest
 from local.processes import ROOT
 from local.stack import Stack
 
+pytestmark = pytest.mark.shares("stack")
+
 UP = [sys.executable, "-m", "local", "up", "--data"]
 
 

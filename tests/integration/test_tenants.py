@@ -17,6 +17,8 @@ from operations.audit import Account
 from operations.tenants import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
 
+pytestmark = pytest.mark.shares("postgres")
+
 ACCOUNT = Account(why="a test", remark="anna")
 
 

@@ -17,6 +17,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from local.stack import CONTAINER, Stack
 from tests.mails.mime import file, mail, multipart, text
 
+pytestmark = pytest.mark.shares("stack")
+
 ROOT = Path(__file__).parents[2]
 MAILS = 10
 DAMAGES = ("flip a bit", "cut off", "append", "empty", "delete")

@@ -15,7 +15,7 @@ from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking.container import Member
 from ingest.errors import LeaseLost, PartRejected
 from ingest.model import Limits, Part, StoredBlob
-from tests.mails.catalogue import zipped
+from tests.mails.catalogue.contents import zipped
 
 PDF = b"%PDF-1.7\n%%EOF"
 XML = b'<?xml version="1.0"?><a/>'
