@@ -25,7 +25,7 @@ from operations.migrations import MigrationError
 def main() -> int:
     """Run what the command line asks for; the exit code."""
     options = _parser().parse_args()
-    # Whoever closes the terminal or stops the service wants the same as with Ctrl-C.
+    # A closed terminal and a stopped service end the stack as Ctrl-C does.
     for number in (signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
         signal.signal(number, _interrupt)
     try:

@@ -1,4 +1,4 @@
-"""What the running stack has stored, as a table for a person."""
+"""The documents that the running stack has stored, as a table at the terminal."""
 
 import json
 from pathlib import Path

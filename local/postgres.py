@@ -38,7 +38,7 @@ class PostgresError(RuntimeError):
 class Postgres:
     """One server with one database, on a port of the loopback that stays the same over restarts.
 
-    Three roles can log in: the superuser, whom nobody but this class uses; `dms_owner`, who migrates and sees
+    Three roles can log in: the superuser, which only this class uses; `dms_owner`, who migrates and sees
     all rows; and, once `migrate` was called, the app's. Their passwords are drawn anew each time.
     """
 
@@ -51,7 +51,7 @@ class Postgres:
 
     @property
     def ended(self) -> bool:
-        """Whether it was started and has ended by itself."""
+        """True where it was started and has ended by itself."""
         return self._child is not None and self._child.returncode is not None
 
     @property
@@ -61,7 +61,7 @@ class Postgres:
 
     @property
     def app_url(self) -> str:
-        """The database's libpq URL for the app: a login whose only rights are those of `ingest_app`."""
+        """The database's libpq URL for the app: a login with the rights of `ingest_app` and no others."""
         return self._url(APP_LOGIN, self._passwords[APP_LOGIN], DATABASE)
 
     def start(self) -> None:
@@ -189,8 +189,8 @@ def _server_user() -> str | None:
 def _unprivileged() -> Sequence[str]:
     """Prefix a command so that root runs it as another user, who still reaches a checkout that only root may.
 
-    No user is added to the machine and no directory is opened; the capability to pass goes along instead
-    (`no_setuid_fixup` makes access(2), by which Postgres looks for its own files, count it).
+    No user is added to the machine and no directory is opened; the capability to pass goes along instead. Postgres
+    looks for its own files by access(2), which counts the capability only with `no_setuid_fixup`.
     """
     user = _server_user()
     if user is None:

@@ -40,8 +40,8 @@ class ChildFailedError(RuntimeError):
 class Child:
     """A running child process; as a context manager it is stopped at the end of the block.
 
-    A thread reads its standard output and error to their end, so that it never blocks on a full pipe; they go
-    to the file `log`, or to our own standard error where that is None.
+    A thread reads its standard output and error to their end, so that it never blocks on a full pipe. They go to
+    the file `log`, or to our own standard error where `log` is None.
 
     Start it from a thread that lives as long as it should: to the kernel, "the parent died" means the thread.
     """
@@ -133,7 +133,7 @@ class Child:
 
     def _read(self, log: Path | None) -> None:
         output = self._process.stdout
-        assert output is not None  # noqa: S101 - asked for with PIPE; tells the type checker
+        assert output is not None  # noqa: S101 - asked for with PIPE; for the type checker
         sink = log.open("ab") if log is not None else sys.stderr.buffer
         try:
             for raw in output:
@@ -163,7 +163,7 @@ def json_object(line: str) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """Find a port of the loopback that is free now: for a server whose port is known before it listens."""
+    """Find a port of the loopback that is free now, for a server that needs to know its port before it listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

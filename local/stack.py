@@ -92,7 +92,7 @@ class Stack:
 
     @property
     def graph(self) -> GraphEndpoint:
-        """Where the app finds Graph."""
+        """The endpoint at which the app finds Graph."""
         if self.simulator is not None:
             return self.simulator.endpoint
         assert self._graph is not None  # noqa: S101 - there is always one of the two
@@ -216,7 +216,7 @@ class Stack:
             admin.wait_for(lambda: len(admin.subscriptions()) >= wanted, what="the app's subscriptions")
 
     def _environment(self, *, notified_port: int) -> dict[str, str]:
-        """Everything that the app is told: our environment, over it the stack's, then the caller's."""
+        """Return the environment of the app: ours, over it the stack's, over that the caller's."""
         given = os.environ if self._graph else {}
         environment = os.environ | {
             "AZURE_INGEST_CLIENT_ID": self.identity.client_id,
@@ -244,7 +244,7 @@ class Stack:
         return environment | self._settings
 
     def _write_description(self) -> None:
-        """Tell our other programs where everything is; nobody else, as it holds passwords."""
+        """Write addresses and passwords for our other programs, readable by the owner only."""
         description = {
             "functions_url": self.url if self.hosts else None,
             "graph_base_url": self.graph.graph_base_url,
@@ -269,7 +269,7 @@ class Stack:
 
 
 def _identity(given: Mapping[str, str], mailboxes: Sequence[str]) -> Identity:
-    """Tell who the app is: what the environment says, or somebody whom only our simulator knows."""
+    """Return the identity of the app: that of the environment, else one that only our simulator knows."""
     named = tuple(name.strip() for name in given.get("AZURE_INGEST_MAILBOX", "").split(",") if name.strip())
     return Identity(
         client_id=given.get("AZURE_INGEST_CLIENT_ID") or str(uuid.uuid4()),

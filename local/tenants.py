@@ -8,7 +8,7 @@ DEMO_TENANTS = ("Tischlerei Südhang", "Nordlicht GmbH")
 
 @dataclass(frozen=True, kw_only=True)
 class LocalTenant:
-    """A tenant that was made here. `id` is the text of whatever type `dms_tenant.id` has."""
+    """A tenant that was made here. `id` is `dms_tenant.id` as text."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""What the local stack tells the person in front of it."""
+"""The output of the local stack at the terminal."""
 
 import sys
 import time

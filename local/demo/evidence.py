@@ -1,4 +1,4 @@
-"""What the system has made of a mail, read from where it keeps it: Postgres and Blob."""
+"""The records and documents of a mail, read from Postgres and Blob."""
 
 import hashlib
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class StoredMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimRow:
-    """How the app came to work on a message, and how that ended."""
+    """The claim of a message: its trigger, its state, its reason."""
 
     trigger: str
     state: str

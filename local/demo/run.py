@@ -52,7 +52,7 @@ class Journey:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was found out about one mail; `problems` is empty where it is where it belongs."""
+    """The findings about one mail; `problems` is empty where the mail ended as expected."""
 
     journey: Journey
     claim: ClaimRow | None
@@ -81,11 +81,11 @@ def run_mails(stack: Stack, tenants: Sequence[LocalTenant]) -> list[Verdict]:
         mails = demo_mails({tenant.name: tenant.token for tenant in tenants})
     prompt = [Journey(mail=mail) for mail in mails if mail.notification == "delivered"]
     lost = [Journey(mail=mail) for mail in mails if mail.notification == "lost"]
-    with step(f"Sending {len(prompt)} mails over SMTP, until each has ended") as tell:
+    with step(f"Sending {len(prompt)} mails over SMTP, until each has ended") as show:
         # Sent from beside, so that it is seen when a mail ends while the next one is still being sent.
         with ThreadPoolExecutor(max_workers=1) as beside:
             sending = beside.submit(_send, stack, prompt)
-            _watch(stack, prompt, tell)
+            _watch(stack, prompt, show)
         sending.result()
     with step("Sending one more, whose notification gets lost"):
         stack.admin.set_notification_faults(drop_next=len(lost))
@@ -94,9 +94,9 @@ def run_mails(stack: Stack, tenants: Sequence[LocalTenant]) -> list[Verdict]:
         stack.admin.wait_for(
             lambda: _lost_notifications(stack) - before >= len(lost), what="the notification to get lost"
         )
-    with step("Firing the timer, whose sweep finds it") as tell:
+    with step("Firing the timer, whose sweep finds it") as show:
         stack.maintain()
-        _watch(stack, lost, tell)
+        _watch(stack, lost, show)
     with step("Reading everything back and comparing hashes"), evidence(stack) as found:
         return [_judge(journey, found) for journey in prompt + lost]
 
@@ -114,13 +114,13 @@ def _send(stack: Stack, journeys: Sequence[Journey]) -> None:
             journey.sent_at = time.monotonic()
 
 
-def _watch(stack: Stack, journeys: Sequence[Journey], tell: Callable[[str], None]) -> None:
-    """Return when all mails have ended, or patience has: the verdicts tell which have not."""
+def _watch(stack: Stack, journeys: Sequence[Journey], show: Callable[[str], None]) -> None:
+    """Return when all mails have ended or `_PATIENCE` is over; the verdicts name the mails that have not ended."""
 
     def all_ended() -> bool:
         found = {state.internet_message_id: state for state in stack.admin.messages()}
         ended = sum(journey.take_note(found.get(journey.mail.message_id)) for journey in journeys)
-        tell(f"{ended} of {len(journeys)}")
+        show(f"{ended} of {len(journeys)}")
         return ended == len(journeys)
 
     try:
@@ -168,7 +168,7 @@ def _not_quarantined(
     if claim.reason != reason:
         yield f"recorded reason {claim.reason}, not {reason}"
     if copies:
-        yield "stored although it belongs to nobody"
+        yield "stored although it belongs to no tenant"
 
 
 def _not_stored(
@@ -178,7 +178,7 @@ def _not_stored(
         yield f"in {state.folder}, not deleted"
     tenants = [copy.tenant for copy in copies]
     if tenants != [expected.tenant]:
-        yield f"stored for {', '.join(tenants) or 'nobody'}, not for {expected.tenant}"
+        yield f"stored for {', '.join(tenants) or 'no tenant'}, not for {expected.tenant}"
         return
     (copy,) = copies
     original = hashlib.sha256(mail.mime).hexdigest()

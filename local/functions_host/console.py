@@ -1,4 +1,4 @@
-"""What the host says on its standard error, in the manner of `func start`."""
+"""The output of the host on its standard error, in the manner of `func start`."""
 
 import logging
 import sys
@@ -47,5 +47,5 @@ def set_up(*, host_level: str, function_level: str) -> None:
 
 
 def brief(error: Exception) -> str:
-    """Tell an error in one line: the SDK's messages go on over several."""
+    """Describe an error in one line; the messages of the SDK have several lines."""
     return f"{type(error).__name__}: {str(error).partition('\n')[0]}"

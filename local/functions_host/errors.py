@@ -1,4 +1,4 @@
-"""What the host can't start with."""
+"""An app that the host can't start."""
 
 
 class StartError(Exception):

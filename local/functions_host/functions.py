@@ -25,7 +25,7 @@ class HttpTrigger:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueTrigger:
-    """A queue whose messages run the function."""
+    """The queue of a function: each of its messages runs the function once."""
 
     parameter: str
     queue: str

@@ -33,7 +33,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class HostJson:
-    """What this host takes from host.json; `function_timeout` None means no limit."""
+    """The settings that this host takes from host.json; `function_timeout` None means no limit."""
 
     route_prefix: str
     queues: QueueOptions

@@ -187,7 +187,7 @@ def _response(value: TypedData | None) -> web.Response:
     return response
 
 
-def _set_cookie(cookie: Any) -> str:  # noqa: ANN401 - an RpcHttpCookie, all of whose fields may be missing
+def _set_cookie(cookie: Any) -> str:  # noqa: ANN401 - an RpcHttpCookie; each of its fields may be missing
     jar: SimpleCookie = SimpleCookie()
     jar[cookie.name] = cookie.value
     morsel = jar[cookie.name]

@@ -21,7 +21,7 @@ _log = logging.getLogger("host")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run ended: succeeded means that the function returned and its outputs are written."""
+    """The end of a run: succeeded means that the function returned and its outputs are written."""
 
     succeeded: bool
     return_value: TypedData | None = None
@@ -30,7 +30,7 @@ class Outcome:
 class Invoker:
     """Runs functions.
 
-    `queue_of` finds the queue of an output; `enqueued` is told of every queue that got a message from here.
+    `queue_of` finds the queue of an output; `enqueued` is called with each queue that got a message from here.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Invoker:
     async def run(
         self, function: Function, value: TypedData, metadata: Mapping[str, TypedData], *, reason: str
     ) -> Outcome:
-        """Run a function with its trigger's value and metadata. A failure is logged and told, never raised."""
+        """Run a function with its trigger's value and metadata. A failure is logged and returned, never raised."""
         invocation_id = str(uuid.uuid4())
         name = f"Functions.{function.name}"
         _log.info("Executing '%s' (Reason='%s', Id=%s)", name, reason, invocation_id)
@@ -59,7 +59,7 @@ class Invoker:
         except (StorageError, StorageDownError) as error:
             _log.error("An output of %s could not be written (Id=%s): %s", name, invocation_id, brief(error))
             outcome = Outcome(succeeded=False)
-        except Exception:  # noqa: BLE001 - a run ends as failed whatever went wrong, and the host goes on
+        except Exception:  # noqa: BLE001 - a run ends as failed for each kind of error, and the host goes on
             _log.exception("Exception while executing function: %s (Id=%s)", name, invocation_id)
             outcome = Outcome(succeeded=False)
         _log.log(
@@ -108,7 +108,7 @@ class Invoker:
                 raise done
 
     async def _put(self, queue: Queue, body: str | bytes) -> None:
-        """Whoever listens hears of each message as soon as it is written, as in the real host."""
+        """Notify the listener of the queue as soon as each message is written, as the real host does."""
         await queue.put(encode(body, self._message_encoding))
         self._enqueued(queue)
 

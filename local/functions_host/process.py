@@ -48,7 +48,7 @@ class FunctionsHost:
 
     @property
     def ended(self) -> bool:
-        """Whether it was started and has ended by itself."""
+        """True where it was started and has ended by itself."""
         return self._child is not None and self._child.returncode is not None
 
     def start(self) -> None:

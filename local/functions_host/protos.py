@@ -45,7 +45,7 @@ class ParameterBinding(Message):
 
 
 class StatusResult(Message):
-    """How a request went."""
+    """The result of a request."""
 
     Failure = 0
     Success = 1

@@ -83,7 +83,7 @@ class QueueListener:
     async def _get(self) -> list[Message]:
         try:
             messages = await self._queue.get(limit=self._options.batch_size, lease=self._lease)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the host must outlive it
+        except Exception as error:  # noqa: BLE001 - the host must outlive each kind of error
             if not self._unreadable:
                 _log.warning("Queue '%s' can't be read, trying again: %s", self._queue.name, brief(error))
             self._unreadable = True

@@ -2,7 +2,7 @@
 
 Not the SDK: a host makes two requests for every message beside the app's own work, and through the SDK each took
 more than twice the processor time (measured against Azurite: 1.8 and 0.8 ms for a message that is put), which
-would be counted against the app by whoever measures through this host.
+would be counted against the app in a measurement through this host.
 
 https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 """

@@ -79,7 +79,7 @@ def connection_string(name: str, settings: Mapping[str, str], *, where: str) -> 
 
 
 def is_disabled(function: str, settings: Mapping[str, str]) -> bool:
-    """Whether a setting turns this function off.
+    """Return True where a setting turns this function off.
 
     https://learn.microsoft.com/azure/azure-functions/disable-function
     """

@@ -1,4 +1,4 @@
-"""What the instances of one app share in the container `azure-webjobs-hosts`: locks, and when timers ran.
+"""The locks and the times of timers that instances of one app share in the container `azure-webjobs-hosts`.
 
 Names and formats are the real host's (Microsoft.Azure.WebJobs.Host: blob leases, StorageScheduleMonitor).
 """
@@ -15,7 +15,7 @@ from local.functions_host.rest import Client, StorageDownError, StorageError
 
 _CONTAINER = "/azure-webjobs-hosts"
 _NEW_BLOB = {"x-ms-blob-type": "BlockBlob"}
-# The shortest lease there is, not the real host's 60 s: on a developer's machine somebody waits for the timers
+# The shortest lease there is, not the real host's 60 s: a developer waits for the timers
 # of a host that was killed.
 LEASE_SECONDS = 15
 

@@ -49,7 +49,7 @@ class Queue:
     async def get(self, *, limit: int, lease: timedelta) -> list[Message]:
         """Take up to `limit` messages (32 at most) for the time of `lease`; none where there is no queue.
 
-        One attempt only: whoever polls comes again anyway.
+        One attempt only: the caller polls again.
         """
         query = {"numofmessages": str(limit), "visibilitytimeout": _seconds(lease)}
         with self._observed("queue.get"):

@@ -22,7 +22,7 @@ from local.functions_host.protos import ParameterBinding, RpcException, StatusRe
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How an invocation went: `outputs` by parameter name, `error` where it failed."""
+    """The result of an invocation: `outputs` by parameter name, `error` where it failed."""
 
     outputs: Mapping[str, TypedData]
     return_value: TypedData | None

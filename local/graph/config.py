@@ -1,4 +1,4 @@
-"""What the simulator is started with."""
+"""The configuration of the simulator."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -59,7 +59,7 @@ class Simulator:
 
     @property
     def ended(self) -> bool:
-        """Whether it was started and has ended by itself."""
+        """True where it was started and has ended by itself."""
         return self._child is not None and self._child.returncode is not None
 
     @property

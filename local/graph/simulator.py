@@ -1,4 +1,4 @@
-"""Puts the parts together and runs them until it is told to stop."""
+"""The parts of the simulator, put together and run until a stop is asked for."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ _HOST = "127.0.0.1"
 
 @contextlib.asynccontextmanager
 async def running(config: Config) -> AsyncIterator[dict[str, object]]:
-    """All servers listen inside the block; what is yielded says where, for whoever started the process."""
+    """Run all servers for the length of the block; yield their addresses for the parent process."""
     config.data.mkdir(parents=True, exist_ok=True)
     tls, ca_file = _certificate(config.data)
     feed = ChangeFeed()

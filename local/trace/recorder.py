@@ -1,4 +1,4 @@
-"""What runs inside a host that is traced: `--plugin local.trace.recorder:record`. Appends every call to a file."""
+"""The plugin of a host that is traced: `--plugin local.trace.recorder:record`. Appends every call to a file."""
 
 import json
 import os

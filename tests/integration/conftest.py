@@ -27,7 +27,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """Storage of its own for tests that need no more than that. Nobody stops it: others are using it."""
+    """Storage of its own for tests that need no more than that. A test must not stop it: other tests use it."""
     data = tmp_path_factory.mktemp("azurite")
     with azurite_emulator.running(data=data, log=data / "log") as emulator:
         yield emulator

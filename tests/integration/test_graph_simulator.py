@@ -1,4 +1,4 @@
-"""What a Graph client sees of the simulator: sign-in, messages, attachments, folders, paging, batches."""
+"""The simulator as a Graph client sees it: sign-in, messages, attachments, folders, paging, batches."""
 
 import base64
 import hashlib

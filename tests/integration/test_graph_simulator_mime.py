@@ -1,4 +1,4 @@
-"""What the simulator answers where Exchange can't make the MIME of a message, or makes it differently each time."""
+"""Answers of the simulator where Exchange can't make the MIME of a message, or makes it differently each time."""
 
 import re
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ MAIL = b"From: a@b.example\r\nTo: c@dms.example\r\nSubject: hello\r\n\r\nhi\r\n"
 
 @dataclass
 class Webhook:
-    """A server that shakes hands as Graph wants it and keeps what it is told. `statuses` are its next answers."""
+    """A server that shakes hands as Graph wants it and keeps each notification. `statuses` are its next answers."""
 
     url: str
     received: queue.Queue[dict[str, Any]] = field(default_factory=queue.Queue)

@@ -1,4 +1,4 @@
-"""What the simulator does to its clients: throttling, faults, latency, outages, expired tokens."""
+"""Faults of the simulator for its clients: throttling, faults, latency, outages, expired tokens."""
 
 import threading
 from collections.abc import Iterator

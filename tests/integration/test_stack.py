@@ -1,4 +1,4 @@
-"""The local stack as a person uses it: started, told where things are, stopped, nothing left behind."""
+"""The local stack as a person uses it: started, described, stopped, nothing left behind."""
 
 import json
 import signal

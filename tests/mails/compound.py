@@ -118,7 +118,7 @@ def compound_file(content: Storage) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class OutlookFile:
-    """What is attached to an Outlook message: a file, or another message."""
+    """An attachment of an Outlook message: a file, or another message."""
 
     name: str
     content_type: str = ""

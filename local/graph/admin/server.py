@@ -1,6 +1,6 @@
 """The admin API: what tests and the demo ask of the simulator and do to it. Plain HTTP on a port of its own.
 
-Its client is `local.graph.admin.Admin`; README.md lists the calls.
+Its client is `local.graph.admin.client.Admin`; README.md lists the calls.
 """
 
 import dataclasses

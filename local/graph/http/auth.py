@@ -53,7 +53,7 @@ class Tokens:
 
 
 class _Refusal(Exception):
-    """What the token endpoint says to a request that it does not grant.
+    """The answer of the token endpoint to a request that it does not grant.
 
     https://learn.microsoft.com/entra/identity-platform/reference-error-codes
     """
@@ -88,7 +88,7 @@ class EntraId:
     def __init__(self, config: Config, tokens: Tokens) -> None:
         self._config = config
         self._tokens = tokens
-        self._certificate_key: Any = None  # a public key of whatever algorithm the certificate has
+        self._certificate_key: Any = None  # a public key; its type follows from the certificate
         if config.client_certificate is not None:
             certificate = load_pem_x509_certificate(config.client_certificate.read_bytes())
             self._certificate_key = certificate.public_key()

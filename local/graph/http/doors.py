@@ -12,7 +12,7 @@ _PATIENCE = 0.5
 
 
 class Door:
-    """A TCP port of an aiohttp server; while closed it refuses connections and nobody else gets it."""
+    """A TCP port of an aiohttp server; while closed it refuses connections and keeps the port."""
 
     def __init__(self, server: web.Server, *, port: int, tls: ssl.SSLContext | None) -> None:
         self._server = server

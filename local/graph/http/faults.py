@@ -53,7 +53,7 @@ _BLANK_LINE = re.compile(rb"\r?\n(\r?\n)")
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Which requests fail and how.
+    """A kind of request that fails, and the failure.
 
     `kinds` are HTTP status numbers, codes of Exchange or breakages; one is drawn for each request that is hit.
     `method` and `path` are regular expressions that must match somewhere (`path` is the decoded path below the
@@ -80,7 +80,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Injection:
-    """What one request is to suffer."""
+    """The fault of one request."""
 
     error: GraphError | None = None
     breakage: str | None = None
@@ -154,7 +154,7 @@ def _error(kind: int | str, rule: Rule, draw: random.Random) -> GraphError:
     status, code, message = _ANSWERS[kind]
     headers = {}
     if status in _THROTTLING:
-        told = draw.choice((str(max(1, round(rule.retry_after))), f"{draw.uniform(0, rule.retry_after):.3f}", None))
-        if told is not None:
-            headers["Retry-After"] = told
+        seconds = draw.choice((str(max(1, round(rule.retry_after))), f"{draw.uniform(0, rule.retry_after):.3f}", None))
+        if seconds is not None:
+            headers["Retry-After"] = seconds
     return GraphError(status, code, message, headers=headers)

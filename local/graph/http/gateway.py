@@ -1,4 +1,4 @@
-"""What every request to Graph goes through, alone or in a $batch: token, throttling, latency, the handler."""
+"""The way of each request to Graph, alone or in a $batch: token, throttling, latency, handler."""
 
 import asyncio
 import base64

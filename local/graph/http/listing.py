@@ -12,8 +12,8 @@ def list_answer[T](
 ) -> Response:
     """One page of `items`, which are filtered and sorted already.
 
-    The link to the next page says how many items to skip, as Outlook's does: whoever deletes while paging
-    skips as many mails as were deleted.
+    The link to the next page says how many items to skip, as Outlook's does: a client that deletes while paging
+    skips as many mails as it deleted.
     """
     page = parse_page(request.query, max_top=max_top)
     answer: Json = {"@odata.context": f"{request.base_url}/$metadata#{'/'.join(request.segments)}"}

@@ -50,8 +50,8 @@ _STRING_FUNCTIONS: dict[str, Callable[[str, str], bool]] = {
 class Schema:
     """The properties of a type that can be filtered or sorted by, spelled as in Graph.
 
-    `fields` maps a path (`from/emailAddress/address`) to its getter; `collections` maps a collection to the
-    getter of its items and the fields of an item (the empty path is the item itself).
+    `fields` maps a path (`from/emailAddress/address`) to its getter. `collections` maps a collection to the
+    getter of its items and the fields of an item. The empty path is the item itself.
     """
 
     type_name: str
@@ -116,7 +116,7 @@ def sort[T](items: Iterable[T], order: Sequence[tuple[str, Getter, bool]]) -> li
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Which part of a list is asked for."""
+    """The part of a list that a request asks for."""
 
     top: int
     skip: int

@@ -12,7 +12,7 @@ type Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """What a path leads to; requests are counted under its `pattern` (`users/{user}/messages`)."""
+    """The target of a path; requests are counted under its `pattern` (`users/{user}/messages`)."""
 
     pattern: str
     handler: Handler

@@ -178,7 +178,7 @@ async def _half(http: web.BaseRequest, status: int, headers: Mapping[str, str], 
 
 
 def _broken(http: web.BaseRequest) -> web.StreamResponse:
-    """Cut the connection; what is returned reaches nobody."""
+    """Cut the connection. The returned response is never sent."""
     if http.transport is not None:
         http.transport.abort()
     return web.Response(status=500)

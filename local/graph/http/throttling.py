@@ -52,7 +52,7 @@ class Throttle:
         return {mailbox: usage.most_active for mailbox, usage in self._usage.items()}
 
     def busy_seconds(self) -> dict[str, float]:
-        """How long places were taken by requests that have ended, all places together, by mailbox."""
+        """Return the seconds for which requests that have ended held places, all places together, by mailbox."""
         return {mailbox: usage.busy for mailbox, usage in self._usage.items()}
 
     def reset_counters(self) -> None:

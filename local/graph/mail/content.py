@@ -47,7 +47,7 @@ class Patched:
 
     @property
     def length(self) -> int:
-        """How many bytes there are with all patches applied."""
+        """The number of bytes with all patches applied."""
         return self.content.length + sum(len(patch.replacement) - patch.length for patch in self.patches)
 
     def read(self) -> bytes:

@@ -32,7 +32,7 @@ class Request:
 
     @property
     def immutable_ids(self) -> bool:
-        """Whether the client asked for ids that survive a move; the preference is case-sensitive."""
+        """True where the client asked for ids that survive a move; the preference is case-sensitive."""
         return IMMUTABLE_ID in self.headers.get("prefer", "")
 
     def json_object(self) -> Json:

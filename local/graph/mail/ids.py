@@ -38,7 +38,7 @@ def new_immutable_id(mailbox: uuid.UUID) -> str:
 
 
 def new_attachment_key() -> str:
-    """Draw what tells an attachment from the others of its message."""
+    """Draw a key that is unique among the attachments of a message."""
     return _encode(secrets.token_bytes(12))
 
 
@@ -48,5 +48,5 @@ def attachment_id(message_id: str, key: str) -> str:
 
 
 def is_wellformed(text: str) -> bool:
-    """Whether `text` can be an id at all; Exchange tells malformed (400) from unknown (404)."""
+    """Return True where `text` has the form of an id: Exchange answers 400 to malformed ids, 404 to unknown ones."""
     return _SHAPE.match(text) is not None

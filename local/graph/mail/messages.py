@@ -20,7 +20,7 @@ from local.graph.mail.representation import (
 )
 from local.graph.mail.store import Folder, Mailbox, Message, Store
 
-# Message classes whose MIME Exchange does not make. Clear-signed mails (IPM.Note.SMIME.MultipartSigned) are fine.
+# Exchange makes no MIME of these message classes. Clear-signed mails (IPM.Note.SMIME.MultipartSigned) are fine.
 _NOT_CONVERTED = frozenset({"IPM.Note.SMIME", "REPORT.IPM.Note.SMIME.NDR", "REPORT.IPM.Note.SMIME.IPNRN"})
 _NEWEST_FIRST = odata.parse_order("receivedDateTime desc", MESSAGE_SCHEMA)
 
@@ -174,26 +174,26 @@ def _wrong_type(name: str) -> GraphError:
     return GraphError(400, "UnableToDeserializePostBody", f"The value of the property '{name}' has a wrong type.")
 
 
-def _set_read(message: Message, value: Any) -> None:  # noqa: ANN401 - whatever the client sent
+def _set_read(message: Message, value: Any) -> None:  # noqa: ANN401 - any JSON value of the client
     if not isinstance(value, bool):
         raise _wrong_type("isRead")
     message.is_read = value
 
 
-def _set_categories(message: Message, value: Any) -> None:  # noqa: ANN401 - whatever the client sent
+def _set_categories(message: Message, value: Any) -> None:  # noqa: ANN401 - any JSON value of the client
     if not isinstance(value, list) or not all(isinstance(category, str) for category in value):
         raise _wrong_type("categories")
     message.categories = tuple(value)
 
 
-def _set_flag(message: Message, value: Any) -> None:  # noqa: ANN401 - whatever the client sent
+def _set_flag(message: Message, value: Any) -> None:  # noqa: ANN401 - any JSON value of the client
     if not isinstance(value, dict) or value.get("flagStatus") not in {"notFlagged", "complete", "flagged"}:
         raise _wrong_type("flag")
     message.flag_status = value["flagStatus"]
 
 
 def _set_word(attribute: str, name: str, allowed: frozenset[str] | None) -> Callable[[Message, Any], None]:
-    def set_word(message: Message, value: Any) -> None:  # noqa: ANN401 - whatever the client sent
+    def set_word(message: Message, value: Any) -> None:  # noqa: ANN401 - any JSON value of the client
         if not isinstance(value, str) or (allowed is not None and value not in allowed):
             raise _wrong_type(name)
         setattr(message, attribute, value)

@@ -1,7 +1,7 @@
 """MIME → what Exchange makes of it: recipients, body, attachments.
 
-Works on offsets into the file and decodes attachments block by block, so that a mail of 150 MB costs neither
-the memory nor the minutes that a general parser would need. Hostile input is the normal case: nothing here
+The reader works on offsets into the file and decodes attachments block by block. A general parser would need
+minutes, and as much memory as the mail has bytes, for a mail of 150 MB. Hostile input is the normal case: nothing here
 raises on a mail, however broken; what can't be read is taken as text.
 """
 
@@ -59,7 +59,7 @@ class ParsedAttachment:
 
     @property
     def size(self) -> int:
-        """What Exchange reports: the stored object, a little more than its bytes."""
+        """The size that Exchange reports: that of the stored object, a little more than its bytes."""
         return (self.content.length if self.content else 0) + 128 + 2 * len(self.name)
 
 
@@ -353,7 +353,7 @@ class _Reader:
         return parts
 
     def _between(self, delimiter: bytes, start: int, end: int, delimiters: list[int]) -> Iterator[tuple[int, int]]:
-        """Where the parts between delimiter lines lie; the last one may lack its closing delimiter.
+        """Yield begin and end of each part between delimiter lines; the last one may lack its closing delimiter.
 
         The offset of each delimiter line is added to `delimiters`.
         """
@@ -412,7 +412,7 @@ def store_and_parse(raw: bytes | Content, *, at: Path) -> tuple[Content, ParsedM
 
 
 def _is_opaque(part: _Part) -> bool:
-    """Whether S/MIME hides the content of the part, or of the header that is its body (a returned mail).
+    """Return True where S/MIME hides the content of the part.
 
     MS-OXOSMIME, section 2.1: `application/octet-stream` counts by the extension of its name.
     """

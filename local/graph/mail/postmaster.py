@@ -27,7 +27,7 @@ class Postmaster:
         directory.mkdir(parents=True)
 
     def new_path(self) -> Path:
-        """Where the contents of the next mail go; suffixes tell them apart."""
+        """Return the path for the contents of the next mail, without their suffixes."""
         number = next(self._numbers)
         path = self._directory / f"{number // 1000:04}" / f"{number:07}"
         if number % 1000 in {0, 1}:

@@ -22,7 +22,7 @@ MIME_CONTENT_TYPE = "text/plain"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """How one request wants to see items: which ids, which properties, what beside them."""
+    """The form in which a request wants items: kind of ids, properties, expanded properties."""
 
     immutable_ids: bool
     text_body: bool = False
@@ -236,7 +236,7 @@ _MESSAGE: dict[str, Callable[[Message, View], Any]] = {
     "from": lambda m, _: _recipient(m.mail.from_),
     "toRecipients": lambda m, _: _recipients(m.mail.to),
     "ccRecipients": lambda m, _: _recipients(m.mail.cc),
-    # The envelope is gone when a mail is in the mailbox: nobody can tell who got it as a blind copy.
+    # The envelope is gone when a mail is in the mailbox, and with it the recipients of blind copies.
     "bccRecipients": lambda _m, _v: [],
     "replyTo": lambda m, _: _recipients(m.mail.reply_to),
     "flag": lambda m, _: {"flagStatus": m.flag_status},

@@ -80,8 +80,8 @@ async def mail_data(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[by
         if end >= 0:
             cut = end + len(b"\r\n")
         else:
-            # Up to the last line break, so that neither the end nor a doubled dot is cut in two; within a
-            # line longer than a block up to its last character, which may be half a line break.
+            # Up to the last line break: neither the end of the mail nor a doubled dot is cut in two. A line that is
+            # longer than a block is cut before its last character, which may be half a line break.
             cut = held.rfind(b"\r\n")
             if cut <= 0 and len(held) > _BLOCK:
                 cut = len(held) - 1

@@ -87,7 +87,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What a subscription may be interested in: `folder` is where it happened."""
+    """A change that a subscription may cover, and the folder in which it happened."""
 
     change_type: ChangeType
     message: Message
@@ -159,7 +159,7 @@ class Store:
         return found
 
     def recipient_mailboxes(self, recipients: Sequence[str]) -> list[Mailbox]:
-        """Where a mail goes: each mailbox once; unknown recipients to the first mailbox, the catch-all."""
+        """Return each mailbox of the recipients once; the first mailbox is the catch-all for unknown recipients."""
         found = [self._by_key.get(address.strip("<> ").casefold(), self.mailboxes[0]) for address in recipients]
         return list(dict.fromkeys(found)) or [self.mailboxes[0]]
 

@@ -18,7 +18,7 @@ class ChangeFeed:
         return self.version
 
     async def after(self, version: int, *, timeout: float) -> int:  # noqa: ASYNC109 - a long poll answers what it has when its time is up
-        """Await the version once it is above `version`, or after `timeout` seconds whatever it is then."""
+        """Return the version as soon as it is above `version`; after `timeout` seconds, return it unchanged."""
         try:
             async with asyncio.timeout(timeout):
                 while self.version <= version:

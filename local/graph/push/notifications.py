@@ -33,7 +33,7 @@ _RETRY_BUDGET_IN_GAPS = 1_440
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryFaults:
-    """What happens to change notifications (never to lifecycle ones) before they are sent.
+    """Faults of change notifications (never of lifecycle ones) before they are sent.
 
     `delay` is a range in seconds; `drop_next` counts down.
     """
@@ -78,7 +78,7 @@ class _Target:
 
 
 class Notifier:
-    """Delivers what subscriptions have to tell. Needs a running loop; `close` ends it."""
+    """Delivers the notifications of all subscriptions. Needs a running loop; `close` ends it."""
 
     def __init__(self, *, retry_base: float, feed: ChangeFeed, traffic: TrafficLog) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=10_000)

@@ -1,4 +1,4 @@
-"""Subscriptions: create with a real handshake, list, renew, reauthorize, delete; what they are told.
+"""Subscriptions: create with a real handshake, list, renew, reauthorize, delete; changes become notifications.
 
 https://learn.microsoft.com/graph/api/resources/subscription
 """
@@ -57,7 +57,7 @@ class Subscription:
     """One subscription; `folder` is None where it covers the whole mailbox.
 
     `authorized_until` is when the access token that it holds runs out: from then on its notifications are
-    held. `muted` ones look alive and tell nothing.
+    held. `muted` ones look alive and notify of nothing.
     """
 
     id: str
@@ -77,7 +77,7 @@ class Subscription:
     held: list[tuple[datetime, Json]] = field(default_factory=list)
 
     def covers(self, change: Change) -> bool:
-        """Whether the change is one that the subscription was made for."""
+        """Return True for a change that the subscription was made for."""
         if change.change_type not in self.change_types or change.message.mailbox is not self.mailbox:
             return False
         return self.folder is None or change.folder is self.folder
@@ -392,7 +392,7 @@ def _expiration(body: Mapping[str, object], *, with_data: bool) -> datetime:
         raise invalid_request(f"'{text}' is not a valid expirationDateTime.") from None
     longest = _LONGEST_WITH_DATA if with_data else _LONGEST
     moment = clock.now()
-    # A client whose clock is a little ahead of ours, and who asks for the maximum, is not refused.
+    # A client with a clock a little ahead of ours that asks for the maximum is not refused.
     if wanted > moment + longest + timedelta(minutes=1):
         raise invalid_request(
             f"Subscription expiration can only be {int(longest.total_seconds() // 60)} minutes in the future."

@@ -45,7 +45,7 @@ def forwarded_without_documents(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def mail_as_file(expected: Expected) -> bytes:
-    """A saved mail, declared as anything: its content tells."""
+    """A saved mail, declared as anything: its content decides."""
     offer = pdf("Angebot 10")
     saved = mail("Angebot 10", multipart("mixed", text(GREETING), file("Angebot 10.pdf", PDF, offer)))
     outer = expected.add("container", "attached_mail", "Angebot 10.eml", OCTETS, MAIL, saved)

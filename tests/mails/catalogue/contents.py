@@ -20,7 +20,7 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 def said(kind: str, profile: str, number: str, total: str = "1190.00") -> str:
-    """What an e-invoice of the samples says, in one line."""
+    """The facts of an e-invoice of the samples, in one line."""
     return f"{kind} {profile} {number} 2025-03-14 {invoices.SELLER} {total} EUR"
 
 
@@ -54,7 +54,7 @@ def tiff() -> bytes:
 
 
 def executable() -> bytes:
-    """What begins as programs for Windows do."""
+    """The first bytes of a program for Windows."""
     return b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0\xb8" + bytes(110) + b"PE\0\0"
 
 
@@ -116,7 +116,7 @@ def sign(content: bytes, *, detached: bool) -> bytes:
 
 
 def encrypt(content: bytes) -> bytes:
-    """An S/MIME message that only somebody else can read. Other bytes each time."""
+    """An S/MIME message for the holder of another key. Other bytes each time."""
     _, certificate = _key_and_certificate()
     builder = pkcs7.PKCS7EnvelopeBuilder().set_data(content).add_recipient(certificate)
     return builder.encrypt(serialization.Encoding.DER, [pkcs7.PKCS7Options.Binary])

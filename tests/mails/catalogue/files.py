@@ -14,7 +14,7 @@ FAMILY = Family()
 
 @FAMILY.sample
 def dangerous_types(expected: Expected) -> bytes:
-    """What a computer would run is refused, whatever it is called; the mail is stored all the same."""
+    """Programs are refused under each name; the mail is stored all the same."""
     batch, shortcut = b"@echo off\r\ndel /q *.*\r\n", b"L\0\0\0\x01\x14\x02\0" + bytes(70)
     jar = zipped({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\n", "A.class": b"\xca\xfe\xba\xbe"})
     script = b"#!/bin/sh\nrm -rf ~\n"
@@ -42,7 +42,7 @@ def dangerous_types(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def declared_otherwise(expected: Expected) -> bytes:
-    """The content tells the type; what was declared is kept, and whether it was wrong."""
+    """The content decides the type; the declared type is kept, with a flag where it was wrong."""
     docx = zipped({"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w:document/>"})
     table = b"Konto;Betrag\r\n1200;47,11\r\n"
     letter = pdf("Brief")
@@ -95,7 +95,7 @@ def names(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def names_inside(expected: Expected) -> bytes:
-    """The same within an attached mail, whose headers are read by this app and not by Exchange."""
+    """The same names within an attached mail; this app reads its headers, not Exchange."""
     cases = [
         (
             "Content-Disposition: attachment; filename*0*=UTF-8''Rechnung%20; filename*1*=f%C3%BCr.pdf",

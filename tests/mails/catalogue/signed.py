@@ -56,7 +56,7 @@ def smime_opaque(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def smime_signed_by_exchange(expected: Expected) -> bytes:
-    """How Exchange hands out a mail with a detached signature: all of it as one attachment smime.p7m."""
+    """A mail with a detached signature as Exchange lists it: all of it as one attachment smime.p7m."""
     invoice = pdf("Rechnung, von Exchange verpackt")
     signed = multipart("mixed", text(GREETING), file("Rechnung.pdf", PDF, invoice))
     signature = sign(signed, detached=True)
@@ -85,7 +85,7 @@ def smime_signed_by_exchange(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def smime_encrypted(expected: Expected) -> bytes:
-    """S/MIME for somebody else's key: nobody here can look inside, so it is kept as it is."""
+    """S/MIME for the key of another person: it can't be opened here, and is kept as it is."""
     secret = encrypt(multipart("mixed", text(GREETING), file("Rechnung.pdf", PDF, pdf("geheim"))))
     expected.add(
         "document",

@@ -1,4 +1,4 @@
-"""How outputs become messages, and messages what a function gets."""
+"""Outputs become messages, and messages become the arguments of functions."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def test_what_was_not_encoded_is_not_decoded(text: str) -> None:
 
 
 def received(text: str) -> azure.functions.QueueMessage:
-    """What the SDK makes of a message."""
+    """Return a message as the SDK reads it."""
     message = Message(
         id="1",
         text=encode(text, "base64"),
