@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-<<<<<<< HEAD
-# One not listed here costs a start of its own, and nothing else.
-_SHARING = {
-    "the stack": ("cli_operator", "documents", "regression_guard", "stack", "stack_mails", "verify"),
-    "a database server": ("claim", "dms_django", "isolation", "migrations", "operators", "tenants"),
-}
-# Contract tests share servers; chaos spends most of its time waiting, which two of its tests must not do side by side.
-=======
 # The tests of these folders run one after the other: contract tests share servers, and two chaos runs at once would
 # spoil each other's waits.
->>>>>>> 112186b (Let a test file say by a marker which servers it shares, instead of a list of file names)
 _WHOLE = frozenset({"chaos", "contract"})
 # Read from the text: the process that distributes the tests does not import them. The plugin's own way (`loadgroup`)
 # changes a private attribute of pytest's items, which pytest 9.2 no longer has.

@@ -9,6 +9,7 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ingest.codes import Disposition
 from ingest.documents.budget import Budget
@@ -21,6 +22,9 @@ from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 -
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import PartRejected
 from ingest.model import Limits, Part, StoredBlob
+from local.graph.mail.content import Patched
+from local.graph.mail.mime import new_boundaries, store_and_parse
+from local.graph.mail.representation import nested_message_json
 
 SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
 MOST = 100  # parts
@@ -126,6 +130,14 @@ def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
     assert all(part.parent is None or part.parent in containers | documents for part in parts)
     assert all(part.blob.sha256 == part.sha256 for part in parts if part.blob)
     return parts
+
+
+def fuzz_simulator(data: bytes) -> None:
+    """Receive a mail in the simulator, and list it as Graph does."""
+    with TemporaryDirectory() as folder:
+        content, received = store_and_parse(data, at=Path(folder) / "mail")
+        nested_message_json(received)
+        Patched(content=content, patches=new_boundaries(received.boundaries)).read()
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {

@@ -18,6 +18,8 @@ from tests.fakes import values
 from tests.integration.databases import OPERATOR, OWNER, Database, Server
 from tests.integration.test_isolation import Store, add_tenant, blob, document, everything_of, seed, store_of
 
+pytestmark = pytest.mark.shares("postgres")
+
 ACCOUNT = Account(why="ticket 7", remark="anna")
 
 

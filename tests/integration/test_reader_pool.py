@@ -21,6 +21,8 @@ from ingest.errors import LeaseLost, PartRejected
 from ingest.model import InvoiceKind, Limits
 from tests.mails import invoices
 
+pytestmark = pytest.mark.shares("postgres")
+
 INVOICE = invoices.zugferd("Rechnung", invoices.cii("ZF-1"))
 
 

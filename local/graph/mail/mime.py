@@ -14,15 +14,15 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.header import decode_header, make_header
 from email.message import Message as Headers
 from email.parser import HeaderParser
-from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datetime
+from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from mimetypes import guess_extension
 from pathlib import Path
 from typing import Literal
 
 from local.graph.mail.content import Content, ContentWriter, Patch, save
+from local.graph.mail.headers import Address, decode_words, read_addresses
 from local.graph.mail.html import preview
 
 type Buffer = bytes | mmap.mmap
@@ -36,14 +36,6 @@ _FOLDING = re.compile(r"\r?\n(?=[ \t])")
 _IN_MEMORY = 1 << 20
 # report-type → the last word of the message class. MS-OXCMAIL, section 2.2.3.1.
 _REPORTS = {"delivery-status": "NDR", "disposition-notification": "IPNRN"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Address:
-    """One recipient as written; `name` falls back to the address, as in Graph."""
-
-    name: str
-    address: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,12 +123,17 @@ class _Part:
 
     @property
     def filename(self) -> str | None:
-        name = self.headers.get_param("filename", None, "content-disposition")
-        if name is None:
-            name = self.headers.get_param("name", None, "content-type")
-        if name is None:
+        name = self.parameter("filename", of="content-disposition")
+        name = self.parameter("name") if name is None else name
+        return None if name is None else decode_words(name)
+
+    def parameter(self, name: str, *, of: str = "content-type") -> str | None:
+        """Read a parameter of a header field (RFC 2231); None where it is missing or can't be read."""
+        try:
+            value = self.headers.get_param(name, None, of)
+            return None if value is None else collapse_rfc2231_value(value)
+        except (TypeError, ValueError):  # numbered and unnumbered pieces of one name; a null in the name of a charset
             return None
-        return _decode_words(collapse_rfc2231_value(name) if isinstance(name, tuple) else str(name))
 
     @property
     def content_id(self) -> str | None:
@@ -167,7 +164,7 @@ class _Reader:
         message_id = _text(headers, "message-id").strip() or None
         references = _text(headers, "references").split() or _text(headers, "in-reply-to").split()
         return ParsedMail(
-            subject=_decode_words(_text(headers, "subject")),
+            subject=decode_words(_text(headers, "subject")),
             from_=from_[0] if from_ else None,
             sender=sender[0] if sender else (from_[0] if from_ else None),
             to=_addresses(headers, "to"),
@@ -191,9 +188,9 @@ class _Reader:
         kind = top.content_type
         if _is_opaque(top):
             return "IPM.Note.SMIME"
-        if kind == "multipart/signed" and "pkcs7-signature" in str(top.headers.get_param("protocol", "")).lower():
+        if kind == "multipart/signed" and "pkcs7-signature" in (top.parameter("protocol") or "").lower():
             return "IPM.Note.SMIME.MultipartSigned"
-        report = _REPORTS.get(str(top.headers.get_param("report-type", "")).lower())
+        report = _REPORTS.get((top.parameter("report-type") or "").lower())
         if kind != "multipart/report" or report is None:
             return "IPM.Note"
         returned = (self._part(child.start, child.end, default_type="text/plain") for child in self._children(top))
@@ -262,10 +259,10 @@ class _Reader:
 
     def _decoded_text(self, part: _Part) -> str:
         data = b"".join(self._decoded(part))
-        charset = part.headers.get_content_charset() or "utf-8"
+        charset = part.parameter("charset") or "utf-8"
         try:
             return data.decode(charset)
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, ValueError):  # an unknown charset, or bytes or a name that no charset has
             return data.decode("latin-1")
 
     def _attach(self, part: _Part, *, related: bool) -> None:
@@ -275,7 +272,7 @@ class _Reader:
         if part.content_type == "message/rfc822":
             content = self._write(part, target)
             nested = self._part(part.start, part.end, default_type="text/plain", top=True)
-            subject = _decode_words(_text(nested.headers, "subject"))
+            subject = decode_words(_text(nested.headers, "subject"))
             title = subject or re.sub(r"\.eml\Z", "", name or "", flags=re.IGNORECASE)
             self.attachments.append(
                 ParsedAttachment(
@@ -335,7 +332,7 @@ class _Reader:
 
     def _children(self, part: _Part, *, into: list[Boundary] | None = None) -> Sequence[_Part]:
         """Return the parts of a multipart; its boundary with all places is added to `into`."""
-        boundary = part.headers.get_boundary()
+        boundary = (part.parameter("boundary") or "").rstrip()
         if not boundary:
             return ()
         default_type = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
@@ -430,21 +427,8 @@ def _unfold(value: str) -> str:
     return _FOLDING.sub("", value).strip("\r\n")
 
 
-def _decode_words(value: str) -> str:
-    """RFC 2047 encoded words decoded, wherever they stand; what can't be decoded stays as written."""
-    if "=?" not in value:
-        return value
-    try:
-        return str(make_header(decode_header(value)))
-    except (ValueError, LookupError, binascii.Error):
-        return value
-
-
 def _addresses(headers: Headers, name: str) -> tuple[Address, ...]:
-    values = [_unfold(str(value)) for value in headers.get_all(name, [])]
-    # Not strict: a comma in an unquoted name must not hide every recipient, Exchange is as lenient.
-    pairs = getaddresses(values, strict=False)
-    return tuple(Address(name=_decode_words(shown) or address, address=address) for shown, address in pairs if address)
+    return tuple(found for value in headers.get_all(name, []) for found in read_addresses(_unfold(str(value))))
 
 
 def _date(value: str) -> datetime | None:

@@ -11,7 +11,8 @@ from local.graph.http.errors import GraphError, bad_query, unknown_property
 from local.graph.http.odata import Schema, parse_expand, parse_names
 from local.graph.mail import html, ids
 from local.graph.mail.exchange import Json, Request
-from local.graph.mail.mime import Address, ParsedMail
+from local.graph.mail.headers import Address
+from local.graph.mail.mime import ParsedMail
 from local.graph.mail.store import Attachment, Folder, Mailbox, Message
 
 _MESSAGE_SIZE = "long 0xe08"

@@ -62,6 +62,39 @@ def test_recipients_are_read_leniently(tmp_path: Path, to: str, addresses: list[
     assert [recipient.address for recipient in mail.to] == addresses
 
 
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("=?utf-8?b?R3LDvMOfZQ==?=", "Grüße"),
+        ("=?utf-8?b?R3LDvMOfZQ?=", "Grüße"),
+        ("=?utf-8?b?R3L!?= =?utf-8?q?=C3=BC?=", "=?utf-8?b?R3L!?= ü"),
+        ("=?utf-8?b?R?=", "=?utf-8?b?R?="),
+        ("=?utf-8?q?=C3?= =?utf-8?q?=BC?= und mehr", "ü und mehr"),
+        ("=?utf-8*de?q?a_b?= =?latin-1?q?=FC?=", "a bü"),
+        ("=?klingon?q?a?=", "=?klingon?q?a?="),
+        ("a =?utf-8?q?b?= c", "a b c"),
+    ],
+)
+def test_a_broken_encoded_word_stays_as_written(tmp_path: Path, subject: str, shown: str) -> None:
+    assert parsed(tmp_path, f"Subject: {subject}\r\n\r\nhi".encode()).subject == shown
+
+
+@pytest.mark.parametrize(
+    ("to", "addresses"),
+    [
+        (":" * 3_000 + "a@x.example", ["a@x.example"]),
+        ("(" * 3_000 + ")" * 3_000 + "a@x.example", ["a@x.example"]),
+        ("<" * 3_000 + "a@x.example", []),
+        ('"' + "x" * 3_000 + ", a@x.example", []),
+        (", ".join(f"a{number}@x.example" for number in range(10_000)), [f"a{n}@x.example" for n in range(10_000)]),
+        ('Team: "a:b" <a@x.example>, <@hop.example:b@x.example>;, c@x.example', [f"{n}@x.example" for n in "abc"]),
+    ],
+)
+def test_no_field_is_too_much(tmp_path: Path, to: str, addresses: list[str]) -> None:
+    found = [recipient.address for recipient in parsed(tmp_path, f"To: {to}\r\n\r\nhi".encode()).to]
+    assert found == addresses or not addresses
+
+
 def test_a_name_falls_back_to_the_address(tmp_path: Path) -> None:
     [recipient] = parsed(tmp_path, b"To: a@x.example\r\n\r\n").to
     assert recipient.name == "a@x.example"
