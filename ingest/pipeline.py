@@ -65,9 +65,9 @@ class Pipeline:
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, from any state that earlier tries left.
 
-        `assigned`: an operator chose this tenant; folder and addresses of the message do not matter then. Raises Later
-        (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries again too). In both
-        cases the message is in the inbox and its claim is given back.
+        `assigned`: an operator chose this tenant; folder and addresses of the message do not matter then. Raises
+        Later (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries again too).
+        In both cases the message is in the inbox and its claim is given back.
         """
         claim = self._held.take(ref)
         if claim is None:
