@@ -120,9 +120,6 @@ def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
         to=(),
         cc=(),
         received_at=datetime.now(UTC),
-        parent_folder_id="inbox",
-        categories=(),
-        attachments=(),
     )
     blob = StoredBlob(container="documents", name=f"{tenant.id}/{name}", size=1, sha256="0" * 64)
     part = Part(

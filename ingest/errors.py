@@ -3,7 +3,8 @@
     IngestError
     ├── Later                     infrastructure: the mail stays in the inbox, the attempt does not count
     │   ├── GraphUnavailable
-    │   │   └── GraphForbidden
+    │   │   ├── GraphForbidden
+    │   │   └── GraphServerError
     │   ├── GraphThrottled
     │   ├── ContentInterrupted
     │   ├── BlobUnavailable
@@ -19,6 +20,7 @@
     │   ├── BlobConflict
     │   └── BlobMissing
     ├── PartRejected              one part of a mail is recorded as rejected; the other parts are filed
+    ├── MimeUnavailable           Exchange gives no MIME of this mail: the mail is read from Graph's own message
     ├── NotFound                  Graph has no such thing any more: normal, acknowledged
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
@@ -56,6 +58,10 @@ class GraphUnavailable(Later):
 
 class GraphForbidden(GraphUnavailable):
     """Graph forbids the call (403): a permission or its scope is missing, or does not reach this far."""
+
+
+class GraphServerError(GraphUnavailable):
+    """Graph answered 500 to every try of one call."""
 
 
 class GraphThrottled(Later):
@@ -129,6 +135,10 @@ class BlobMissing(Defect):
 
 class NotFound(IngestError):
     """Graph has no such message, folder or subscription (404): normal, not an error of the app."""
+
+
+class MimeUnavailable(IngestError):
+    """Exchange can't convert or read this message as MIME, on every try."""
 
 
 class MalformedRef(IngestError):

@@ -1,42 +1,25 @@
-"""One message into one tenant's storage: the original, every part, and their records."""
+"""One mail into one tenant's storage: the original, every part, and their records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
 
-from ingest import log
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
-from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.pdf import ReadObjects, read_objects_here
-from ingest.documents.sorting import Sorter
+from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
-from ingest.documents.unpacking.container import Member
-from ingest.documents.unpacking.mime import find_body
-from ingest.errors import PartRejected
-from ingest.model import (
-    Attachment,
-    AttachmentKind,
-    BodyMode,
-    Claim,
-    Limits,
-    Message,
-    MessageRef,
-    Part,
-    StoredBlob,
-    Tenant,
-)
-from ingest.ports import Blobs, Copies, Mail
-from ingest.transfer import Open, Transfer
+from ingest.model import BodyMode, Claim, Limits, OriginalForm, Part, StoredBlob, Tenant
+from ingest.original import Original
+from ingest.ports import Blobs, Copies
+from ingest.transfer import Transfer
 
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1
 MAX_METADATA_NAME = 255  # characters of a file name in the blob's metadata; Postgres has the whole name
-_NO_CONTENT = {
-    AttachmentKind.REFERENCE: (Disposition.LINK, Rule.CLOUD_ATTACHMENT),
-    AttachmentKind.UNKNOWN: (Disposition.REJECTED, Rule.UNKNOWN_ATTACHMENT_TYPE),
-}
+BODY_PATH = ()  # the body's place in the tree of parts
+_MEDIA_TYPES = {OriginalForm.MIME: "message/rfc822", OriginalForm.GRAPH_JSON: "application/json"}
+_EXTENSIONS = {OriginalForm.MIME: "eml", OriginalForm.GRAPH_JSON: "json"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,122 +32,100 @@ class FilingOptions:
 
 
 class Filing:
-    """The filing of one claimed message. The claim goes into every step, so that each step proves its owner."""
+    """The filing of one claimed mail. The claim goes into the last step, so that only its owner commits."""
 
     def __init__(
-        self, claim: Claim, *, transfer: Transfer, options: FilingOptions, mail: Mail, blobs: Blobs, copies: Copies
+        self, claim: Claim, *, transfer: Transfer, options: FilingOptions, blobs: Blobs, copies: Copies
     ) -> None:
         self._claim = claim
         self._transfer = transfer
         self._options = options
-        self._mail = mail
         self._blobs = blobs
         self._copies = copies
 
-    def process_email_message(self, message: Message, tenant: Tenant, *, last: bool) -> int:
+    def process_email_message(self, original: Original, tenant: Tenant, *, last: bool) -> int:
         """Store the original and all parts in Blob and their rows in one transaction; return the number of documents.
 
         Runs inside `tenant_context(tenant)`. `last`: no other tenant gets a copy after this one. Can be repeated: a
-        blob's name follows from tenant, message and the part's place in the message, and a blob that exists is not
-        written again. Raises NotFound, Rejected, Later, Defect.
+        blob's name follows from tenant, message, the original's hash and the part's place in the original, and a blob
+        that exists is not written again. Raises Later, NotFound, Rejected, Defect.
         """
-        folder = f"{tenant.id}/{message.ref.key}"
-        body: list[Part] = []
-        if self._options.body is BodyMode.ALWAYS:
-            with Spool() as spool:
-                self._fill(spool, lambda: self._mail.original(message.ref))
-                original = self._upload(f"{folder}/original.eml", spool.blocks(), {"subject": message.subject})
-                body = self._body(message, folder, spool)
-        else:
-            original = self._store_original(message, f"{folder}/original.eml")
-        parts = [*self._sorted(message, folder), *body]
-        if not any(part.disposition is Disposition.DOCUMENT and part.rule is not Rule.BODY for part in parts):
-            parts.append(_original_as_document(message, original))
-        self._copies.save(self._claim, message, original, parts, last=last)
+        # The hash is in the name: Graph generates the MIME anew for each read, and a second try may get other bytes.
+        folder = f"{tenant.id}/{original.message.ref.key}/{original.spool.sha256}"
+
+        def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
+            return self._upload(f"{folder}/{_place(path, original.message.form, content)}", content, {"name": name})
+
+        name = f"{folder}/original.{_EXTENSIONS[original.message.form]}"
+        stored = self._upload(name, original.spool, {"subject": original.message.subject})
+        budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive)
+        parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
+        self._copies.save(self._claim, original.message, stored, parts, last=last)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
-    def _sorted(self, message: Message, folder: str) -> tuple[Part, ...]:
-        """Return every attachment and the parts inside of attachments."""
-
-        def store(path: tuple[int, ...], name: str, spool: Spool) -> StoredBlob:
-            place = ".".join(f"{number:03d}" for number in path)
-            return self._upload(f"{folder}/{place}", spool.blocks(), {"name": name})
-
-        shown = cache(partial(self._shown, message.ref))
-        budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive)
-        sorter = Sorter(
-            limits=self._options.limits, budget=budget, store=store, read_objects=self._options.read_objects
-        )
-        for attachment in message.attachments:
-            member = _member(attachment)
-            if attachment.kind in _NO_CONTENT:
-                sorter.note(member, *_NO_CONTENT[attachment.kind])
-                continue
-            take = sorter.take_item if attachment.kind is AttachmentKind.ITEM else sorter.take
-            with Spool(budget) as spool:
-                with budget.uncounted():
-                    self._fill(spool, partial(self._mail.content, message.ref, attachment))
-                take(member, spool, shown=shown)
-        return sorter.parts()
-
-    def _shown(self, ref: MessageRef) -> frozenset[str]:
-        with self._mail.body(ref) as blocks:
-            return shown_content_ids(blocks)
-
-    def _body(self, message: Message, folder: str, original: Spool) -> list[Part]:
-        """Return the mail's text as it came, HTML where there is both; nothing where the mail has no text."""
-        try:
-            entity = find_body(original.file, max_parts=self._options.limits.parts)
-        except PartRejected as rejected:
-            log.warning("body.not_found", message=message.ref.message_id, cause=log.describe(rejected))
-            return []
-        if entity is None:
-            return []
-        name = f"{message.subject or 'E-Mail'}.{'html' if entity.content_type == 'text/html' else 'txt'}"
-        blob = self._upload(f"{folder}/body", entity.content(original.file), {"name": name})
-        return [
-            Part(
-                position=BODY_POSITION,
-                name=name,
-                declared_type=entity.headers.get("content-type") or entity.content_type,
-                detected_type=entity.content_type,
-                disposition=Disposition.DOCUMENT,
-                rule=Rule.BODY,
-                size=blob.size,
-                sha256=blob.sha256,
-                blob=blob,
-            )
-        ]
-
-    def _store_original(self, message: Message, name: str) -> StoredBlob:
-        """Store the original straight from Graph to Blob, without a look into it."""
-        return self._transfer.download(
-            name,
-            lambda: self._mail.original(message.ref),
-            lambda blocks: self._upload(name, blocks, {"subject": message.subject}),
-        )
-
-    def _fill(self, spool: Spool, open_content: Open) -> None:
-        self._transfer.download("spool", open_content, spool.fill)
-
-    def _upload(self, name: str, blocks: Iterable[bytes], metadata: Mapping[str, str]) -> StoredBlob:
+    def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
-        return self._blobs.store(name, self._transfer.while_owned(blocks), metadata=short)
+        return self._blobs.store(name, self._transfer.while_owned(content.blocks()), metadata=short)
 
 
-def _member(attachment: Attachment) -> Member:
-    return Member(name=attachment.name, declared_type=attachment.content_type, content_id=attachment.content_id)
+def derive_parts(
+    original: Original, stored: StoredBlob, *, options: FilingOptions, budget: Budget, store: Store
+) -> tuple[Part, ...]:
+    """Return all parts of an original, each with its fate. `store` puts a content to Blob.
+
+    `stored` is the original's own blob: a mail without another document is a document itself.
+    """
+    sorter = Sorter(limits=options.limits, budget=budget, store=store, read_objects=options.read_objects)
+    original.sort(sorter, budget)
+    parts = sorter.parts()
+    if not any(part.disposition is Disposition.DOCUMENT for part in parts):
+        parts = (*parts, _original_as_document(original, stored))
+    if options.body is BodyMode.ALWAYS and (body := _body(original, options, store)) is not None:
+        parts = (*parts, body)
+    return parts
 
 
-def _original_as_document(message: Message, original: StoredBlob) -> Part:
+def _body(original: Original, options: FilingOptions, store: Store) -> Part | None:
+    body = original.body(max_parts=options.limits.parts)
+    if body is None:
+        return None
+    name = f"{original.message.subject or 'E-Mail'}.{body.extension}"
+    with Spool() as content:
+        content.fill(body.content())
+        blob = store(BODY_PATH, name, content)
+    return Part(
+        position=BODY_POSITION,
+        name=name,
+        declared_type=body.declared_type,
+        detected_type=body.detected_type,
+        disposition=Disposition.DOCUMENT,
+        rule=Rule.BODY,
+        size=blob.size,
+        sha256=blob.sha256,
+        blob=blob,
+    )
+
+
+def _original_as_document(original: Original, stored: StoredBlob) -> Part:
+    media_type = _MEDIA_TYPES[original.message.form]
     return Part(
         position=ORIGINAL_POSITION,
-        name=f"{message.subject or 'E-Mail'}.eml",
-        declared_type="message/rfc822",
-        detected_type="message/rfc822",
+        name=f"{original.message.subject or 'E-Mail'}.{_EXTENSIONS[original.message.form]}",
+        declared_type=media_type,
+        detected_type=media_type,
         disposition=Disposition.DOCUMENT,
         rule=Rule.MAIL_WITHOUT_DOCUMENTS,
-        size=original.size,
-        sha256=original.sha256,
-        blob=original,
+        size=stored.size,
+        sha256=stored.sha256,
+        blob=stored,
     )
+
+
+def _place(path: tuple[int, ...], form: OriginalForm, content: Spool) -> str:
+    """Return a part's name below its original, such as `002.001`.
+
+    Graph's attachments are downloads of their own, whose bytes the hash of the JSON does not fix: each has its own
+    hash in the name.
+    """
+    place = ".".join(f"{number:03d}" for number in path) or "body"
+    return place if form is OriginalForm.MIME else f"{place}.{content.sha256}"

@@ -49,26 +49,18 @@ class Announcement:
 class MessageRef:
     """A message's address, which travels through the queue `ingest-messages`.
 
-    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `size`:
-    about the bytes of the whole message, where a listing has shown the size; a notification has none. `announced` is
+    `message_id` is Graph's immutable id: case-sensitive, stable across folder moves within the mailbox. `announced` is
     for telemetry, and no part of the address.
     """
 
     mailbox: str
     message_id: str
     trigger: Trigger = Trigger.WEBHOOK
-    size: int | None = None
     announced: Announcement | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
         """Return the queue message's text. No key is named `Id`, which would shadow Functions' binding data."""
-        value: dict[str, str | int] = {
-            "mailbox": self.mailbox,
-            "messageId": self.message_id,
-            "trigger": self.trigger,
-        }
-        if self.size is not None:
-            value["size"] = self.size
+        value = {"mailbox": self.mailbox, "messageId": self.message_id, "trigger": str(self.trigger)}
         if self.announced is not None:
             value["traceparent"] = self.announced.traceparent
             value["announcedAt"] = self.announced.at.isoformat()
@@ -92,10 +84,7 @@ class MessageRef:
             trigger = Trigger(value.get("trigger", Trigger.WEBHOOK))
         except ValueError:
             raise MalformedRef(f"'trigger' is none of {', '.join(Trigger)}") from None
-        size = value.get("size")
-        if size is not None and (type(size) is not int or size < 0):
-            raise MalformedRef("'size' is no number of bytes")
-        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger, size=size, announced=_announcement(value))
+        return cls(mailbox=mailbox, message_id=message_id, trigger=trigger, announced=_announcement(value))
 
     @property
     def key(self) -> str:
@@ -153,22 +142,33 @@ class AttachmentKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attachment:
-    """An attachment as Graph lists it, without what no rule asks for: Graph's size is never the byte count.
-
-    `content` is there where a small message brought it along; otherwise it is streamed when it is needed.
-    """
+    """An attachment as Graph lists it. `size` is Exchange's estimate in bytes, never the exact count."""
 
     id: str
     kind: AttachmentKind
     name: str
     content_type: str | None
     content_id: str | None = None
-    content: bytes | None = field(default=None, repr=False)
+    size: int = 0
+
+
+class Scope(StrEnum):
+    """The part of a mailbox in which a call looks for a message."""
+
+    INBOX = "inbox"
+    MAILBOX = "mailbox"
+
+
+class OriginalForm(StrEnum):
+    """The form in which a mail's original is kept: MIME, or Graph's message where Exchange gives no MIME."""
+
+    MIME = "mime"
+    GRAPH_JSON = "graph_json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message as fetched from Graph, its content left where it is."""
+    """A message's metadata, from the headers of its original. `form`: the form in which the original is kept."""
 
     ref: MessageRef
     internet_message_id: str | None
@@ -177,9 +177,7 @@ class Message:
     to: tuple[str, ...] = field(repr=False)
     cc: tuple[str, ...] = field(repr=False)
     received_at: datetime
-    parent_folder_id: str
-    categories: tuple[str, ...]
-    attachments: tuple[Attachment, ...] = field(repr=False)
+    form: OriginalForm = OriginalForm.MIME
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,6 +218,7 @@ class Claim:
 
     `state` is PROCESSING for a message to ingest, STORED or DELETED for a message that only needs cleaning up.
     `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
+    `received_at`: the message's time in a listing of the inbox. `reopened`: the message was quarantined or gone before.
     """
 
     id: int
@@ -231,7 +230,14 @@ class Claim:
     defects: int
     lease_seconds: float
     reason: Reason | None = None
+    received_at: datetime | None = None
+    reopened: bool = False
     taken_over: bool = False
+
+    @property
+    def may_have_left(self) -> bool:
+        """Return whether the message may lie outside of the inbox by now: an earlier owner has worked on it."""
+        return self.reopened or self.attempts > 1
 
 
 class ClaimInDoubt(DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""The way of one message: claim → fetch → route → file for its tenants → clean up.
+"""The way of one message: claim → read → route → file for its tenants → clean up.
 
 Wherever the way is interrupted, the message is still in the inbox: it leaves as the last step, after its content
 is verified in Blob and its records are committed.
@@ -13,6 +13,7 @@ from functools import partial
 from ingest import log, routing
 from ingest.claims import HeldClaims, log_fields
 from ingest.codes import Reason
+from ingest.documents.spool import Spool
 from ingest.errors import Defect, Later, LeaseLost, NotFound, Rejected
 from ingest.filing import Filing, FilingOptions
 from ingest.model import (
@@ -25,11 +26,14 @@ from ingest.model import (
     MessageRef,
     Outcome,
     Quarantined,
+    Scope,
     Stored,
     Tenant,
     Trigger,
 )
+from ingest.original import Original
 from ingest.ports import Blobs, Claims, Copies, Mail, Tenants
+from ingest.reading import Reading
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
@@ -95,69 +99,75 @@ class Pipeline:
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
-            self._clean_up(claim)
+            self._clean_up(claim, Scope.MAILBOX)
             return CleanedUp()
         if (reason := _reason_to_give_up(claim)) is not None:
             return self._give_up(claim, reason, assigned)
-        categories: tuple[str, ...] = ()
+        # A new claim needs no look: the notification or the listing has just shown the message in the inbox.
+        if assigned is None and claim.may_have_left and self._mail.categories_in_inbox(claim.ref) is None:
+            return self._end_as_gone(claim)
         try:
-            message = self._mail.fetch(claim.ref)
-            categories = message.categories
-            if assigned is None and not self._mail.in_inbox(message):
-                return self._end_as_gone(claim)
-            tenants = self._route(message) if assigned is None else (assigned,)
-            return self._file(claim, message, tenants)
+            return self._ingest(claim, assigned)
         except Rejected as rejected:
-            return self._quarantine(claim, rejected.reason, categories)
+            return self._quarantine(claim, rejected.reason, self._mail.categories_in_inbox(claim.ref), assigned)
         except NotFound as missing:
             if self._mail.categories_in_inbox(claim.ref) is not None:
                 # If we recorded it as gone, the mail would stay in the inbox forever.
-                raise Defect(f"part of a message in the inbox is missing ({missing})") from None
+                raise Later(f"a message in the inbox was not found ({missing})") from None
             return self._end_as_gone(claim)
+
+    def _ingest(self, claim: Claim, assigned: Tenant | None) -> Stored:
+        scope = Scope.INBOX if assigned is None else Scope.MAILBOX
+        transfer = Transfer(claim, self._claims)
+        reading = Reading(self._mail, transfer, claim, scope)
+        with Spool() as spool:
+            original, tenants = reading.read(
+                spool, decide=self._route if assigned is None else lambda _message: (assigned,)
+            )
+            documents = self._file(claim, original, tenants, transfer)
+        self._clean_up(claim, scope)
+        return Stored(documents=documents, received_at=original.message.received_at, tenants=tenants)
 
     def _route(self, message: Message) -> tuple[Tenant, ...]:
         tokens = routing.candidate_tokens(message, self._addressing)
         matches = self._tenants.resolve_tokens(tokens) if tokens else []
         return routing.choose_tenants(tokens, matches, self._addressing.route)
 
-    def _file(self, claim: Claim, message: Message, tenants: Sequence[Tenant]) -> Stored:
-        filing = Filing(
-            claim,
-            transfer=Transfer(claim, self._claims),
-            options=self._filing,
-            mail=self._mail,
-            blobs=self._blobs,
-            copies=self._copies,
-        )
+    def _file(self, claim: Claim, original: Original, tenants: Sequence[Tenant], transfer: Transfer) -> int:
+        filing = Filing(claim, transfer=transfer, options=self._filing, blobs=self._blobs, copies=self._copies)
         documents = 0
         for tenant in tenants:
             with self._tenants.tenant_context(tenant):
-                documents += filing.process_email_message(message, tenant, last=tenant is tenants[-1])
-        self._clean_up(claim)
-        return Stored(documents=documents, received_at=message.received_at, tenants=tuple(tenants))
+                documents += filing.process_email_message(original, tenant, last=tenant is tenants[-1])
+        return documents
 
     def _give_up(self, claim: Claim, reason: Reason, assigned: Tenant | None) -> Outcome:
-        """Quarantine the message, unless an Outlook user moved it out of the inbox: then it stays in its folder."""
         categories: Sequence[str] | None = ()
         try:
             categories = self._mail.categories_in_inbox(claim.ref)
         except (Later, Defect) as error:
             # The same fault may be the reason for giving the message up.
             log.warning("message.not_located", **log_fields(claim), cause=log.describe(error))
-        if categories is None and assigned is None:
-            return self._end_as_gone(claim)
-        return self._quarantine(claim, reason, categories or ())
+        return self._quarantine(claim, reason, categories, assigned)
 
-    def _clean_up(self, claim: Claim) -> None:
+    def _clean_up(self, claim: Claim, scope: Scope) -> None:
         # The message is stored and committed, so that any owner may delete it: the claim needs no further proof.
-        self._mail.delete(claim.ref)
+        self._mail.delete(claim.ref, scope)
         self._claims.end(claim, ClaimState.DELETED)
 
-    def _quarantine(self, claim: Claim, reason: Reason, categories: Sequence[str] = ()) -> Outcome:
+    def _quarantine(
+        self, claim: Claim, reason: Reason, categories: Sequence[str] | None, assigned: Tenant | None
+    ) -> Outcome:
+        """Quarantine the message. `categories`: those that it has in the inbox; None where it is not there.
+
+        A message that an Outlook user moved out of the inbox stays in its folder.
+        """
+        if categories is None and assigned is None:
+            return self._end_as_gone(claim)
         # The reason is recorded first: an owner that dies after the move leaves a record that can be completed.
         self._claims.renew(claim, reason=reason)
         try:
-            self._mail.quarantine(claim.ref, reason, categories)
+            self._mail.quarantine(claim.ref, reason, categories or ())
         except NotFound:
             return self._end_as_gone(claim)
         self._claims.end(claim, ClaimState.QUARANTINED, reason=reason)

@@ -15,6 +15,7 @@ from ingest.model import (
     Message,
     MessageRef,
     Part,
+    Scope,
     StoredBlob,
     Tenant,
     TokenMatch,
@@ -22,27 +23,24 @@ from ingest.model import (
 
 
 class Mail(Protocol):
-    """The mailboxes. Every call may raise Later; those on a message NotFound and Rejected(unreadable)."""
+    """The mailboxes. Every call may raise Later; those on a message NotFound. Reading may raise ContentInterrupted."""
 
-    def fetch(self, ref: MessageRef) -> Message:
-        """The message with everything but content."""
+    def original(self, ref: MessageRef, scope: Scope) -> AbstractContextManager[Iterator[bytes]]:
+        """Open the whole message as MIME. Raises MimeUnavailable."""
 
-    def in_inbox(self, message: Message) -> bool:
-        """Return whether the message is in its mailbox's inbox."""
+    def message_json(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
+        """Open Graph's message as JSON, with headers, body and attachments. Raises Rejected(unreadable)."""
 
-    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
-        """The categories of a message that is in its mailbox's inbox; None of one that is not, or nowhere."""
-
-    def original(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
-        """The whole message as MIME. Reading it may raise ContentInterrupted."""
+    def attachments(self, ref: MessageRef) -> Sequence[Attachment]:
+        """List the attachments without their content. Raises Rejected(unreadable)."""
 
     def content(self, ref: MessageRef, attachment: Attachment) -> AbstractContextManager[Iterator[bytes]]:
-        """An attachment's bytes. Reading them may raise ContentInterrupted."""
+        """Open an attachment. Raises Rejected(unreadable)."""
 
-    def body(self, ref: MessageRef) -> AbstractContextManager[Iterator[bytes]]:
-        """The message's body as Graph writes it. Reading it may raise ContentInterrupted."""
+    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
+        """Return the categories of a message in its mailbox's inbox; None for one that is elsewhere or gone."""
 
-    def delete(self, ref: MessageRef) -> None:
+    def delete(self, ref: MessageRef, scope: Scope) -> None:
         """Take the message out of the mailbox. One that is gone is done."""
 
     def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:

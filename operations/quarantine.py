@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from ingest import log, routing
 from ingest.codes import Reason
-from ingest.errors import NotFound, OperatorError, Rejected
-from ingest.model import MessageRef, QuarantinedMail, Tenant
+from ingest.errors import MimeUnavailable, NotFound, OperatorError, Rejected
+from ingest.model import MessageRef, QuarantinedMail, Scope, Tenant
+from ingest.original import message_of, read_header
 from ingest.routing import Addressing
 from ingest.wiring import App
 from operations.audit import Account, Audit
@@ -67,8 +68,9 @@ class Quarantine:
             pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route
         )
         try:
-            with suppress(NotFound):
-                tokens = routing.candidate_tokens(self._app.mailboxes.fetch(ref), addressing)
+            with suppress(NotFound, MimeUnavailable), self._app.mailboxes.original(ref, Scope.MAILBOX) as blocks:
+                headers, _ = read_header(blocks)
+                tokens = routing.candidate_tokens(message_of(ref, headers, None), addressing)
                 matches = self._app.tenants.resolve_tokens(tokens) if tokens else []
                 routing.choose_tenants(tokens, matches, addressing.route)
         except Rejected as rejected:

@@ -26,18 +26,18 @@ class _File(tempfile.SpooledTemporaryFile[bytes]):
 
     def __init__(self, budget: Budget | None) -> None:
         super().__init__(max_size=IN_MEMORY)
-        self._budget = budget
+        self.budget = budget
 
     @override
     def read(self, *size: int) -> bytes:
-        if self._budget is not None:
-            self._budget.ask()
+        if self.budget is not None:
+            self.budget.ask()
         return super().read(*size)
 
     @override
     def readline(self, *size: int) -> bytes:  # type: ignore[override]  # typeshed has two overloads of one meaning
-        if self._budget is not None:
-            self._budget.ask()
+        if self.budget is not None:
+            self.budget.ask()
         return super().readline(*size)
 
 
@@ -48,7 +48,7 @@ class Spool:
     """
 
     def __init__(self, budget: Budget | None = None) -> None:
-        self.file: IO[bytes] = _File(budget)
+        self.file = _File(budget)
         self._budget = budget
         self._start_over()
 
@@ -96,6 +96,16 @@ class Spool:
     ) -> None:
         with suppress(OSError):  # close() flushes, and a full disk refuses again
             self.file.close()
+
+    @contextmanager
+    def charged_to(self, budget: Budget) -> Iterator[None]:
+        """Let the readers of this content ask `budget` for the duration of the block."""
+        before, self._budget = self._budget, budget
+        self.file.budget = budget
+        try:
+            yield
+        finally:
+            self._budget = self.file.budget = before
 
     def _uncounted(self) -> AbstractContextManager[None]:
         return self._budget.uncounted() if self._budget is not None else nullcontext()

@@ -5,49 +5,33 @@ https://learn.microsoft.com/graph/api/resources/message
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ingest import log
 from ingest.codes import Reason
-from ingest.errors import GraphRefused, NotFound, Rejected
+from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
-from ingest.graph.retry import CANNOT_DELETE
-from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, QuarantinedMail, Trigger
+from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
+from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, QuarantinedMail, Scope, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
-PAGE_SIZE = 1000  # messages of a listing request, the most that Outlook takes; each is an id, a time and a size
+PAGE_SIZE = 1000  # messages of a listing request, the most that Outlook takes; each is an id and a time
 QUARANTINE_PAGE_SIZE = 100
 
-_ATTACHMENT_FIELDS = "id,name,contentType,microsoft.graph.fileAttachment/contentId"
+CONVERSION_WAITS = (1.0,)  # seconds before another try of a MIME that Exchange could not convert
+_ATTACHMENT_FIELDS = "id,name,contentType,size,microsoft.graph.fileAttachment/contentId"
 _MESSAGE_FIELDS = (
-    "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,parentFolderId,categories"
+    "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,internetMessageHeaders,body"
 )
-# Bytes. A message of at most this size in a listing is fetched with the content of its attachments, in one request.
-# See docs/decisions/requests-per-mail.md.
-SMALL_MESSAGE = 1024 * 1024
-_SIZE = "Long 0x0E08"  # PR_MESSAGE_SIZE; a message has no property of its own for it
 _REASONS = frozenset(Reason)
-# Exchange's codes for an item with damaged content, which no retry mends.
-_UNREADABLE_CODES = frozenset(
-    {
-        "ErrorCorruptData",
-        "ErrorInvalidMimeContent",
-        "ErrorMimeContentConversionFailed",
-        "ErrorMimeContentInvalid",
-        "ErrorContentConversionFailed",
-        "ErrorItemCorrupt",
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,80 +68,72 @@ class Mailboxes:
         self._sleep = sleep
         self._folders = Folders(graph, quarantine_name=quarantine_folder)
 
-    def fetch(self, ref: MessageRef) -> Message:
-        """Return the message with everything but content. Raises NotFound, Rejected(unreadable), Later."""
-        waits = iter(NOT_FOUND_WAITS if ref.trigger is Trigger.WEBHOOK else ())
+    @contextmanager
+    def original(self, ref: MessageRef, scope: Scope) -> Iterator[Iterator[bytes]]:
+        """Open the whole message as MIME, as Graph generates it.
+
+        Raises NotFound, MimeUnavailable, Later, and as `GraphClient.stream` while reading.
+        """
+        with ExitStack() as opened:
+            yield self._open_original(ref, scope, opened)
+
+    def _open_original(self, ref: MessageRef, scope: Scope, opened: ExitStack) -> Iterator[bytes]:
+        path = _path(ref, scope, "$value")
+        not_found_waits = iter(NOT_FOUND_WAITS if ref.trigger is Trigger.WEBHOOK else ())
+        conversion_waits = iter(CONVERSION_WAITS)
         while True:
             try:
-                with _readable():
-                    body = self._get_message(ref)
-                return _message(ref, body)
+                return opened.enter_context(self._graph.stream("get_mime", path, mailbox=ref.mailbox))
             except NotFound:
-                wait = next(waits, None)
+                wait = next(not_found_waits, None)
                 if wait is None:
                     raise
-                self._sleep(wait)
-
-    def _get_message(self, ref: MessageRef) -> Json:
-        small = ref.size is not None and ref.size <= SMALL_MESSAGE
-        body = self._graph.request(
-            "get_message",
-            "GET",
-            _message_path(ref),
-            mailbox=ref.mailbox,
-            params={
-                "$select": _MESSAGE_FIELDS,
-                # Unless $select leaves it out, contentBytes comes along.
-                "$expand": "attachments" if small else f"attachments($select={_ATTACHMENT_FIELDS})",
-            },
-        ).body
-        attachments = list(body.get("attachments") or ())
-        link = body.get("attachments@odata.nextLink")
-        while link:
-            page = self._graph.request("list_attachments", "GET", link, mailbox=ref.mailbox).body
-            attachments += page.get("value") or ()
-            link = page.get("@odata.nextLink")
-        return {**body, "attachments": attachments}
+            except GraphRefused as refused:
+                if refused.code not in UNREADABLE_CODES:
+                    raise
+                wait = next(conversion_waits, None)
+                if wait is None:
+                    raise MimeUnavailable(str(refused)) from None
+            self._sleep(wait)
 
     @contextmanager
-    def original(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        """Open the whole message as MIME, byte for byte as Graph gives it.
+    def message_json(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
+        """Open Graph's message as JSON, with headers, body and the list of its attachments.
 
-        Raises as `GraphClient.stream`, and Rejected(unreadable).
+        Raises NotFound, Rejected(unreadable), Later, and as `GraphClient.stream` while reading.
         """
-        path = _message_path(ref, "$value")
-        with _readable(), self._graph.stream("get_mime", path, mailbox=ref.mailbox) as blocks:
+        query = f"?$select={_MESSAGE_FIELDS}&$expand=attachments($select={_ATTACHMENT_FIELDS})"
+        path = _path(ref, Scope.MAILBOX) + query
+        with _readable(), self._graph.stream("get_message", path, mailbox=ref.mailbox) as blocks:
             yield blocks
+
+    def attachments(self, ref: MessageRef) -> Sequence[Attachment]:
+        """List the attachments, all pages, without their content. Raises NotFound, Rejected(unreadable), Later."""
+        found: list[Attachment] = []
+        link: str | None = _path(ref, Scope.MAILBOX, "attachments")
+        params: dict[str, str] | None = {"$select": _ATTACHMENT_FIELDS}
+        with _readable():
+            while link:
+                page = self._graph.request("list_attachments", "GET", link, mailbox=ref.mailbox, params=params).body
+                found += map(attachment_of, page.get("value") or ())
+                link, params = page.get("@odata.nextLink"), None
+        return found
 
     @contextmanager
     def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
-        """Open an attachment's bytes. Raises as `original`."""
-        if attachment.content is not None:
-            yield iter((attachment.content,))
-            return
-        path = _message_path(ref, "attachments", attachment.id, "$value")
+        """Open an attachment's bytes. Raises NotFound, Rejected(unreadable), Later."""
+        path = _path(ref, Scope.MAILBOX, "attachments", attachment.id, "$value")
         with _readable(), self._graph.stream("get_attachment", path, mailbox=ref.mailbox) as blocks:
             yield blocks
 
-    @contextmanager
-    def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        """Open Graph's JSON of the message's body, which can be as large as a mail. Raises as `original`."""
-        path = f"{_message_path(ref)}?$select=body"
-        with self._graph.stream("get_body", path, mailbox=ref.mailbox) as blocks:
-            yield blocks
-
-    def in_inbox(self, message: Message) -> bool:
-        """Return whether the message is in its mailbox's inbox, where it is the app's to work on."""
-        return message.parent_folder_id == self._folders.inbox(message.ref.mailbox)
-
-    def delete(self, ref: MessageRef) -> None:
+    def delete(self, ref: MessageRef, scope: Scope) -> None:
         """Take the message out of the mailbox. A message that is gone already is done."""
         try:
             if self._delete_mode is DeleteMode.PERMANENT:
-                path = _message_path(ref, "permanentDelete")
+                path = _path(ref, scope, "permanentDelete")
                 self._graph.request("delete_message", "POST", path, mailbox=ref.mailbox)
             else:
-                self._graph.request("delete_message", "DELETE", _message_path(ref), mailbox=ref.mailbox)
+                self._graph.request("delete_message", "DELETE", _path(ref, scope), mailbox=ref.mailbox)
         except NotFound:
             log.info("message.already_gone", mailbox=ref.mailbox, message=ref.message_id)
         except GraphRefused as refused:
@@ -168,7 +144,9 @@ class Mailboxes:
     def locate(self, ref: MessageRef) -> Location:
         """Return where the message lies, by one small request. Raises NotFound."""
         params = {"$select": "id,parentFolderId,categories"}
-        body = self._graph.request("locate_message", "GET", _message_path(ref), mailbox=ref.mailbox, params=params).body
+        body = self._graph.request(
+            "locate_message", "GET", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, params=params
+        ).body
         return Location(
             folder_id=str(body.get("parentFolderId") or ""), categories=tuple(map(str, body.get("categories") or ()))
         )
@@ -189,7 +167,7 @@ class Mailboxes:
         self._graph.request(
             "categorise_message",
             "PATCH",
-            _message_path(ref),
+            _path(ref, Scope.MAILBOX),
             mailbox=ref.mailbox,
             body={"categories": [*_without_reason(categories), reason.value]},
         )
@@ -211,7 +189,7 @@ class Mailboxes:
         """
         # Unread first: the sweep looks for unread messages, should the notification be lost.
         body: Json = {"isRead": False, "categories": _without_reason(categories)}
-        self._graph.request("release_message", "PATCH", _message_path(ref), mailbox=ref.mailbox, body=body)
+        self._graph.request("release_message", "PATCH", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, body=body)
         self._move(ref, "inbox")
 
     def find_quarantine(self, mailbox: str) -> str | None:
@@ -292,7 +270,6 @@ class Mailboxes:
                 "$filter": f"receivedDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}{unread}",
                 "$orderby": "receivedDateTime",
                 "$select": "id,receivedDateTime",
-                "$expand": f"singleValueExtendedProperties($filter=id eq '{_SIZE}')",
                 "$top": str(PAGE_SIZE),
             },
         ).body
@@ -301,7 +278,7 @@ class Mailboxes:
         self._graph.request(
             "move_message",
             "POST",
-            _message_path(ref, "move"),
+            _path(ref, Scope.MAILBOX, "move"),
             mailbox=ref.mailbox,
             body={"destinationId": folder_id},
         )
@@ -313,31 +290,23 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except GraphRefused as refused:
-        if refused.code in _UNREADABLE_CODES:
+        if refused.code in UNREADABLE_CODES:
             raise Rejected(Reason.UNREADABLE) from refused
         raise
 
 
-def _message_path(ref: MessageRef, *segments: str) -> str:
-    return user_path(ref.mailbox, "messages", ref.message_id, *segments)
+def _path(ref: MessageRef, scope: Scope, *segments: str) -> str:
+    """Return the path of a message, below the inbox for Scope.INBOX.
+
+    Graph documents the path below a folder. Whether Exchange answers 404 there for a message in another folder is
+    unknown: nothing depends on it.
+    """
+    folder = ("mailFolders", "inbox") if scope is Scope.INBOX else ()
+    return user_path(ref.mailbox, *folder, "messages", ref.message_id, *segments)
 
 
-def _message(ref: MessageRef, body: Json) -> Message:
-    return Message(
-        ref=ref,
-        internet_message_id=body.get("internetMessageId"),
-        subject=body.get("subject") or "",
-        sender=_address(body.get("from")),
-        to=_addresses(body.get("toRecipients")),
-        cc=_addresses(body.get("ccRecipients")),
-        received_at=_time(body["receivedDateTime"]),
-        parent_folder_id=str(body.get("parentFolderId") or ""),
-        categories=tuple(body.get("categories") or ()),
-        attachments=tuple(_attachment(item) for item in body["attachments"]),
-    )
-
-
-def _attachment(item: Mapping[str, Any]) -> Attachment:
+def attachment_of(item: Mapping[str, Any]) -> Attachment:
+    """Return an attachment from Graph's JSON."""
     name = str(item.get("@odata.type", "")).rpartition(".")[2]
     kind = AttachmentKind(name) if name in set(AttachmentKind) else AttachmentKind.UNKNOWN
     return Attachment(
@@ -346,30 +315,13 @@ def _attachment(item: Mapping[str, Any]) -> Attachment:
         name=item.get("name") or "",
         content_type=item.get("contentType"),
         content_id=(item.get("contentId") or "").strip("<>") or None,
-        content=_content(item.get("contentBytes")),
+        size=int(item.get("size") or 0),
     )
 
 
-def _content(base64_text: object) -> bytes | None:
-    """Return the decoded content; None where there is none, or broken base64: then the content is streamed."""
-    if not isinstance(base64_text, str):
-        return None
-    try:
-        return base64.b64decode(base64_text, validate=True)
-    except binascii.Error:
-        return None
-
-
 def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
-    properties = item.get("singleValueExtendedProperties") or ()
-    size = next((text for entry in properties if str(text := entry.get("value")).isdecimal()), None)
     return LeftOver(
-        ref=MessageRef(
-            mailbox=mailbox,
-            message_id=str(item["id"]),
-            trigger=Trigger.SWEEP,
-            size=int(size) if size is not None else None,
-        ),
+        ref=MessageRef(mailbox=mailbox, message_id=str(item["id"]), trigger=Trigger.SWEEP),
         received_at=_time(item["receivedDateTime"]),
     )
 
@@ -391,10 +343,6 @@ def _without_reason(categories: Sequence[str]) -> list[str]:
 
 def _address(recipient: Mapping[str, Any] | None) -> str:
     return str(((recipient or {}).get("emailAddress") or {}).get("address") or "")
-
-
-def _addresses(recipients: Sequence[Mapping[str, Any]] | None) -> tuple[str, ...]:
-    return tuple(address for address in map(_address, recipients or ()) if address)
 
 
 def _time(text: str) -> datetime:

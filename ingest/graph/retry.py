@@ -14,7 +14,15 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from ingest import log
-from ingest.errors import GraphForbidden, GraphRefused, GraphThrottled, GraphUnavailable, NotFound
+from ingest.errors import (
+    GraphForbidden,
+    GraphRefused,
+    GraphServerError,
+    GraphThrottled,
+    GraphUnavailable,
+    Later,
+    NotFound,
+)
 
 TOTAL_SECONDS = 90.0  # of one call with its retries: far below the queue's lease and the claim's
 MAX_ATTEMPTS = 6
@@ -24,6 +32,17 @@ MAX_BACKOFF_SECONDS = 20.0
 # delete, and the id still finds the item there. Seen in the field, not documented.
 CANNOT_DELETE = "ErrorCannotDeleteObject"
 NO_CODE = "without an error code"
+# Exchange's codes for an item that it can't convert or read. A new try of the call helps only now and then.
+UNREADABLE_CODES = frozenset(
+    {
+        "ErrorContentConversionFailed",
+        "ErrorCorruptData",
+        "ErrorInvalidMimeContent",
+        "ErrorItemCorrupt",
+        "ErrorMimeContentConversionFailed",
+        "ErrorMimeContentInvalid",
+    }
+)
 # Graph's 400 for an id that cannot exist. Treated as not found; retrying is pointless.
 _IMPOSSIBLE_ID = "ErrorInvalidIdMalformed"
 # Codes of a 404 that is about the whole mailbox (no licence, or being moved). A proxy's 404 has no code.
@@ -53,11 +72,12 @@ _TRANSIENT = frozenset(
 class Failure:
     """An answer, or the lack of one, that is worth another try.
 
-    `retry_after`: seconds that Graph asked for. `fresh_token`: Graph refused the token.
+    `status`: of the answer, where there was one. `retry_after`: seconds that Graph asked for. `fresh_token`: Graph
+    refused the token.
     """
 
     cause: str
-    throttled: bool = False
+    status: int | None = None
     retry_after: float | None = None
     fresh_token: bool = False
 
@@ -80,9 +100,10 @@ def judge(operation: str, status: int, code: str, headers: Mapping[str, str]) ->
     if status == HTTPStatus.FORBIDDEN and code != CANNOT_DELETE:
         # Configuration (a missing permission or scope), not the mail's fault: the mail waits until that is mended.
         raise GraphForbidden(f"{operation}: Graph answered {cause}; see `python -m ingest doctor`")
+    if code in UNREADABLE_CODES:  # 500 or 400: about this item, not about Graph
+        raise GraphRefused(operation, status, code)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _CONFLICTS:
-        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        return Failure(cause=cause, throttled=throttled, retry_after=retry_after_seconds(headers))
+        return Failure(cause=cause, status=status, retry_after=retry_after_seconds(headers))
     raise GraphRefused(operation, status, code)
 
 
@@ -103,6 +124,12 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None)
             date = date.replace(tzinfo=UTC)
         seconds = (date - (now or datetime.now(UTC))).total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _error_of(failure: Failure) -> type[Later]:
+    if failure.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return GraphThrottled
+    return GraphServerError if failure.status == HTTPStatus.INTERNAL_SERVER_ERROR else GraphUnavailable
 
 
 class Retries:
@@ -127,12 +154,11 @@ class Retries:
             # Full jitter, so that instances which failed together do not come back together.
             wait = random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**self._attempt))  # noqa: S311 - no secret
         if self._attempt >= MAX_ATTEMPTS or self._clock() + wait > self._deadline:
-            kind = GraphThrottled if failure.throttled else GraphUnavailable
-            raise kind(
+            raise _error_of(failure)(
                 f"{self._operation}: {failure.cause} after {self._attempt} attempts",
                 retry_after=failure.retry_after,
             )
-        event = "graph.throttled" if failure.throttled else "graph.retry"
+        event = "graph.throttled" if failure.status == HTTPStatus.TOO_MANY_REQUESTS else "graph.retry"
         log.info(
             event,
             operation=self._operation,

@@ -46,8 +46,9 @@ class Claims:
     where (claim.lease_until is null or claim.lease_until < now())
         and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
             and coalesce(claim.ended_at > claim.enqueued_at, false))
-    returning id, fence, state, attempts, crashes, defects, reason,
-        (select lease_until is not null from before) as taken_over
+    returning id, fence, state, attempts, crashes, defects, reason, received_at,
+        (select lease_until is not null from before) as taken_over,
+        (select state in ('quarantined', 'gone') from before) as reopened
     """
 
     def claim(self, ref: MessageRef) -> Claim | None:
@@ -86,6 +87,8 @@ class Claims:
             defects=row["defects"],
             lease_seconds=self._lease,
             reason=Reason(row["reason"]) if row["reason"] else None,
+            received_at=row["received_at"],
+            reopened=bool(row["reopened"]),
             taken_over=bool(row["taken_over"]),
         )
 

@@ -22,9 +22,9 @@ class Copies:
 
     INSERT_MESSAGE = """
     insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
-        container, blob_name, size, sha256, rules_version, search)
+        container, blob_name, size, sha256, original, rules_version, search)
     values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
-        %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(rules_version)s,
+        %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(form)s, %(rules_version)s,
         to_tsvector('simple', %(words)s))
     on conflict (claim_id, tenant_id) do nothing
     returning id
@@ -84,6 +84,7 @@ class Copies:
                     "blob_name": original.name,
                     "size": original.size,
                     "sha256": original.sha256,
+                    "form": message.form,
                     "rules_version": RULES_VERSION,
                     "words": as_text(words_of(_texts(message, parts))),
                 },

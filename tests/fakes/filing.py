@@ -1,90 +1,30 @@
-"""A message filed without Graph, Blob or Postgres: what Exchange makes of a MIME is taken from the simulator."""
+"""A message filed without Graph, Blob or Postgres."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 
 from ingest.codes import Reason
+from ingest.documents.spool import Spool
 from ingest.filing import Filing, FilingOptions
 from ingest.model import (
-    Attachment,
-    AttachmentKind,
     Claim,
     ClaimState,
     Invoice,
     Message,
     MessageRef,
+    OriginalForm,
     Part,
     StoredBlob,
     Tenant,
 )
+from ingest.original import MimeOriginal, message_of, read_header
 from ingest.transfer import Transfer
-from local.graph.mail import mime
-from local.graph.mail.mime import ParsedAttachment, ParsedMail
 from tests.mails.table import Row
 
 REF = MessageRef(mailbox="upload@dms.cloud", message_id="AAkALg")
 TENANT = Tenant(id=1)
-_KINDS = {"file": AttachmentKind.FILE, "item": AttachmentKind.ITEM, "reference": AttachmentKind.REFERENCE}
-
-
-class OneMail:
-    """A mailbox with one mail in it."""
-
-    def __init__(self, raw: bytes, folder: Path) -> None:
-        path = folder / "mail.eml"
-        path.write_bytes(raw)
-        self._raw = raw
-        self._parsed: ParsedMail = mime.parse(path, attachments_at=folder / "attachment")
-
-    def fetch(self, ref: MessageRef) -> Message:
-        return Message(
-            ref=ref,
-            internet_message_id=self._parsed.message_id,
-            subject=self._parsed.subject,
-            sender=self._parsed.sender.address if self._parsed.sender else "",
-            to=tuple(address.address for address in self._parsed.to),
-            cc=(),
-            received_at=datetime(2025, 3, 14, 8, 12, 33, tzinfo=UTC),
-            parent_folder_id="inbox",
-            categories=(),
-            attachments=tuple(map(_attachment, range(len(self._parsed.attachments)), self._parsed.attachments)),
-        )
-
-    @contextmanager
-    def original(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        assert ref == REF
-        yield iter([self._raw])
-
-    @contextmanager
-    def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
-        assert ref == REF
-        content = self._parsed.attachments[int(attachment.id)].content
-        assert content is not None
-        yield iter([content.read()])
-
-    @contextmanager
-    def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        assert ref == REF
-        yield iter([self._parsed.body.encode()])
-
-    def in_inbox(self, message: Message) -> bool:
-        return message.parent_folder_id == "inbox"
-
-    # What filing has no business with: a call of it fails the test.
-
-    def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
-        raise NotImplementedError
-
-    def delete(self, ref: MessageRef) -> None:
-        raise NotImplementedError
-
-    def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
-        raise NotImplementedError
 
 
 class Blobs:
@@ -108,7 +48,7 @@ class Saved:
         self.parts: tuple[Part, ...] = ()
 
     def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
-        assert (claim.ref, message.ref, last) == (REF, REF, True)
+        assert (claim.ref, message.ref, message.form, last) == (REF, REF, OriginalForm.MIME, True)
         self.original, self.parts = original, tuple(parts)
 
     # What filing has no business with: a call of it fails the test.
@@ -129,21 +69,20 @@ class Saved:
         raise NotImplementedError
 
 
-def file_mail(raw: bytes, folder: Path, options: FilingOptions | None = None) -> tuple[Saved, Blobs]:
+def file_mail(raw: bytes, options: FilingOptions | None = None) -> tuple[Saved, Blobs]:
     """Take the mail apart, as the app does; what was saved, and what was stored."""
     claim = Claim(
         id=1, ref=REF, fence=1, state=ClaimState.PROCESSING, attempts=1, crashes=0, defects=0, lease_seconds=600
     )
-    mail, blobs, saved = OneMail(raw, folder), Blobs(), Saved()
+    blobs, saved = Blobs(), Saved()
     filing = Filing(
-        claim,
-        transfer=Transfer(claim, saved),
-        options=options or FilingOptions(),
-        mail=mail,
-        blobs=blobs,
-        copies=saved,
+        claim, transfer=Transfer(claim, saved), options=options or FilingOptions(), blobs=blobs, copies=saved
     )
-    filing.process_email_message(mail.fetch(REF), TENANT, last=True)
+    with Spool() as spool:
+        headers, content = read_header([raw])
+        spool.fill(content)
+        original = MimeOriginal(message=message_of(REF, headers, None), headers=headers, spool=spool)
+        filing.process_email_message(original, TENANT, last=True)
     return saved, blobs
 
 
@@ -184,13 +123,3 @@ def invoice_line(invoice: Invoice | None) -> str | None:
     )
     line = " ".join("-" if value is None else str(value) for value in values)
     return f"{line} problem: {invoice.problem}" if invoice.problem else line
-
-
-def _attachment(number: int, parsed: ParsedAttachment) -> Attachment:
-    return Attachment(
-        id=str(number),
-        kind=_KINDS[parsed.kind],
-        name=parsed.name,
-        content_type=parsed.content_type,
-        content_id=parsed.content_id,
-    )

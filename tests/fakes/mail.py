@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import getaddresses
 
 from ingest.codes import Reason
-from ingest.errors import NotFound
-from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Trigger
+from ingest.errors import MimeUnavailable, NotFound
+from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, Scope, Trigger
 from tests.fakes.journal import Journal
 from tests.fakes.values import MAILBOX, TOKEN
 
@@ -42,17 +43,26 @@ def email(
 
 @dataclass(kw_only=True)
 class _Kept:
-    message: Message
+    ref: MessageRef
+    mail: EmailMessage
     mime: bytes
-    contents: dict[str, bytes]
-    body: bytes
+    received_at: datetime
+    folder: str = "inbox"
+    categories: tuple[str, ...] = ()
+    links: list[str] = field(default_factory=list)
 
 
 class FakeMail:
-    """`Mail` and `Inbox`. The folder of a message is its `parent_folder_id`."""
+    """`Mail` and `Inbox`.
 
-    def __init__(self, journal: Journal | None = None) -> None:
+    `checks_folder`: a call below the inbox finds no message of another folder; Microsoft does not document which it
+    is. `unconvertible`: Exchange gives no MIME of any message.
+    """
+
+    def __init__(self, journal: Journal | None = None, *, checks_folder: bool = True) -> None:
         self.journal = journal or Journal()
+        self.checks_folder = checks_folder
+        self.unconvertible = False
         self._kept: dict[MessageRef, _Kept] = {}
         self._count = 0
 
@@ -62,106 +72,104 @@ class FakeMail:
         """Into the inbox, one second after the mail before."""
         self._count += 1
         ref = MessageRef(mailbox=mailbox, message_id=f"AAkALg{self._count}")
-        attachments, contents = [], {}
-        for number, part in enumerate(mail.iter_attachments()):
-            content = _content(part)
-            attachment = _attachment(f"att-{number}", part)
-            attachments.append(attachment)
-            contents[attachment.id] = content
-        message = Message(
-            ref=ref,
-            internet_message_id=mail["Message-ID"],
-            subject=mail["Subject"] or "",
-            sender=_addresses(mail, "From")[0],
-            to=_addresses(mail, "To"),
-            cc=_addresses(mail, "Cc"),
-            received_at=START + timedelta(seconds=self._count),
-            parent_folder_id="inbox",
-            categories=(),
-            attachments=tuple(attachments),
-        )
-        body = mail.get_body(("html",))
-        shown = body.get_content().encode() if body else b""
-        self._kept[_key(ref)] = _Kept(message=message, mime=mail.as_bytes(), contents=contents, body=shown)
+        received_at = START + timedelta(seconds=self._count)
+        self._kept[_key(ref)] = _Kept(ref=ref, mail=mail, mime=mail.as_bytes(), received_at=received_at)
         return ref
 
     def folder(self, ref: MessageRef) -> str | None:
-        """Where the message is; None where it is deleted."""
+        """The folder of the message; None where it is deleted."""
         kept = self._kept.get(_key(ref))
-        return kept.message.parent_folder_id if kept else None
+        return kept.folder if kept else None
 
     def categories(self, ref: MessageRef) -> tuple[str, ...]:
-        return self._kept[_key(ref)].message.categories
+        return self._kept[_key(ref)].categories
 
     def categorise(self, ref: MessageRef, *categories: str) -> None:
-        """As somebody in Outlook would."""
-        self._change(ref, categories=categories)
+        """As an Outlook user would."""
+        self._kept[_key(ref)].categories = categories
 
     def move(self, ref: MessageRef, folder: str) -> None:
-        """As somebody in Outlook would."""
-        self._change(ref, parent_folder_id=folder)
+        """As an Outlook user would."""
+        self._find(ref).folder = folder
+
+    def remove(self, ref: MessageRef) -> None:
+        """As an Outlook user would."""
+        self._kept.pop(_key(ref))
+
+    def link(self, ref: MessageRef, name: str) -> None:
+        """Attach a file of a cloud drive, which no MIME carries."""
+        self._kept[_key(ref)].links.append(name)
+
+    def change_mime(self, ref: MessageRef, mime: bytes) -> None:
+        """Exchange generates other bytes from now on."""
+        self._kept[_key(ref)].mime = mime
 
     def mime(self, ref: MessageRef) -> bytes:
         return self._kept[_key(ref)].mime
 
     # Mail
 
-    def fetch(self, ref: MessageRef) -> Message:
-        self.journal.step("fetch")
-        return replace(self._find(ref).message, ref=ref)
+    @contextmanager
+    def original(self, ref: MessageRef, scope: Scope) -> Iterator[Iterator[bytes]]:
+        self.journal.step("original")
+        mime = self._find(ref, scope).mime
+        if self.unconvertible:
+            raise MimeUnavailable("get_mime: Graph answered 500 ErrorMimeContentConversionFailed")
+        yield self._blocks(mime, "original.read")
 
-    def in_inbox(self, message: Message) -> bool:
-        self.journal.step("in_inbox")
-        return message.parent_folder_id == "inbox"
+    @contextmanager
+    def message_json(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
+        self.journal.step("message_json")
+        yield self._blocks(json.dumps(_json(self._find(ref))).encode(), "message_json.read")
+
+    def attachments(self, ref: MessageRef) -> Sequence[Attachment]:
+        self.journal.step("attachments")
+        kept = self._find(ref)
+        parts = [_attachment(f"att-{number}", part) for number, part in enumerate(kept.mail.iter_attachments())]
+        links = [
+            Attachment(id=f"link-{name}", kind=AttachmentKind.REFERENCE, name=name, content_type=None)
+            for name in kept.links
+        ]
+        return [*parts, *links]
+
+    @contextmanager
+    def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
+        self.journal.step("content")
+        parts = list(self._find(ref).mail.iter_attachments())
+        yield self._blocks(_content(parts[int(attachment.id.removeprefix("att-"))]), "content.read")
 
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         self.journal.step("locate")
         return self.categories(ref) if self.folder(ref) == "inbox" else None
 
-    @contextmanager
-    def original(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        self.journal.step("original")
-        yield self._blocks(self._find(ref).mime, "original.read")
-
-    @contextmanager
-    def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
-        self.journal.step("content")
-        yield self._blocks(self._find(ref).contents[attachment.id], "content.read")
-
-    @contextmanager
-    def body(self, ref: MessageRef) -> Iterator[Iterator[bytes]]:
-        self.journal.step("body")
-        yield iter((self._find(ref).body,))
-
-    def delete(self, ref: MessageRef) -> None:
+    def delete(self, ref: MessageRef, scope: Scope) -> None:
         self.journal.step("delete")
-        self._kept.pop(_key(ref), None)
+        try:
+            self._find(ref, scope)
+        except NotFound:
+            return
+        self.remove(ref)
 
     def quarantine(self, ref: MessageRef, reason: Reason, categories: Sequence[str] = ()) -> None:
         self.journal.step("quarantine")
-        kept = [category for category in categories if category not in set(Reason)]
-        self._change(ref, parent_folder_id="Quarantine", categories=(*kept, reason.value))
+        kept = self._find(ref)
+        kept.folder = "Quarantine"
+        kept.categories = (*(category for category in categories if category not in set(Reason)), reason.value)
 
     # Inbox
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
         """One message a page."""
         for kept in list(self._kept.values()):
-            message = kept.message
-            if message.ref.mailbox == mailbox and message.parent_folder_id == "inbox":
+            if kept.ref.mailbox == mailbox and kept.folder == "inbox":
                 self.journal.step("list_inbox")
-                ref = replace(message.ref, trigger=Trigger.SWEEP)
-                yield [LeftOver(ref=ref, received_at=message.received_at)]
+                yield [LeftOver(ref=replace(kept.ref, trigger=Trigger.SWEEP), received_at=kept.received_at)]
 
-    def _find(self, ref: MessageRef) -> _Kept:
-        try:
-            return self._kept[_key(ref)]
-        except KeyError:
-            raise NotFound("get_message: Graph answered 404 ErrorItemNotFound") from None
-
-    def _change(self, ref: MessageRef, **changes: object) -> None:
-        kept = self._find(ref)
-        kept.message = replace(kept.message, **changes)  # type: ignore[arg-type]  # names of fields, checked by replace
+    def _find(self, ref: MessageRef, scope: Scope = Scope.MAILBOX) -> _Kept:
+        kept = self._kept.get(_key(ref))
+        if kept is None or (scope is Scope.INBOX and self.checks_folder and kept.folder != "inbox"):
+            raise NotFound("get_message: Graph answered 404 ErrorItemNotFound")
+        return kept
 
     def _blocks(self, content: bytes, name: str) -> Iterator[bytes]:
         half = len(content) // 2
@@ -174,15 +182,32 @@ def _key(ref: MessageRef) -> MessageRef:
     return replace(ref, trigger=Trigger.WEBHOOK)
 
 
-def _addresses(mail: EmailMessage, header: str) -> tuple[str, ...]:
-    return tuple(address for _, address in getaddresses([str(value) for value in mail.get_all(header, [])]))
-
-
 def _content(part: EmailMessage) -> bytes:
     content = part.get_content()
     if isinstance(content, EmailMessage):
         return content.as_bytes()
     return content if isinstance(content, bytes) else str(content).encode()
+
+
+def _json(kept: _Kept) -> dict[str, object]:
+    body = kept.mail.get_body()
+    return {
+        "id": kept.ref.message_id,
+        "internetMessageId": kept.mail["Message-ID"],
+        "subject": str(kept.mail["Subject"] or ""),
+        "from": _recipients(kept.mail, "From")[0],
+        "toRecipients": _recipients(kept.mail, "To"),
+        "ccRecipients": _recipients(kept.mail, "Cc"),
+        "internetMessageHeaders": [
+            {"name": name, "value": str(value)} for name, value in kept.mail.items() if name != "To"
+        ],
+        "body": {"contentType": "text", "content": body.get_content() if body else ""},
+    }
+
+
+def _recipients(mail: EmailMessage, header: str) -> list[dict[str, object]]:
+    pairs = getaddresses([str(value) for value in mail.get_all(header, [])])
+    return [{"emailAddress": {"name": name, "address": address}} for name, address in pairs]
 
 
 def _attachment(attachment_id: str, part: EmailMessage) -> Attachment:
@@ -193,4 +218,5 @@ def _attachment(attachment_id: str, part: EmailMessage) -> Attachment:
         name=part.get_filename() or "",
         content_type=None if attached_mail else part.get_content_type(),
         content_id=(part["Content-ID"] or "").strip("<>") or None,
+        size=len(_content(part)) + 200,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import NoReturn
 
@@ -48,6 +49,7 @@ class Row:
     lease_until: float | None = None
     next_try_at: float | None = None
     last_error: str | None = None
+    received_at: datetime | None = None
     # Places in the order of what happened: time passes only when a test says so.
     enqueued: int | None = None
     ended: int = 0
@@ -124,6 +126,8 @@ class FakeRecords:
             defects=row.defects,
             lease_seconds=self.lease_seconds,
             reason=row.reason,
+            received_at=row.received_at,
+            reopened=restarted,
             taken_over=taken_over,
         )
 
@@ -210,6 +214,7 @@ class FakeRecords:
             row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
             if not self._owned(row) and (row.next_try_at is None or row.next_try_at <= self.now):
                 self._defer(row, outstanding)
+                row.received_at = item.received_at
                 due.append(item.ref)
         return due
 

@@ -52,9 +52,7 @@ def message(
     to: tuple[str, ...] = (f"upload.{TOKEN}@dms.example",),
     cc: tuple[str, ...] = (),
     of: MessageRef | None = None,
-    attachments: tuple[Attachment, ...] = (),
     subject: str = "Rechnung 4711",
-    parent_folder_id: str = "inbox",
 ) -> Message:
     return Message(
         ref=of or ref(),
@@ -64,7 +62,4 @@ def message(
         to=to,
         cc=cc,
         received_at=NOON,
-        parent_folder_id=parent_folder_id,
-        categories=(),
-        attachments=attachments,
     )

@@ -170,9 +170,6 @@ class Owners(RuleBasedStateMachine):
             to=(),
             cc=(),
             received_at=datetime.now(UTC),
-            parent_folder_id="inbox",
-            categories=(),
-            attachments=(),
         )
         name = f"{self.world.tenant.id}/original.eml"
         original = StoredBlob(container="documents", name=name, size=0, sha256="0" * 64)

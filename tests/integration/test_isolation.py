@@ -542,6 +542,7 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),
     "invoice_issue_date": date(2026, 1, 1),
+    "form": "mime",
     "invoice_total": 1,
     "disposition": "document",
     "trigger": "operator",

@@ -108,7 +108,7 @@ def warm(app: wiring.App, stack: Stack, address: str) -> None:
     app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
 
 
-def test_a_notified_mail_takes_four_requests_four_sql_calls_and_two_blobs(
+def test_a_notified_mail_takes_two_requests_four_sql_calls_and_two_blobs(
     app: wiring.App, stack: Stack, address: str
 ) -> None:
     warm(app, stack, address)
@@ -116,17 +116,12 @@ def test_a_notified_mail_takes_four_requests_four_sql_calls_and_two_blobs(
     with calls() as counted:
         outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
     assert outcome == Stored(documents=1)
-    assert of("graph", counted) == {
-        "graph.get_message": 1,
-        "graph.get_mime": 1,
-        "graph.get_attachment": 1,
-        "graph.delete_message": 1,
-    }
+    assert of("graph", counted) == {"graph.get_mime": 1, "graph.delete_message": 1}
     assert of("sql", counted) == {"sql.claim": 1, "sql.resolve_tokens": 1, "sql.save": 1, "sql.end": 1}
     assert of("blob", counted) == {"blob.put": 2}
 
 
-def test_a_small_mail_that_the_sweep_found_takes_three_requests(app: wiring.App, stack: Stack, address: str) -> None:
+def test_a_mail_that_the_sweep_found_takes_two_requests(app: wiring.App, stack: Stack, address: str) -> None:
     warm(app, stack, address)
     state = delivered(stack, address, 100_000)
     pages = list(app.mailboxes.left_over(state.mailbox))
@@ -135,7 +130,7 @@ def test_a_small_mail_that_the_sweep_found_takes_three_requests(app: wiring.App,
     with calls() as counted:
         outcome = app.pipeline.ingest_message(found.ref)
     assert outcome == Stored(documents=1)
-    assert of("graph", counted) == {"graph.get_message": 1, "graph.get_mime": 1, "graph.delete_message": 1}
+    assert of("graph", counted) == {"graph.get_mime": 1, "graph.delete_message": 1}
 
 
 def test_memory_does_not_follow_the_size_of_a_mail(app: wiring.App, stack: Stack, address: str) -> None:

@@ -14,7 +14,21 @@ APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
 KERNEL = {f"ingest.{name}" for name in ("codes", "errors", "log", "model", "ports", "queues", "settings", "trace")}
-STORY = {f"ingest.{name}" for name in ("claims", "filing", "pipeline", "routing", "suspects", "sweep", "transfer")}
+STORY = {
+    f"ingest.{name}"
+    for name in (
+        "claims",
+        "fallback",
+        "filing",
+        "original",
+        "pipeline",
+        "reading",
+        "routing",
+        "suspects",
+        "sweep",
+        "transfer",
+    )
+}
 WHOLE_APP = {"kernel", "graph", "documents", "storage", "story", "wiring", "subscriptions", "maintenance", "checks"}
 ROOMS: dict[str, set[str]] = {
     "kernel": set(),

@@ -27,7 +27,7 @@ def forwarded_as_attachment(expected: Expected) -> bytes:
             attached(innermost),
         ),
     )
-    first = expected.add("container", "attached_mail", "Angebot für Grüße & Co.eml", None, MAIL, inner)
+    first = expected.add("container", "attached_mail", "Angebot für Grüße & Co.eml", MAIL, MAIL, inner)
     expected.add("inline_image", "shown_in_body", "logo.png", PNG, PNG, png("logo"), inside=first)
     expected.pdf("Angebot 9.pdf", offer, inside=first)
     second = expected.add("container", "attached_mail", "Lieferschein.eml", MAIL, MAIL, innermost, inside=first)
@@ -39,7 +39,7 @@ def forwarded_as_attachment(expected: Expected) -> bytes:
 def forwarded_without_documents(expected: Expected) -> bytes:
     """An attached mail that has nothing but text is the document."""
     inner = mail("Auftrag 12", text("Bitte liefern Sie 12 Fenster.\n"))
-    expected.add("document", "mail_without_documents", "Auftrag 12.eml", None, MAIL, inner)
+    expected.add("document", "mail_without_documents", "Auftrag 12.eml", MAIL, MAIL, inner)
     return mail("WG: Auftrag 12", multipart("mixed", text("Zur Kenntnis.\n"), attached(inner)))
 
 

@@ -14,6 +14,7 @@ from ingest.errors import (
     Defect,
     GraphThrottled,
     GraphUnavailable,
+    Later,
     LeaseLost,
     NotFound,
     Rejected,
@@ -171,7 +172,7 @@ def test_whoever_comes_second_leaves_a_living_owner_alone(world: World) -> None:
     assert world.records.claim(ref)
     assert world.pipeline.ingest_message(ref) == Busy()
     assert world.mail.folder(ref) == "inbox"
-    assert "fetch" not in world.journal.steps
+    assert "original" not in world.journal.steps
 
 
 def test_what_was_stored_before_a_crash_is_only_cleaned_up(world: World) -> None:
@@ -182,7 +183,7 @@ def test_what_was_stored_before_a_crash_is_only_cleaned_up(world: World) -> None
     assert world.records.row(ref).state == "stored"
     assert world.pipeline.ingest_message(ref) == CleanedUp()
     assert world.mail.folder(ref) is None
-    assert world.journal.steps.count("fetch") == 1
+    assert world.journal.steps.count("original") == 1
 
 
 def test_the_work_of_a_dead_process_is_taken_over(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -193,7 +194,7 @@ def test_the_work_of_a_dead_process_is_taken_over(world: World, caplog: pytest.L
     assert "claim.taken_over" in caplog.text
 
 
-@pytest.mark.parametrize("step", ["fetch", "original.read", "store", "save", "delete"])
+@pytest.mark.parametrize("step", ["original", "original.read", "store", "save", "delete"])
 def test_a_slow_owner_that_was_overtaken_neither_saves_nor_deletes(world: World, step: str) -> None:
     ref = world.mail.deliver(email())
 
@@ -238,17 +239,19 @@ def test_a_lease_that_is_lost_during_a_long_upload_ends_it(world: World) -> None
 
 def test_a_message_that_is_gone_is_acknowledged(world: World) -> None:
     ref = world.mail.deliver(email())
-    world.mail.delete(ref)
+    world.mail.remove(ref)
     assert world.pipeline.ingest_message(ref) == Gone()
     assert world.records.row(ref).state == "gone"
 
 
-def test_a_part_that_is_missing_of_a_message_that_is_there_is_not_taken_for_gone(world: World) -> None:
+def test_a_404_that_a_second_look_contradicts_is_for_later(world: World) -> None:
     ref = world.mail.deliver(email())
-    world.journal.trouble["original"] = [NotFound("get_mime: Graph answered 404")]
-    with pytest.raises(Defect, match="missing"):
-        world.pipeline.ingest_message(ref)
-    assert world.records.row(ref).state == "waiting"
+    for _ in range(2 * DEFECT_LIMIT):
+        world.journal.trouble["original"] = [NotFound("get_mime: Graph answered 404")]
+        with pytest.raises(Later, match="not found"):
+            world.pipeline.ingest_message(ref)
+    assert (world.records.row(ref).state, world.records.row(ref).defects) == ("waiting", 0)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
 def test_a_message_that_somebody_moved_out_of_the_inbox_is_left_there(world: World) -> None:
@@ -292,9 +295,10 @@ def test_a_mail_that_can_not_be_routed_goes_to_quarantine(world: World, to: list
     assert world.blobs.names() == []
 
 
-@pytest.mark.parametrize("step", ["fetch", "original"])
-def test_a_mail_that_graph_can_not_read_goes_to_quarantine(world: World, step: str) -> None:
+@pytest.mark.parametrize("step", ["message_json", "attachments", "content"])
+def test_a_mail_that_graph_can_not_read_in_any_form_goes_to_quarantine(world: World, step: str) -> None:
     ref = world.mail.deliver(email())
+    world.mail.unconvertible = True
     world.journal.trouble[step] = [Rejected(Reason.UNREADABLE)]
     world.quarantined(ref, Reason.UNREADABLE)
 
@@ -338,10 +342,9 @@ def test_a_late_notification_of_a_quarantined_message_changes_nothing(world: Wor
 @pytest.mark.parametrize(
     ("step", "trouble"),
     [
-        ("fetch", GraphUnavailable("down")),
-        ("in_inbox", GraphThrottled("throttled")),
-        ("resolve_tokens", DatabaseUnavailable("down")),
         ("original", GraphUnavailable("down")),
+        ("original", GraphThrottled("throttled")),
+        ("resolve_tokens", DatabaseUnavailable("down")),
         ("store", BlobUnavailable("down")),
         ("save", DatabaseUnavailable("down")),
         ("delete", GraphUnavailable("down")),
@@ -394,7 +397,7 @@ def test_a_download_that_always_breaks_off_is_for_later(world: World) -> None:
 def test_claims_that_could_not_be_given_back_are_given_back_later(world: World) -> None:
     refs = [world.mail.deliver(email(subject=str(number))) for number in range(3)]
     for ref in refs:
-        world.journal.trouble["fetch"] = [GraphUnavailable("down")]
+        world.journal.trouble["original"] = [GraphUnavailable("down")]
         world.journal.trouble["put_off"] = [DatabaseUnavailable("down")]
         with pytest.raises(GraphUnavailable):
             world.pipeline.ingest_message(ref)
@@ -422,7 +425,7 @@ def test_an_outage_of_postgres_alone_brings_nobody_nearer_to_quarantine(world: W
 
 def test_a_claim_that_somebody_took_over_meanwhile_is_not_given_back(world: World) -> None:
     ref = world.mail.deliver(email())
-    world.journal.trouble["fetch"] = [GraphUnavailable("down")]
+    world.journal.trouble["original"] = [GraphUnavailable("down")]
     world.journal.trouble["put_off"] = [DatabaseUnavailable("down")]
     with pytest.raises(GraphUnavailable):
         world.pipeline.ingest_message(ref)
@@ -452,7 +455,7 @@ def test_a_mail_that_kills_its_process_again_and_again_ends_in_quarantine(world:
         world.records.claim(ref)
         world.records.crash(ref)
     world.quarantined(ref, Reason.CRASHED_REPEATEDLY)
-    assert "fetch" not in world.journal.steps
+    assert "original" not in world.journal.steps
 
 
 def given_up(world: World) -> MessageRef:

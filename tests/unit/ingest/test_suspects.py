@@ -30,7 +30,7 @@ def test_a_suspect_waits_for_its_turn_and_is_given_back_meanwhile() -> None:
         class Meanwhile(Journal):
             def step(self, name: str) -> None:
                 super().step(name)
-                if name == "fetch" and self.steps.count(name) == 1:
+                if name == "original" and self.steps.count(name) == 1:
                     self.waiting = other.submit(world.pipeline.ingest_message, second)
                     assert given_back.wait(60)
                 if name == "put_off":
@@ -54,7 +54,7 @@ def test_a_suspect_whose_turn_does_not_come_is_put_off(monkeypatch: pytest.Monke
     class Meanwhile(Journal):
         def step(self, name: str) -> None:
             super().step(name)
-            if name == "fetch" and self.steps.count(name) == 1:
+            if name == "original" and self.steps.count(name) == 1:
                 with pytest.raises(Later, match="has had its turn"):
                     world.pipeline.ingest_message(second)
                 assert world.records.row(second).lease_until is None
@@ -75,7 +75,7 @@ def test_a_suspect_that_could_not_be_given_back_is_not_acknowledged() -> None:
                 if name == "put_off":
                     given_back.set()
                 super().step(name)
-                if name == "fetch" and self.steps.count(name) == 1:
+                if name == "original" and self.steps.count(name) == 1:
                     self.waiting = other.submit(world.pipeline.ingest_message, second)
                     assert given_back.wait(60)
 
@@ -96,7 +96,7 @@ def test_only_a_few_suspects_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     class Meanwhile(Journal):
         def step(self, name: str) -> None:
             super().step(name)
-            if name == "fetch" and self.steps.count(name) == 1:
+            if name == "original" and self.steps.count(name) == 1:
                 with pytest.raises(Later, match="has had its turn"):
                     world.pipeline.ingest_message(second)
 
@@ -111,7 +111,7 @@ def test_a_message_that_nobody_died_of_waits_for_no_suspect() -> None:
     class Meanwhile(Journal):
         def step(self, name: str) -> None:
             super().step(name)
-            if name == "fetch" and self.steps.count(name) == 1:
+            if name == "original" and self.steps.count(name) == 1:
                 assert world.pipeline.ingest_message(innocent) == Stored(documents=1)
 
     world.mail.journal = world.blobs.journal = world.records.journal = Meanwhile()

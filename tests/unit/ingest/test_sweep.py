@@ -37,7 +37,7 @@ class World:
 
     def end(self, ref: MessageRef) -> None:
         claim = self.take_up(ref)
-        self.mail.delete(ref)
+        self.mail.remove(ref)
         self.records.end(claim, ClaimState.DELETED)
 
 

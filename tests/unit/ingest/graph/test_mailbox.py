@@ -10,31 +10,15 @@ from typing import Any
 import pytest
 
 from ingest.codes import Reason
-from ingest.errors import GraphRefused, NotFound, Rejected
-from ingest.graph.mailbox import NOT_FOUND_WAITS, Mailboxes
-from ingest.model import Attachment, AttachmentKind, MessageRef, Trigger
+from ingest.errors import GraphRefused, GraphServerError, MimeUnavailable, NotFound, Rejected
+from ingest.graph.mailbox import CONVERSION_WAITS, NOT_FOUND_WAITS, Mailboxes
+from ingest.graph.retry import MAX_ATTEMPTS
+from ingest.model import Attachment, AttachmentKind, MessageRef, Scope, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from tests.fakes.graph_endpoint import BASE_URL, Answer, Graph, error, graph
-from tests.fakes.values import MAILBOX, message, ref
+from tests.fakes.values import MAILBOX, ref
 
 BOX = f"/users/{MAILBOX}"
-MESSAGE = {
-    "id": "AAkALg1",
-    "internetMessageId": "<1@supplier.example>",
-    "subject": "Rechnung",
-    "from": {"emailAddress": {"name": "Lieferant", "address": "billing@supplier.example"}},
-    "toRecipients": [
-        {"emailAddress": {"name": "upload.evil@dms.example", "address": "first@dms.example"}},
-        {"emailAddress": {"name": "no address"}},
-        {"emailAddress": {"address": "second@dms.example"}},
-    ],
-    "ccRecipients": [{"emailAddress": {"address": "copy@dms.example"}}],
-    "receivedDateTime": "2026-03-01T12:00:00Z",
-    "parentFolderId": "inbox-id",
-    "categories": ["Red"],
-    "attachments": [],
-}
-BARE = {"id": "AAkALg1", "receivedDateTime": "2026-03-01T12:00:00Z", "attachments": []}
 FILE = {
     "@odata.type": "#microsoft.graph.fileAttachment",
     "id": "att",
@@ -55,24 +39,31 @@ def boxes(
     )
 
 
-# Fetching
+# Reading
+
+IN_INBOX, ANYWHERE = f"{BOX}/mailFolders/inbox/messages/AAkALg1", f"{BOX}/messages/AAkALg1"
+CONVERSION_FAILED = error(500, "ErrorMimeContentConversionFailed")
 
 
-def test_a_message_is_read_with_one_request() -> None:
-    one = graph(Answer(content=MESSAGE))
-    read = boxes(one).fetch(ref())
-    assert one.calls == [("GET", f"{BOX}/messages/AAkALg1")]
-    assert read.to == ("first@dms.example", "second@dms.example")
-    assert (read.cc, read.sender) == (("copy@dms.example",), "billing@supplier.example")
-    assert (read.subject, read.internet_message_id, read.categories) == ("Rechnung", "<1@supplier.example>", ("Red",))
-    assert read.received_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+def mime(one: Graph, of: MessageRef | None = None, scope: Scope = Scope.INBOX) -> bytes:
+    with boxes(one).original(of or ref(), scope) as blocks:
+        return b"".join(blocks)
 
 
-def test_whatever_may_be_missing_of_a_message_may_be_missing() -> None:
-    nulls = dict.fromkeys(("internetMessageId", "subject", "from", "toRecipients", "ccRecipients", "categories"))
-    for content in (BARE, BARE | nulls, BARE | {"from": {}, "toRecipients": [{}, {"emailAddress": None}]}):
-        read = boxes(graph(Answer(content=content))).fetch(ref())
-        assert (read.to, read.cc, read.sender, read.subject, read.categories) == ((), (), "", "", ())
+@pytest.mark.parametrize(("scope", "path"), [(Scope.INBOX, IN_INBOX), (Scope.MAILBOX, ANYWHERE)])
+def test_the_original_is_one_request(scope: Scope, path: str) -> None:
+    one = graph(Answer(content=b"mime"))
+    assert mime(one, scope=scope) == b"mime"
+    assert one.calls == [("GET", f"{path}/$value")]
+
+
+def test_graphs_message_is_one_request_with_its_headers_and_attachments() -> None:
+    one = graph(Answer(content={"id": "AAkALg1"}))
+    with boxes(one).message_json(ref()) as blocks:
+        assert b"".join(blocks) == b'{"id": "AAkALg1"}'
+    assert one.calls == [("GET", ANYWHERE)]
+    assert "internetMessageHeaders" in one.requests[0].query["$select"]
+    assert one.requests[0].query["$expand"].startswith("attachments(")
 
 
 @pytest.mark.parametrize(
@@ -86,78 +77,95 @@ def test_whatever_may_be_missing_of_a_message_may_be_missing() -> None:
     ],
 )
 def test_attachments_of_every_type_are_read(item: dict[str, Any], expected: AttachmentKind) -> None:
-    (read,) = boxes(graph(Answer(content=MESSAGE | {"attachments": [item]}))).fetch(ref()).attachments
+    (read,) = boxes(graph(Answer(content={"value": [item]}))).attachments(ref())
     assert (read.id, read.kind) == ("att", expected)
 
 
 @pytest.mark.parametrize(("written", "read"), [("<logo@x>", "logo@x"), ("logo@x", "logo@x"), ("", None), (None, None)])
 def test_a_content_id_is_read_without_brackets(written: str | None, read: str | None) -> None:
-    content = MESSAGE | {"attachments": [FILE | {"contentId": written}]}
-    assert boxes(graph(Answer(content=content))).fetch(ref()).attachments[0].content_id == read
+    content = {"value": [FILE | {"contentId": written}]}
+    assert boxes(graph(Answer(content=content))).attachments(ref())[0].content_id == read
 
 
 def test_all_pages_of_attachments_are_read() -> None:
     link = f"{BASE_URL}{BOX}/messages/AAkALg1/attachments?$skip=1"
     one = graph(
-        Answer(content=MESSAGE | {"attachments": [FILE], "attachments@odata.nextLink": link}),
+        Answer(content={"value": [FILE], "@odata.nextLink": link}),
         Answer(content={"value": [FILE | {"id": "b"}], "@odata.nextLink": link}),
         Answer(content={"value": [FILE | {"id": "c"}]}),
     )
-    assert [item.id for item in boxes(one).fetch(ref()).attachments] == ["att", "b", "c"]
+    assert [item.id for item in boxes(one).attachments(ref())] == ["att", "b", "c"]
 
 
 def test_ids_are_escaped() -> None:
-    one = graph(Answer(content=BARE), Answer(content=b"x"))
-    box = boxes(one)
-    box.fetch(ref("a/b=?#"))
+    one = graph(Answer(content=b"x"), Answer(content=b"x"))
+    assert mime(one, ref("a/b=?#'(")) == b"x"
     odd = Attachment(id="c/d", kind=AttachmentKind.FILE, name="", content_type=None)
-    with box.content(ref("a/b"), odd) as blocks:
+    with boxes(one).content(ref("a/b"), odd) as blocks:
         assert b"".join(blocks) == b"x"
     assert [path for _, path in one.calls] == [
-        f"{BOX}/messages/a%2Fb%3D%3F%23",
+        f"{BOX}/mailFolders/inbox/messages/a%2Fb%3D%3F%23%27%28/$value",
         f"{BOX}/messages/a%2Fb/attachments/c%2Fd/$value",
     ]
 
 
 def test_a_message_may_not_be_found_for_a_moment_after_its_notification() -> None:
-    one = graph(error(404), error(404), Answer(content=BARE))
-    assert boxes(one).fetch(ref()).ref == ref()
+    one = graph(error(404), error(404), Answer(content=b"mime"))
+    assert mime(one) == b"mime"
     assert one.time.slept == list(NOT_FOUND_WAITS[:2])
 
 
 def test_a_message_that_is_not_found_is_gone_after_a_while() -> None:
     one = graph(*[error(404)] * (len(NOT_FOUND_WAITS) + 1))
     with pytest.raises(NotFound):
-        boxes(one).fetch(ref())
+        mime(one)
     assert sum(one.time.slept) == sum(NOT_FOUND_WAITS)
 
 
 def test_what_the_sweep_has_seen_and_is_not_found_is_gone_at_once() -> None:
     one = graph(error(404))
     with pytest.raises(NotFound):
-        boxes(one).fetch(ref(trigger=Trigger.SWEEP))
+        mime(one, ref(trigger=Trigger.SWEEP))
 
 
+@pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("code", ["ErrorCorruptData", "ErrorMimeContentConversionFailed", "ErrorItemCorrupt"])
-def test_a_damaged_item_is_rejected(code: str) -> None:
+def test_a_mail_that_exchange_does_not_convert_has_no_mime(status: int, code: str) -> None:
+    one = graph(*[error(status, code)] * (len(CONVERSION_WAITS) + 1))
+    with pytest.raises(MimeUnavailable):
+        mime(one)
+    assert one.time.slept == list(CONVERSION_WAITS)
+
+
+def test_a_conversion_that_fails_once_may_work_a_moment_later() -> None:
+    assert mime(graph(CONVERSION_FAILED, Answer(content=b"mime"))) == b"mime"
+
+
+def test_a_500_without_a_code_is_graphs_trouble_for_now() -> None:
+    with pytest.raises(GraphServerError):
+        mime(graph(*[Answer(status=500, content=b"")] * MAX_ATTEMPTS))
+
+
+@pytest.mark.parametrize("code", ["ErrorCorruptData", "ErrorItemCorrupt"])
+def test_an_item_that_is_damaged_altogether_is_rejected(code: str) -> None:
     with pytest.raises(Rejected) as rejected:
-        boxes(graph(error(400, code))).fetch(ref())
+        boxes(graph(error(500, code))).attachments(ref())
     assert rejected.value.reason is Reason.UNREADABLE
-    with pytest.raises(Rejected), boxes(graph(error(400, code))).original(ref()):
+    with pytest.raises(Rejected), boxes(graph(error(400, code))).message_json(ref()):
         pass
 
 
 def test_any_other_refusal_is_not_the_mails_fault() -> None:
     with pytest.raises(GraphRefused):
-        boxes(graph(error(400, "ErrorInvalidRequest"))).fetch(ref())
+        mime(graph(error(400, "ErrorInvalidRequest")))
 
 
 def test_the_inbox_is_asked_for_once() -> None:
-    one = graph(Answer(content={"id": "inbox-id"}))
+    here = Answer(content={"parentFolderId": "inbox-id", "categories": ["Red"]})
+    one = graph(here, Answer(content={"id": "inbox-id"}), here, Answer(content={"parentFolderId": "elsewhere"}))
     box = boxes(one)
-    assert box.in_inbox(message(parent_folder_id="inbox-id"))
-    assert not box.in_inbox(message(parent_folder_id="elsewhere"))
-    assert one.calls == [("GET", f"{BOX}/mailFolders/inbox")]
+    assert [box.categories_in_inbox(ref()) for _ in range(3)] == [("Red",), ("Red",), None]
+    assert one.calls.count(("GET", f"{BOX}/mailFolders/inbox")) == 1
 
 
 # Deleting
@@ -166,14 +174,14 @@ def test_the_inbox_is_asked_for_once() -> None:
 @pytest.mark.parametrize(
     ("mode", "call"),
     [
-        (DeleteMode.DELETE, ("DELETE", f"{BOX}/messages/AAkALg1")),
-        (DeleteMode.PERMANENT, ("POST", f"{BOX}/messages/AAkALg1/permanentDelete")),
+        (DeleteMode.DELETE, ("DELETE", IN_INBOX)),
+        (DeleteMode.PERMANENT, ("POST", f"{IN_INBOX}/permanentDelete")),
     ],
 )
 @pytest.mark.parametrize("answer", [Answer(status=204), error(404, "ErrorItemNotFound")])
 def test_a_message_that_is_gone_is_deleted(mode: DeleteMode, call: tuple[str, str], answer: Answer) -> None:
     one = graph(answer)
-    boxes(one, delete_mode=mode).delete(ref())
+    boxes(one, delete_mode=mode).delete(ref(), Scope.INBOX)
     assert one.calls == [call]
 
 
