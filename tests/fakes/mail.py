@@ -56,13 +56,15 @@ class FakeMail:
     """`Mail` and `Inbox`.
 
     `checks_folder`: a call below the inbox finds no message of another folder; Microsoft does not document which it
-    is. `unconvertible`: Exchange gives no MIME of any message.
+    is. `unconvertible`: Exchange gives no MIME of any message. `empty_contents`: so many downloads of an attachment
+    are empty.
     """
 
     def __init__(self, journal: Journal | None = None, *, checks_folder: bool = True) -> None:
         self.journal = journal or Journal()
         self.checks_folder = checks_folder
         self.unconvertible = False
+        self.empty_contents = 0
         self._kept: dict[MessageRef, _Kept] = {}
         self._count = 0
 
@@ -136,6 +138,10 @@ class FakeMail:
     def content(self, ref: MessageRef, attachment: Attachment) -> Iterator[Iterator[bytes]]:
         self.journal.step("content")
         parts = list(self._find(ref).mail.iter_attachments())
+        if self.empty_contents:
+            self.empty_contents -= 1
+            yield iter(())
+            return
         yield self._blocks(_content(parts[int(attachment.id.removeprefix("att-"))]), "content.read")
 
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:

@@ -134,7 +134,7 @@ def only_text(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def cloud_attachment(expected: Expected) -> tuple[bytes, str]:
-    """A link to a file in OneDrive beside a PDF."""
+    """A link to a file in OneDrive beside a PDF: Graph is not asked for the link."""
     plan = pdf("Plan")
     expected.pdf("Plan.pdf", plan)
     content = multipart("mixed", text(GREETING), file("Plan.pdf", PDF, plan))

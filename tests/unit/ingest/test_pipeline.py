@@ -1,8 +1,10 @@
 """The story of one message, every way it can go: nothing leaves the inbox before it is safe, nothing is lost."""
 
+import json
 import logging
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +14,7 @@ from ingest.errors import (
     ContentInterrupted,
     DatabaseUnavailable,
     Defect,
+    GraphServerError,
     GraphThrottled,
     GraphUnavailable,
     Later,
@@ -24,11 +27,13 @@ from ingest.model import (
     CleanedUp,
     Gone,
     MessageRef,
+    OriginalForm,
     Quarantined,
     Stored,
     Tenant,
 )
 from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline
+from ingest.reading import ATTEMPTS_WITH_500
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.blobs import FakeBlobs
@@ -153,6 +158,144 @@ def test_a_copy_that_was_saved_before_a_crash_is_not_saved_again() -> None:
     world.journal.trouble["store"] = []
     assert world.pipeline.ingest_message(ref) == Stored(documents=2)
     assert world.records.row(ref).copies == 2
+
+
+# The original
+
+
+def test_a_new_mail_is_read_and_deleted_and_nothing_else_is_asked(world: World) -> None:
+    attachments = {f"{number}.pdf": PDF + bytes([number]) for number in range(20)}
+    ref = world.mail.deliver(email(attachments=attachments))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=20)
+    asked = {"original", "message_json", "attachments", "content", "locate", "delete", "quarantine"}
+    assert [step for step in world.journal.steps if step in asked] == ["original", "delete"]
+
+
+def test_a_mail_for_no_tenant_costs_its_header_only(world: World) -> None:
+    mail = email(to=["info@dms.example"], attachments={"large.pdf": PDF * 1000})
+    ref = world.mail.deliver(mail)
+    world.quarantined(ref, Reason.NO_TOKEN)
+    assert "original.read" not in world.journal.steps  # the second half of the mail
+
+
+def test_what_was_read_before_is_looked_for_first(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["original"] = [GraphUnavailable("down")]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    assert "locate" not in world.journal.steps
+    world.pipeline.ingest_message(ref)
+    asked = [step for step in world.journal.steps if step in {"original", "locate", "delete"}]
+    assert asked == ["original", "locate", "original", "delete"]
+
+
+@pytest.mark.parametrize("checks_folder", [True, False])
+def test_whether_exchange_checks_the_folder_changes_nothing(*, checks_folder: bool) -> None:
+    world = World()
+    world.mail.checks_folder = checks_folder
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.quarantined(ref, Reason.NO_TOKEN)
+    world.quarantined(ref, Reason.NO_TOKEN)  # a late notification
+    assert world.pipeline.ingest_message(ref, assigned=SECOND) == Stored(documents=1)
+    assert world.mail.folder(ref) is None
+
+
+def test_the_time_of_the_listing_counts_before_the_headers(world: World) -> None:
+    ref = world.mail.deliver(email())
+    listed = [item for page in world.mail.left_over(ref.mailbox) for item in page]
+    world.records.enqueue(ref.mailbox, listed, outstanding=0)
+    world.pipeline.ingest_message(ref)
+    assert world.saved(ref).message.received_at == listed[0].received_at
+
+
+def test_without_a_listing_the_newest_received_header_has_the_time(world: World) -> None:
+    mail = email()
+    mail["Date"] = "Mon, 02 Mar 2026 10:00:00 +0100"
+    mail["Received"] = "from a by b; Mon, 02 Mar 2026 10:00:05 +0100"
+    ref = world.mail.deliver(mail)
+    world.pipeline.ingest_message(ref)
+    assert world.saved(ref).message.received_at == datetime(2026, 3, 2, 9, 0, 5, tzinfo=UTC)
+
+
+def test_a_second_try_that_reads_other_bytes_meets_no_conflict(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["save"] = [DatabaseUnavailable("down")]
+    with pytest.raises(DatabaseUnavailable):
+        world.pipeline.ingest_message(ref)
+    changed = world.mail.mime(ref).replace(b"==", b"=_")
+    assert changed != world.mail.mime(ref)
+    world.mail.change_mime(ref, changed)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    saved = world.saved(ref)
+    assert b"".join(world.blobs.read(saved.original.name)) == changed
+    assert all(part.blob is None or part.blob.name.startswith(saved.original.name[:-13]) for part in saved.parts)
+
+
+@pytest.mark.parametrize("mime", [b"", b"\r\n\r\n", b"no header at all\r\n\r\nbody"])
+def test_an_answer_without_a_header_is_no_mail(world: World, mime: bytes) -> None:
+    ref = world.mail.deliver(email())
+    world.mail.change_mime(ref, mime)
+    with pytest.raises(ContentInterrupted, match="no header"):
+        world.pipeline.ingest_message(ref)
+    assert (world.mail.folder(ref), world.records.row(ref).defects) == ("inbox", 0)
+
+
+def test_one_download_is_for_all_tenants() -> None:
+    world = World(route=RouteMode.ALL)
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    world.pipeline.ingest_message(ref)
+    assert world.journal.steps.count("original") == 1
+
+
+# Without MIME
+
+
+def test_a_mail_that_exchange_does_not_convert_is_read_from_graphs_message(world: World) -> None:
+    ref = world.mail.deliver(email(attachments={"smime.p7m": PDF}))
+    world.mail.unconvertible = True
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    saved = world.saved(ref)
+    assert saved.message.form is OriginalForm.GRAPH_JSON
+    assert saved.original.name.endswith("/original.json")
+    kept = json.loads(b"".join(world.blobs.read(saved.original.name)))
+    assert {"name": "Subject", "value": "Rechnung 4711"} in kept["internetMessageHeaders"]
+    (document,) = saved.parts
+    assert document.blob is not None
+    assert b"".join(world.blobs.read(document.blob.name)) == PDF
+
+
+def test_a_500_without_a_code_is_graphs_trouble_first_and_the_mails_in_the_end(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(ATTEMPTS_WITH_500 - 1):
+        world.journal.trouble["original"] = [GraphServerError("500")]
+        with pytest.raises(GraphServerError):
+            world.pipeline.ingest_message(ref)
+    world.journal.trouble["original"] = [GraphServerError("500")]
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert world.saved(ref).message.form is OriginalForm.GRAPH_JSON
+
+
+def test_a_mail_without_mime_is_routed_by_its_recipients(world: World) -> None:
+    world.mail.unconvertible = True
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.quarantined(ref, Reason.NO_TOKEN)
+
+
+def test_an_attachment_that_comes_empty_against_its_listing_starts_over(world: World) -> None:
+    ref = world.mail.deliver(email(attachments={"scan.pdf": PDF * 100}))
+    world.mail.unconvertible = True
+    world.mail.empty_contents = 1
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert world.journal.steps.count("content") == 2
+
+
+def test_cloud_attachments_are_listed_where_the_header_promises_an_attachment_that_is_not_there(world: World) -> None:
+    mail = email(attachments={})
+    mail["X-MS-Has-Attach"] = "yes"
+    ref = world.mail.deliver(mail)
+    world.mail.link(ref, "Plan.pdf")
+    world.pipeline.ingest_message(ref)
+    assert (Disposition.LINK, "Plan.pdf") in [(part.disposition, part.name) for part in world.saved(ref).parts]
 
 
 # Once in effect

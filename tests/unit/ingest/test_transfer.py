@@ -1,0 +1,80 @@
+"""The transfers of a message: a lease kept alive, bounded tries, and one deadline for all of the message's tenants."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ingest.errors import ContentInterrupted, Later, LeaseLost
+from ingest.model import Claim, ClaimState
+from ingest.transfer import CONTENT_TRIES, MESSAGE_SECONDS, Transfer
+from tests.fakes.records import FakeRecords
+from tests.fakes.values import ref
+
+
+class Clock:
+    """Seconds, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Begun:
+    """A claimed message and its transfer."""
+
+    def __init__(self, lease_seconds: float = 600) -> None:
+        self.records = FakeRecords(lease_seconds=lease_seconds)
+        claim = self.records.claim(ref())
+        assert isinstance(claim, Claim)
+        assert claim.state is ClaimState.PROCESSING
+        self.clock = Clock()
+        self.transfer = Transfer(claim, self.records, clock=self.clock)
+
+    def renewals(self) -> int:
+        return self.records.journal.steps.count("renew")
+
+
+def test_the_lease_is_renewed_when_a_third_of_it_is_used_up() -> None:
+    begun = Begun(lease_seconds=30)
+    blocks = begun.transfer.while_owned([b"1", b"2", b"3", b"4"])
+    for now in (0, 9, 11, 12):
+        begun.clock.now = now
+        next(blocks)
+    assert begun.renewals() == 1
+
+
+def test_a_lease_that_another_owner_has_ends_the_transfer() -> None:
+    begun = Begun(lease_seconds=30)
+    begun.records.steal(ref())
+    begun.clock.now = 11
+    with pytest.raises(LeaseLost):
+        next(begun.transfer.while_owned([b"1"]))
+
+
+def test_one_deadline_is_for_the_whole_message() -> None:
+    begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
+    begun.clock.now = MESSAGE_SECONDS - 1
+    assert list(begun.transfer.while_owned([b"first tenant"])) == [b"first tenant"]
+    begun.clock.now = MESSAGE_SECONDS + 1
+    with pytest.raises(Later, match="not filed after"):
+        list(begun.transfer.while_owned([b"second tenant"]))
+
+
+def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_tries() -> None:
+    begun = Begun()
+    taken: list[int] = []
+
+    @contextmanager
+    def broken() -> Iterator[Iterator[bytes]]:
+        yield iter([b"half"])
+
+    def take(blocks: Iterator[bytes]) -> None:
+        taken.append(len(list(blocks)))
+        raise ContentInterrupted("broke off")
+
+    with pytest.raises(ContentInterrupted):
+        begun.transfer.download("original", broken, take)
+    assert taken == [1] * CONTENT_TRIES
