@@ -390,7 +390,10 @@ def test_a_row_names_no_blob_of_another_tenant(database: Database, store: Store,
         "update ingest.claim set assigned_by = 'anna'",
         "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'stored', 'webhook')",
         "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'deleted', 'webhook')",
-        "insert into ingest.claim (mailbox, message_id, state, trigger, assigned_by) values ('a', 'b', 'gone', 'x', 'y')",
+        (
+            "insert into ingest.claim (mailbox, message_id, state, trigger, assigned_by)"
+            " values ('a', 'b', 'gone', 'x', 'y')"
+        ),
     ],
 )
 def test_a_stolen_login_says_of_no_mail_that_it_may_be_deleted(

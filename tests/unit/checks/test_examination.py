@@ -46,7 +46,7 @@ def test_a_finding_says_what_was_found_and_what_to_do() -> None:
 
 def test_the_daily_examination_tells_of_each_check_whether_it_failed() -> None:
     told: list[tuple[object, object]] = []
-    stop = log.subscribe(lambda event, fields: told.append((fields.get("check"), fields.get("failed"))))
+    stop = log.subscribe(lambda _event, fields: told.append((fields.get("check"), fields.get("failed"))))
     try:
         daily.report({})
     finally:
