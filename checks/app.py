@@ -131,6 +131,13 @@ def _container(patient: Patient) -> str:
     return f"{patient.settings.container} is there"
 
 
+def _failing(patient: Patient) -> str:
+    unfinished = patient.app.backlog.unfinished()
+    if unfinished.failing:
+        raise Trouble(f"{unfinished.failing} were tried in vain for more than a day", warning=True)
+    return f"none; {unfinished.mails} mails are not done"
+
+
 def _read_mails(patient: Patient) -> str:
     if patient.settings.sweep_scope is SweepScope.ALL:
         return "swept as well (INGEST_SWEEP_SCOPE=all)"
@@ -194,6 +201,11 @@ CHECKS: tuple[Check, ...] = (
         name="container",
         look=_container,
         advice="Check INGEST_STORAGE; by identity: role Storage Blob Data Contributor.",
+    ),
+    Check(
+        name="failing mails",
+        look=_failing,
+        advice="See last_error in: python -m ingest messages list --state waiting (docs/operations.md).",
     ),
     Check(
         name="read mails",

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from commands import old_addresses
 from commands.context import ByOption, WhyOption, account
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.errors import OperatorError
@@ -21,6 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Upload addresses of tenants. Needs a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL) or the owner.",
 )
+
+app.add_typer(old_addresses.app, name="addresses")
 
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
 _GRACE = re.compile(r"(\d+)\s*([dhm]?)")
@@ -47,7 +50,7 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> N
 
 @app.command()
 def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
-    """Show one tenant's address and state, with the earlier addresses that still route.
+    """Show one tenant's address and state, the earlier addresses that still route, and the mails of this hour.
 
     \b
     Examples:
@@ -112,6 +115,28 @@ def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption = "", as
 
 
 @app.command()
+def budget(
+    tenant: TenantArgument,
+    *,
+    mails: Annotated[int | None, typer.Option("--mails", min=0, help="Mails an hour; without it: as others.")] = None,
+    by: ByOption = "",
+    why: WhyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Set the mails an hour beyond which a tenant's mails wait for their turn, behind those of other tenants.
+
+    Without a budget of its own a tenant has INGEST_TENANT_BUDGET. No mail is lost: what waits stays in the inbox, and
+    the sweep takes it up, one of each tenant after the other.
+
+    \b
+    Examples:
+      python -m ingest tenants budget 42 --mails 5000
+      python -m ingest tenants budget 42                 (as all others again)
+    """
+    _print(_tenants().set_budget(_token_or_id(tenant), account(by, why), mails=mails), as_json=as_json)
+
+
+@app.command()
 def address(tenant: TenantArgument) -> None:
     """Print the address for a tenant's mail and nothing else, for copying.
 
@@ -168,7 +193,7 @@ def _token_or_id(text: str) -> str:
 
 
 def _print(tenant: TenantRecord, *, as_json: bool) -> None:
-    addresses = _addresses()
+    addresses, load = _addresses(), _tenants().load(str(tenant.id))
     print_record(
         {
             "id": tenant.id,
@@ -181,6 +206,10 @@ def _print(tenant: TenantRecord, *, as_json: bool) -> None:
                 f"{addresses.address(earlier.token)} until {earlier.routes_until:%Y-%m-%d %H:%M}Z"
                 for earlier in tenant.earlier
             ],
+            "mails_this_hour": load.mails_this_hour,
+            "budget": "as others" if load.budget is None else load.budget,
+            "waiting": load.waiting,
+            "waiting_since": load.waiting_since,
         },
         as_json=as_json,
     )

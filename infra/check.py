@@ -19,7 +19,7 @@ from pathlib import Path
 import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
-from ingest.queues import EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES
 from ingest.telemetry.metrics import METRICS, SPAN_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -249,7 +249,7 @@ def _settings(deployed: set[str]) -> Iterator[str]:
 
 
 def _queues(deployed: set[str]) -> Iterator[str]:
-    used = {name for queue in (MESSAGES, EVENTS) for name in (queue, f"{queue}-poison")}
+    used = {name for queue in (MESSAGES, BACKLOG, EVENTS) for name in (queue, f"{queue}-poison")}
     if deployed != used:
         yield f"modules/storage.bicep makes the queues {sorted(deployed)}; the app uses {sorted(used)}"
 

@@ -22,6 +22,7 @@
     ├── PartRejected              one part of a mail is recorded as rejected; the other parts are filed
     ├── MimeUnavailable           Exchange gives no MIME of this mail: the mail is read from Graph's own message
     ├── NotFound                  Graph has no such thing any more: normal, acknowledged
+    ├── TurnAwaited               in ingest.routing: the mail waits for its tenant's turn
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── SettingsError             the app can't run as configured

@@ -106,10 +106,10 @@ def _announcement(value: dict[str, object]) -> Announcement | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOver:
-    """A message in a listing of the inbox."""
+    """A message in a listing of the inbox. `received_at` is None where the listing gave no time that can be read."""
 
     ref: MessageRef
-    received_at: datetime
+    received_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,10 +125,14 @@ class QuarantinedMail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
-    """How many mails are not done, and the age of the oldest since Exchange's receipt."""
+    """How many mails are not done, and the age of the oldest since Exchange's receipt.
+
+    `failing`: mails among them that were tried in vain for more than a day.
+    """
 
     mails: int
     oldest_seconds: float
+    failing: int
 
 
 class AttachmentKind(StrEnum):
@@ -184,8 +188,8 @@ class Message:
 class Tenant:
     """A tenant of the DMS. `id` has the type of `dms_tenant.id` in the database at hand.
 
-    `proof`: the token of the mail that led to the tenant. Postgres opens the tenant's context against this token; None
-    where an operator assigned the mail.
+    `proof`: the token, or old address, of the mail that led to the tenant. Postgres opens the tenant's context against
+    this proof; None where an operator assigned the mail.
     """
 
     id: int | UUID
@@ -199,6 +203,7 @@ class TokenMatch:
     position: int
     tenant: Tenant
     active: bool
+    over_budget: bool = False
 
 
 class ClaimState(StrEnum):
@@ -373,7 +378,12 @@ class Quarantined:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Busy:
-    """Another live owner works on the message."""
+    """Another live owner works on the message, or the queue's message is a repetition."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """The message waits for its turn in the inbox: its tenants have had their budget of the hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -381,4 +391,4 @@ class Gone:
     """The message is not in the inbox any more: an Outlook user or another program deleted or moved it."""
 
 
-type Outcome = Stored | CleanedUp | Quarantined | Busy | Gone
+type Outcome = Stored | CleanedUp | Quarantined | Busy | Waits | Gone

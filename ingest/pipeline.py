@@ -30,9 +30,10 @@ from ingest.model import (
     Stored,
     Tenant,
     Trigger,
+    Waits,
 )
 from ingest.original import Original
-from ingest.ports import Blobs, Claims, Copies, Mail, Tenants
+from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
 from ingest.reading import Reading
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
@@ -53,6 +54,7 @@ class Pipeline:
         claims: Claims,
         tenants: Tenants,
         copies: Copies,
+        turns: Turns,
         addressing: Addressing,
         filing: FilingOptions | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Pipeline:
         self._claims = claims
         self._tenants = tenants
         self._copies = copies
+        self._turns = turns
         self._addressing = addressing
         self._filing = filing or FilingOptions()
         self._held = HeldClaims(claims)
@@ -80,7 +83,7 @@ class Pipeline:
 
     def _attempt(self, claim: Claim, *, assigned: Tenant | None) -> Outcome:
         try:
-            outcome = self._work(claim, assigned)
+            outcome = self._work_or_wait(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **log_fields(claim), cause=log.describe(lost))
             self._held.give_back(claim, lost)  # the lease expired, but its owner is alive
@@ -96,6 +99,14 @@ class Pipeline:
             raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
         log.info("message.done", **log_fields(claim), **_told(claim, outcome))
         return outcome
+
+    def _work_or_wait(self, claim: Claim, assigned: Tenant | None) -> Outcome:
+        try:
+            return self._work(claim, assigned)
+        except routing.TurnAwaited as awaited:
+            with self._tenants.tenant_context(awaited.tenant):
+                self._turns.wait(claim)
+            return Waits()
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
@@ -122,16 +133,22 @@ class Pipeline:
         reading = Reading(self._mail, transfer, claim, scope)
         with Spool() as spool:
             original, tenants = reading.read(
-                spool, decide=self._route if assigned is None else lambda _message: (assigned,)
+                spool, decide=partial(self._route, claim) if assigned is None else lambda _message: (assigned,)
             )
             documents = self._file(claim, original, tenants, transfer)
         self._clean_up(claim, scope)
         return Stored(documents=documents, received_at=original.message.received_at, tenants=tenants)
 
-    def _route(self, message: Message) -> tuple[Tenant, ...]:
+    def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
         tokens = routing.candidate_tokens(message, self._addressing)
-        matches = self._tenants.resolve_tokens(tokens) if tokens else []
-        return routing.choose_tenants(tokens, matches, self._addressing.route)
+        if tokens:
+            matches = self._tenants.resolve_tokens(tokens)
+        else:  # redirected, and no header kept the token
+            matches = self._tenants.resolve_addresses((*message.to, *message.cc))
+        tenants = routing.choose_tenants(tokens, matches, self._addressing.route)
+        if claim.ref.trigger is Trigger.WEBHOOK:  # a message of the sweep comes behind all new mail as it is
+            routing.await_turn(tenants, matches)
+        return tenants
 
     def _file(self, claim: Claim, original: Original, tenants: Sequence[Tenant], transfer: Transfer) -> int:
         filing = Filing(claim, transfer=transfer, options=self._filing, blobs=self._blobs, copies=self._copies)

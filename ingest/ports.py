@@ -86,8 +86,21 @@ class Tenants(Protocol):
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         """Return a match for each token that belongs to a tenant."""
 
+    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
+        """Return a match for each old address of a tenant that an operator has confirmed."""
+
     def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
         """Make `tenant` the one whose rows are written in the block."""
+
+
+class Turns(Protocol):
+    """The messages that wait for their tenant's turn."""
+
+    def wait(self, claim: Claim) -> None:
+        """Give the claim back until its turn comes, as a message of the context's tenant.
+
+        Raises LeaseLost, DatabaseUnavailable.
+        """
 
 
 class Copies(Protocol):
@@ -111,6 +124,9 @@ class Backlog(Protocol):
 
     def enqueue_abandoned(self, mailbox: str, *, outstanding: int) -> list[MessageRef]:
         """Return messages that were begun and not finished; they are remembered as enqueued now."""
+
+    def give_turns(self, mailbox: str, *, limit: int, outstanding: int) -> list[MessageRef]:
+        """Return at most `limit` messages that waited for their turn; they are remembered as enqueued now."""
 
     def outstanding(self, mailbox: str) -> int:
         """Return the number of messages that the sweep has enqueued and that have not ended."""

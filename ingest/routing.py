@@ -12,9 +12,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ingest.codes import Reason
-from ingest.errors import Rejected
+from ingest.errors import IngestError, Rejected
 from ingest.model import Message, Tenant, TokenMatch
 from ingest.settings import RouteMode
+
+
+class TurnAwaited(IngestError):
+    """The tenants of a mail have had their budget of the hour: the mail waits for the turn of `tenant`, the first."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        super().__init__("the tenants have had their budget of the hour")
+        self.tenant = tenant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +63,23 @@ def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...
 def choose_tenants(tokens: Sequence[str], matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:
     """Return the tenants that get the mail, at least one. A token of no tenant does not stop the search.
 
-    Raises Rejected: no_token (no candidate), unknown_token (no tenant has any), tenant_inactive (all switched off).
+    `matches`: of the tokens; without tokens, of old addresses. Raises Rejected: no_token (no candidate, nor a match),
+    unknown_token (no tenant has any), tenant_inactive (all switched off).
     """
-    if not tokens:
-        raise Rejected(Reason.NO_TOKEN)
     known = sorted(matches, key=lambda match: match.position)
     active = tuple(dict.fromkeys(match.tenant for match in known if match.active))
     if active:
         return active if mode is RouteMode.ALL else active[:1]
-    raise Rejected(Reason.TENANT_INACTIVE if known else Reason.UNKNOWN_TOKEN)
+    if known:
+        raise Rejected(Reason.TENANT_INACTIVE)
+    raise Rejected(Reason.UNKNOWN_TOKEN if tokens else Reason.NO_TOKEN)
+
+
+def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch]) -> None:
+    """Raise TurnAwaited where every one of the chosen tenants has had its budget.
+
+    A mail that also goes to a tenant within its budget does not wait: its other tenants are charged all the same.
+    """
+    over = {match.tenant for match in matches if match.over_budget}
+    if over.issuperset(tenants):
+        raise TurnAwaited(tenants[0])

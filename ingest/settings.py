@@ -15,6 +15,9 @@ from ingest.model import BodyMode, Limits
 # Mails that a mailbox can work off until the next sweep: Outlook allows 10,000 requests in ten minutes, a mail takes
 # two, and the sweep runs every five minutes. https://learn.microsoft.com/graph/throttling-limits
 DEFAULT_SWEEP_LIMIT = 2_500
+# Mails of a tenant in an hour, beyond which its mails wait for their turn: what Exchange takes from one sender for one
+# mailbox. https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
+DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
@@ -68,6 +71,7 @@ class Settings:
     delete_mode: DeleteMode
     sweep_scope: SweepScope
     sweep_limit: int
+    tenant_budget: int
     lease_seconds: float
     retry_seconds: float
     body: BodyMode
@@ -198,6 +202,7 @@ class _Reader:
             delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
             sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
             sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
+            tenant_budget=int(self._number("INGEST_TENANT_BUDGET", DEFAULT_TENANT_BUDGET, at_least=0)),
             lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
             retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
             body=self._choice("INGEST_BODY", BodyMode.NEVER),

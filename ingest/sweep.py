@@ -42,6 +42,10 @@ class Sweep:
         abandoned = self._backlog.enqueue_abandoned(mailbox, outstanding=outstanding)
         yield abandoned
         outstanding += len(abandoned)
+        if outstanding < self._limit:
+            turns = self._backlog.give_turns(mailbox, limit=self._limit - outstanding, outstanding=self._limit)
+            yield turns
+            outstanding += len(turns)
         listing, page = self._inbox.left_over(mailbox), list[LeftOver]()
         while outstanding < self._limit:
             page = page or list(next(listing, ()))

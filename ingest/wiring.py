@@ -128,6 +128,7 @@ def build(settings: Settings) -> App:
     from ingest.storage.database import Database
     from ingest.storage.gate import MailboxGate
     from ingest.storage.tenants import Tenants
+    from ingest.storage.turns import Turns
     from ingest.sweep import Sweep
 
     gate = MailboxGate(settings.database_url)
@@ -142,7 +143,7 @@ def build(settings: Settings) -> App:
     readers = ReaderPool()
     database = Database(settings.database_url)
     claims = Claims(database, lease_seconds=settings.lease_seconds, retry_seconds=settings.retry_seconds)
-    tenants = Tenants(database)
+    tenants = Tenants(database, budget=settings.tenant_budget)
     backlog = Backlog(database, retry_seconds=settings.retry_seconds)
     pipeline = Pipeline(
         mail=mailboxes,
@@ -150,6 +151,7 @@ def build(settings: Settings) -> App:
         claims=claims,
         tenants=tenants,
         copies=Copies(database, tenants),
+        turns=Turns(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
         filing=FilingOptions(limits=settings.limits, body=settings.body, read_objects=readers.read),
     )

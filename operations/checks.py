@@ -46,5 +46,5 @@ _DATABASE = (
         advice="Use a login that is a member of ingest_app and of nothing else (docs/operations.md).",
     ),
 )
-# Before the last of the app's: read mails are looked for where everything else is well.
-CHECKS: tuple[Check, ...] = (*app.CHECKS[:-1], *_DATABASE, app.CHECKS[-1])
+# Before the last two of the app's: mails are looked for where everything else is well.
+CHECKS: tuple[Check, ...] = (*app.CHECKS[:-2], *_DATABASE, *app.CHECKS[-2:])

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from ingest import log
 from ingest.errors import IngestError, Later, OperatorError
-from ingest.model import Busy, CleanedUp, Gone, MessageRef, Outcome, Quarantined, Stored, Tenant, Trigger
+from ingest.model import Busy, CleanedUp, Gone, MessageRef, Outcome, Quarantined, Stored, Tenant, Trigger, Waits
 from ingest.storage.gate import PLACES
 from ingest.wiring import App
 
@@ -23,6 +23,7 @@ class Result(StrEnum):
     QUARANTINED = "quarantined"
     CLEANED_UP = "cleaned_up"
     BUSY = "busy"
+    WAITING = "waiting"
     GONE = "gone"
 
 
@@ -93,5 +94,7 @@ def _result(outcome: Outcome) -> Result:
             return Result.CLEANED_UP
         case Busy():
             return Result.BUSY
+        case Waits():
+            return Result.WAITING
         case Gone():
             return Result.GONE

@@ -63,6 +63,19 @@ class Holdings:
     containers: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """The mails of a tenant in the current hour, its budget, and the mails beyond the budget that wait for their turn.
+
+    `budget`: mails an hour, where the tenant has a budget of its own.
+    """
+
+    mails_this_hour: int
+    budget: int | None
+    waiting: int
+    waiting_since: datetime | None
+
+
 class Container(Protocol):
     """A blob container, as far as forgetting a tenant needs it."""
 
@@ -79,6 +92,8 @@ _ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ASSIGN = "select ingest.assign_message(%(mailbox)s, %(message_id)s, %(id)s, %(why)s, %(remark)s)"
+_SET_BUDGET = "select ingest.set_budget(%(id)s, %(mails)s, %(why)s, %(remark)s)"
+_LOAD = "select * from ingest.tenant_load(%(id)s)"
 _HOLDINGS = "select * from ingest.holdings(%(id)s)"
 _FORGET = "select ingest.forget_tenant(%(id)s, %(messages)s, %(documents)s, %(why)s, %(remark)s)"
 
@@ -125,6 +140,16 @@ class Tenants:
     def enable(self, wanted: str, account: Account) -> TenantRecord:
         """Take `disable` back. The DMS's own is_active is not touched."""
         return self._change(_ENABLE, wanted, account)
+
+    def set_budget(self, wanted: str, account: Account, *, mails: int | None) -> TenantRecord:
+        """Give the tenant a budget of mails an hour of its own; None: the one of all others again."""
+        return self._change(_SET_BUDGET, wanted, account, mails=mails)
+
+    def load(self, wanted: str) -> Load:
+        """Return the tenant's mails of this hour, and those that wait."""
+        with connect(self._url) as connection:
+            row = connection.execute(_LOAD, {"id": _find(connection, wanted).id}).fetchone() or {}
+            return Load(**row)
 
     def assign(self, ref: MessageRef, wanted: str, account: Account) -> TenantRecord:
         """Choose the tenant of a message in place of the token in its address; good for one day."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ingest.errors import NotFound
 from ingest.graph.client import GraphClient
+from ingest.graph.listings import next_link, read_items
 from subscriptions.plan import CHANGE_TYPE, Create, Listed, Renew
 
 
@@ -27,8 +28,8 @@ class Subscriptions:
         link: str | None = "/subscriptions"
         while link:
             page = self._graph.request("list_subscriptions", "GET", link).body
-            found += [_listed(item) for item in page.get("value") or ()]
-            link = page.get("@odata.nextLink")
+            found += read_items("list_subscriptions", page, _listed, mailbox=None)
+            link = next_link(page)
         return found
 
     def create(self, step: Create) -> str:

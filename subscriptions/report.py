@@ -29,7 +29,12 @@ def report_app(app: App, environ: Mapping[str, str]) -> None:
     """Report every part of an app. Trouble of a part is only logged."""
     with _logged("backlog"):
         unfinished = app.backlog.unfinished()
-        log.info("report.backlog", waiting=unfinished.mails, oldest_seconds=round(unfinished.oldest_seconds, 1))
+        log.info(
+            "report.backlog",
+            waiting=unfinished.mails,
+            failing=unfinished.failing,
+            oldest_seconds=round(unfinished.oldest_seconds, 1),
+        )
     with _logged("queue"):
         _report_queues(environ)
     with _logged("quarantine"):

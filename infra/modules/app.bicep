@@ -105,7 +105,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         AzureWebJobsStorage__clientId: identityClientId
         APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
         APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-        PYTHON_THREADPOOL_THREAD_COUNT: '32'
+        PYTHON_THREADPOOL_THREAD_COUNT: '56'
 
         // Identity
         AZURE_CLIENT_ID: identityClientId
@@ -137,6 +137,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_RETRY_SECONDS: ''
         INGEST_ROUTE: ''
         INGEST_SWEEP_LIMIT: ''
+        INGEST_TENANT_BUDGET: ''
         INGEST_SWEEP_SCOPE: ''
         INGEST_UNPACK_BYTES: ''
         INGEST_UNPACK_DEPTH: ''

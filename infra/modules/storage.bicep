@@ -17,7 +17,14 @@ var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageBlobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var storageQueueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 
-var queueNames = ['ingest-messages', 'ingest-messages-poison', 'subscription-events', 'subscription-events-poison']
+var queueNames = [
+  'ingest-messages'
+  'ingest-messages-poison'
+  'ingest-backlog'
+  'ingest-backlog-poison'
+  'subscription-events'
+  'subscription-events-poison'
+]
 
 var publicNetworkAccess = privateNetwork && empty(operatorIpAddresses) ? 'Disabled' : 'Enabled'
 var defaultAction = privateNetwork ? 'Deny' : 'Allow'

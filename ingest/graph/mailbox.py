@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ingest import log
@@ -17,14 +18,16 @@ from ingest.codes import Reason
 from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
+from ingest.graph.listings import Item, next_link, read_items
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
-from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, QuarantinedMail, Scope, Trigger
+from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, QuarantinedMail, Scope, Trigger, is_id
 from ingest.settings import DeleteMode, SweepScope
 
 # A message may not be found for a moment after its notification.
 NOT_FOUND_WAITS = (0.5, 1.0, 2.0)  # seconds
 PAGE_SIZE = 1000  # messages of a listing request, the most that Outlook takes; each is an id and a time
 QUARANTINE_PAGE_SIZE = 100
+BARREN_PAGES = 100  # so many next links in a row that show no new message end a listing
 
 CONVERSION_WAITS = (1.0,)  # seconds before another try of a MIME that Exchange could not convert
 _ATTACHMENT_FIELDS = "id,name,contentType,size,microsoft.graph.fileAttachment/contentId"
@@ -115,8 +118,8 @@ class Mailboxes:
         with _readable():
             while link:
                 page = self._graph.request("list_attachments", "GET", link, mailbox=ref.mailbox, params=params).body
-                found += map(attachment_of, page.get("value") or ())
-                link, params = page.get("@odata.nextLink"), None
+                found += read_items("list_attachments", page, attachment_of, mailbox=ref.mailbox)
+                link, params = next_link(page), None
         return found
 
     @contextmanager
@@ -209,9 +212,8 @@ class Mailboxes:
         }
         while path:
             page = self._graph.request("list_quarantine", "GET", path, mailbox=mailbox, params=params).body
-            for item in page.get("value") or ():
-                yield _quarantined(mailbox, item)
-            path, params = page.get("@odata.nextLink"), None
+            yield from read_items("list_quarantine", page, partial(_quarantined, mailbox), mailbox=mailbox)
+            path, params = next_link(page), None
 
     def count_inbox(self, mailbox: str) -> InboxCount:
         """Return how many messages the inbox holds."""
@@ -236,25 +238,29 @@ class Mailboxes:
         Each page is asked for by time. A nextLink counts positions, so that deleting while paging would skip
         messages; the nextLink is followed only where a full page shares one second.
         """
-        since, seen = datetime(1900, 1, 1, tzinfo=UTC), frozenset[str]()
+        since, seen, undated = datetime(1900, 1, 1, tzinfo=UTC), frozenset[str](), frozenset[str]()
         link: str | None = None
+        barren = 0  # pages in a row without a new message
         while True:
             asked, answer = link, self._list_inbox(mailbox, since, link)
-            page = [_left_over(mailbox, item) for item in answer.get("value") or ()]
+            page = read_items("list_inbox", answer, partial(_left_over, mailbox), mailbox=mailbox)
             new = [item for item in page if item.ref.message_id not in seen]
             if new:
                 yield new
-            link = answer.get("@odata.nextLink")
-            last = page[-1].received_at if page else since
+            barren = 0 if new else barren + 1
+            link = next_link(answer)
+            last = next((item.received_at for item in reversed(page) if item.received_at is not None), since)
             if last > since:
                 since, link = last, None
-                seen = frozenset(item.ref.message_id for item in page if item.received_at == last)
+                undated |= {item.ref.message_id for item in page if item.received_at is None}
+                seen = undated | {item.ref.message_id for item in page if item.received_at == last}
             elif not new and link in {None, asked}:  # the end, or a link that leads in a circle
+                return
+            elif barren == BARREN_PAGES:
+                log.warning("sweep.listing_stopped", mailbox=mailbox, pages=barren)
                 return
             else:
                 seen |= {item.ref.message_id for item in new}
-            if not page:
-                return
 
     def _list_inbox(self, mailbox: str, since: datetime, link: str | None) -> Json:
         if link is not None:
@@ -321,18 +327,18 @@ def attachment_of(item: Mapping[str, Any]) -> Attachment:
 
 def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
     return LeftOver(
-        ref=MessageRef(mailbox=mailbox, message_id=str(item["id"]), trigger=Trigger.SWEEP),
-        received_at=_time(item["receivedDateTime"]),
+        ref=MessageRef(mailbox=mailbox, message_id=_id(item), trigger=Trigger.SWEEP),
+        received_at=_time_or_none(item.get("receivedDateTime")),
     )
 
 
 def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
     categories = item.get("categories") or ()
     return QuarantinedMail(
-        ref=MessageRef(mailbox=mailbox, message_id=str(item["id"]), trigger=Trigger.OPERATOR),
+        ref=MessageRef(mailbox=mailbox, message_id=_id(item), trigger=Trigger.OPERATOR),
         received_at=_time(item["receivedDateTime"]),
         sender=_address(item.get("from")),
-        subject=item.get("subject") or "",
+        subject=str(item.get("subject") or ""),
         reason=next((Reason(category) for category in categories if category in _REASONS), None),
     )
 
@@ -341,8 +347,27 @@ def _without_reason(categories: Sequence[str]) -> list[str]:
     return [category for category in categories if category not in _REASONS]
 
 
-def _address(recipient: Mapping[str, Any] | None) -> str:
-    return str(((recipient or {}).get("emailAddress") or {}).get("address") or "")
+def _address(recipient: object) -> str:
+    """Return a recipient's address; "" where the recipient has none, or another shape."""
+    email = recipient.get("emailAddress") if isinstance(recipient, Mapping) else None
+    address = email.get("address") if isinstance(email, Mapping) else None
+    return address if isinstance(address, str) else ""
+
+
+def _id(item: Item) -> str:
+    """Return the item's id. Raises ValueError, KeyError."""
+    value = item["id"]
+    if not is_id(value):
+        raise ValueError("not an id that Graph gives")
+    return value
+
+
+def _time_or_none(text: object) -> datetime | None:
+    """Return a time; None where it is missing or unreadable: the message is there all the same."""
+    try:
+        return _time(str(text))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _time(text: str) -> datetime:

@@ -32,7 +32,8 @@ class Backlog:
         now() + %(retry)s * interval '1 second'
     from unnest(%(message_ids)s::text[], %(received)s::timestamptz[]) as listed (message_id, received_at)
     on conflict (mailbox, message_id) do update set
-        enqueued_at = now(), received_at = excluded.received_at, deferrals = claim.deferrals + 1,
+        enqueued_at = now(), deferrals = claim.deferrals + 1,
+        received_at = coalesce(excluded.received_at, claim.received_at),
         next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
     where (claim.lease_until is null or claim.lease_until < now())
         and (claim.next_try_at is null or claim.next_try_at <= now())
@@ -84,6 +85,28 @@ class Backlog:
             log.warning("sweep.limit_reached", mailbox=mailbox, limit=ABANDONED_LIMIT)
         return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
 
+    # In the order of their turns. A claim that was taken up meanwhile only leaves the line.
+    GIVE_TURNS = """
+    with given as (
+        select claim_id, place from ingest.give_turns(%(mailbox)s, %(limit)s)
+    ), enqueued as (
+        update ingest.claim as claim
+        set enqueued_at = now(), waits_since = null, next_try_at = now() + %(retry)s * interval '1 second'
+        from given where claim.id = given.claim_id and claim.state = 'waiting' and claim.lease_until is null
+        returning claim.message_id, given.place
+    )
+    select message_id from enqueued order by place
+    """
+
+    def give_turns(self, mailbox: str, *, limit: int, outstanding: int) -> list[MessageRef]:
+        """Return at most `limit` messages that waited for their turn, remembered as enqueued now.
+
+        The oldest of each tenant come first, then the second of each.
+        """
+        distance = self._distance(outstanding)["retry"]
+        rows = self._database.all("give_turns", self.GIVE_TURNS, mailbox=mailbox, limit=limit, retry=distance)
+        return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
+
     # Also those that are being worked on, and those whose next try is due: they are on the queue all the same.
     OUTSTANDING = """
     select count(*) as outstanding from ingest.claim
@@ -97,16 +120,19 @@ class Backlog:
 
     UNFINISHED = """
     select count(*) as mails,
-        coalesce(extract(epoch from now() - min(coalesce(received_at, first_seen_at))), 0)::float8 as oldest_seconds
+        coalesce(extract(epoch from now() - min(coalesce(received_at, first_seen_at))), 0)::float8 as oldest_seconds,
+        count(*) filter (where last_error is not null and first_seen_at < now() - interval '1 day') as failing
     from ingest.claim where state in ('waiting', 'processing', 'stored')
     """
 
     def unfinished(self) -> Unfinished:
-        """Return how many mails of all mailboxes are not done, and the age of the oldest by Postgres's clock."""
+        """Return how many mails of all mailboxes are not done, and how long, by Postgres's clock."""
         row = self._database.one("unfinished", self.UNFINISHED)
         if row is None:
-            return Unfinished(mails=0, oldest_seconds=0.0)
-        return Unfinished(mails=int(row["mails"]), oldest_seconds=max(0.0, float(row["oldest_seconds"])))
+            return Unfinished(mails=0, oldest_seconds=0.0, failing=0)
+        return Unfinished(
+            mails=int(row["mails"]), oldest_seconds=max(0.0, float(row["oldest_seconds"])), failing=int(row["failing"])
+        )
 
     # No longer on the queue: the message does not count as outstanding while it waits.
     POISONED = """

@@ -25,7 +25,8 @@ class Claims:
 
     # Returns a row for a new message, a resumed one, one taken over from a dead owner, and one that only wants to be
     # cleaned up. Returns no row while another owner's lease lives, nor for a message of the sweep that has ended since
-    # it was enqueued: that queue message is a repetition, and costs no request. Attempts are counted here: a process
+    # it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a repetition,
+    # and costs no request. Attempts are counted here: a process
     # that is killed a moment later has counted too. A message that comes back from Quarantine starts afresh.
     CLAIM = """
     with before as (
@@ -46,6 +47,7 @@ class Claims:
     where (claim.lease_until is null or claim.lease_until < now())
         and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
             and coalesce(claim.ended_at > claim.enqueued_at, false))
+        and not (%(trigger)s = 'webhook' and claim.state = 'waiting' and claim.waits_since is not null)
     returning id, fence, state, attempts, crashes, defects, reason, received_at,
         (select lease_until is not null from before) as taken_over,
         (select state in ('quarantined', 'gone') from before) as reopened
@@ -107,7 +109,7 @@ class Claims:
     END = """
     update ingest.claim
     set state = %(state)s, reason = %(reason)s, lease_until = null, next_try_at = null, deferrals = 0,
-        last_error = null, ended_at = now()
+        last_error = null, waits_since = null, ended_at = now()
     where id = %(id)s and fence = %(fence)s
     returning id
     """

@@ -48,6 +48,9 @@ class Copies:
     from part where %(disposition)s = 'document'
     """
 
+    # Last in the transaction: the copies of a tenant wait for each other from here to the commit, and no longer.
+    COUNT = "select ingest.count_mail()"
+
     # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
     # between two tries.
     COMMIT = """
@@ -105,6 +108,8 @@ class Copies:
             ).fetchone()
             if ours is None:
                 raise LeaseLost("the message was taken over before it was saved")
+            if row is not None:
+                connection.execute(self.COUNT)
 
 
 def _texts(message: Message, parts: Sequence[Part]) -> Iterator[str | None]:

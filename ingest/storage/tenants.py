@@ -7,29 +7,39 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ingest.model import Claim, Tenant, TokenMatch
-from ingest.storage.database import Connection, Database
+from ingest.settings import DEFAULT_TENANT_BUDGET
+from ingest.storage.database import Connection, Database, Row, as_text
 
 
 class Tenants:
     """The tenants of one database. The app's role cannot list them: it resolves tokens, and enters contexts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, budget: int = DEFAULT_TENANT_BUDGET) -> None:
+        """`budget`: mails an hour of a tenant without a budget of its own."""
         self._database = database
+        self._budget = budget
         self._current: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
 
-    RESOLVE = "select place, tenant_id, active from ingest.resolve_tokens(%(tokens)s)"
+    RESOLVE = """
+    select place, tenant_id, active, ingest.over_budget(tenant_id, %(budget)s) as over_budget
+    from ingest.resolve_tokens(%(tokens)s)
+    """
 
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         """Return a match for each (normalised) token that belongs to a tenant. Raises DatabaseUnavailable."""
-        rows = self._database.all("resolve_tokens", self.RESOLVE, tokens=list(tokens))
-        return [
-            TokenMatch(
-                position=row["place"],
-                tenant=Tenant(id=row["tenant_id"], proof=tokens[row["place"] - 1]),
-                active=row["active"],
-            )
-            for row in rows
-        ]
+        rows = self._database.all("resolve_tokens", self.RESOLVE, tokens=list(tokens), budget=self._budget)
+        return [_match(row, proof=tokens[row["place"] - 1]) for row in rows]
+
+    RESOLVE_ADDRESSES = """
+    select place, tenant_id, active, ingest.over_budget(tenant_id, %(budget)s) as over_budget
+    from ingest.resolve_addresses(%(addresses)s)
+    """
+
+    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
+        """Return a match for each old address that an operator has confirmed. Raises DatabaseUnavailable."""
+        written = [as_text(address) for address in addresses]
+        rows = self._database.all("resolve_addresses", self.RESOLVE_ADDRESSES, addresses=written, budget=self._budget)
+        return [_match(row, proof=addresses[row["place"] - 1]) for row in rows]
 
     @contextmanager
     def tenant_context(self, tenant: Tenant) -> Iterator[None]:
@@ -59,3 +69,12 @@ class Tenants:
             raise RuntimeError("documents are saved inside tenant_context(tenant) only")
         connection.execute(self.ENTER, {"claim": claim.id, "tenant": tenant.id, "proof": tenant.proof})
         return tenant
+
+
+def _match(row: Row, *, proof: str) -> TokenMatch:
+    return TokenMatch(
+        position=row["place"],
+        tenant=Tenant(id=row["tenant_id"], proof=proof),
+        active=row["active"],
+        over_budget=row["over_budget"],
+    )

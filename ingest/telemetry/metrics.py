@@ -77,6 +77,14 @@ METRICS: tuple[Metric, ...] = (
         value="waiting",
     ),
     Metric(
+        name="ingest.mails.failing",
+        kind="gauge",
+        unit="{mail}",
+        event="report.backlog",
+        says="Mails that were tried in vain for more than a day",
+        value="failing",
+    ),
+    Metric(
         name="ingest.sweep.unannounced",
         kind="counter",
         unit="{mail}",

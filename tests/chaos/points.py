@@ -8,6 +8,7 @@ _SQL = (
     "claim",
     "renew",
     "resolve_tokens",
+    "resolve_addresses",
     "save",
     "end",
     "put_off",
@@ -16,6 +17,7 @@ _SQL = (
     "enqueue",
     "enqueue_abandoned",
     "outstanding",
+    "give_turns",
     "gate_take",
     "gate_wait",
     "gate_offer",
@@ -60,4 +62,5 @@ ELSEWHERE = {
     "graph.list_attachments": "as graph.get_message, and of a mail with cloud attachments alone",
     "graph.get_attachment": "as graph.get_message",
     "graph.get_attachment.content": "as graph.get_message",
+    "sql.wait": "the tenants of the suite stay within their budgets",
 }

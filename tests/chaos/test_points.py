@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Methods by whose first argument a call gets its name, and the system that it is a call to.
 _NAMED_BY = {
     **dict.fromkeys(
-        (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "tenants")),
+        (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "tenants", "turns")),
         ("sql", {"one", "all", "none", "connection", "_write", "_give_back"}),
     ),
     "ingest/graph/folders.py": ("graph", {"request"}),

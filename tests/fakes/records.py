@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import count, zip_longest
 from typing import NoReturn
 
 from ingest.codes import Reason
@@ -27,6 +27,7 @@ from tests.fakes.journal import Journal
 
 # As in ingest.storage.backlog; the contract test holds both to the same distances.
 MAX_DISTANCE = 12
+MOST_SECONDS = 86_400  # as in ingest.storage.turns
 STEP = 250
 _RESTARTED = {ClaimState.QUARANTINED, ClaimState.GONE}
 _ENDED = {ClaimState.DELETED, ClaimState.QUARANTINED, ClaimState.GONE}
@@ -52,6 +53,7 @@ class Row:
     received_at: datetime | None = None
     # Places in the order of what happened: time passes only when a test says so.
     enqueued: int | None = None
+    waits: bool = False
     ended: int = 0
 
     @property
@@ -73,6 +75,9 @@ class FakeRecords:
     """`Claims`, `Tenants`, `Copies` and `Backlog` at once. `tenants`: by token, with whether they are active."""
 
     tenants: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
+    over_budget: set[Tenant] = field(default_factory=set)
+    turns: dict[tuple[str, str], Tenant] = field(default_factory=dict)
+    old_addresses: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     lease_seconds: float = 600
     retry_seconds: float = 300
     journal: Journal = field(default_factory=Journal)
@@ -104,6 +109,8 @@ class FakeRecords:
         key = (ref.mailbox, ref.message_id)
         row = self.rows.get(key) or self._new(key, ClaimState.PROCESSING)
         if self._owned(row) or (ref.trigger is Trigger.SWEEP and _is_repetition(row)):
+            return None
+        if ref.trigger is Trigger.WEBHOOK and row.waits and row.state is ClaimState.WAITING:
             return None
         taken_over = row.lease_until is not None
         restarted = row.state in _RESTARTED
@@ -141,7 +148,7 @@ class FakeRecords:
         self._step(f"end.{state}")
         row = self._own(claim)
         row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
-        row.deferrals, row.last_error, row.ended = 0, None, next(self._order)
+        row.deferrals, row.last_error, row.ended, row.waits = 0, None, next(self._order), False
 
     def put_off(self, claim: Claim, error: str) -> None:
         self._step("put_off")
@@ -175,9 +182,17 @@ class FakeRecords:
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         self._step("resolve_tokens")
         return [
-            TokenMatch(position=position, tenant=self.tenants[token][0], active=self.tenants[token][1])
+            self._match(position, *self.tenants[token])
             for position, token in enumerate(tokens, start=1)
             if token in self.tenants
+        ]
+
+    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
+        self._step("resolve_addresses")
+        return [
+            self._match(position, *self.old_addresses[address])
+            for position, address in enumerate(map(str.lower, addresses), start=1)
+            if address in self.old_addresses
         ]
 
     @contextmanager
@@ -204,6 +219,17 @@ class FakeRecords:
         row.lease_until = self.now + self.lease_seconds
         row.reason = None
 
+    # Turns
+
+    def wait(self, claim: Claim) -> None:
+        self._step("wait")
+        if self._tenant is None:
+            raise RuntimeError("outside of tenant_context")
+        row = self._own(claim)
+        row.state, row.lease_until, row.enqueued, row.waits = ClaimState.WAITING, None, None, True
+        row.next_try_at = self.now + MOST_SECONDS
+        self.turns.setdefault((claim.ref.mailbox, claim.ref.message_id), self._tenant)
+
     # Backlog
 
     def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
@@ -228,12 +254,34 @@ class FakeRecords:
                 due.append(MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP))
         return due
 
+    def give_turns(self, mailbox: str, *, limit: int, outstanding: int) -> list[MessageRef]:
+        self._step("give_turns")
+        lines: dict[Tenant, list[tuple[str, str]]] = {}
+        for key, tenant in self.turns.items():
+            if key[0] == mailbox:
+                lines.setdefault(tenant, []).append(key)
+        in_turns = [key for of_each in zip_longest(*lines.values()) for key in of_each if key is not None][:limit]
+        for key in in_turns:
+            del self.turns[key]
+        given = [
+            key for key in in_turns if self.rows[key].state is ClaimState.WAITING and not self._owned(self.rows[key])
+        ]
+        for key in given:
+            row = self.rows[key]
+            row.waits, row.deferrals = False, 0
+            self._defer(row, outstanding)
+        return [MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP) for _, message_id in given]
+
     def outstanding(self, mailbox: str) -> int:
         self._step("outstanding")
         return sum(
             of == mailbox and row.state in _UNFINISHED and row.enqueued is not None
             for (of, _), row in self.rows.items()
         )
+
+    def _match(self, position: int, tenant: Tenant, active: bool) -> TokenMatch:  # noqa: FBT001 - unpacked
+        over = tenant in self.over_budget
+        return TokenMatch(position=position, tenant=tenant, active=active, over_budget=over)
 
     def _step(self, name: str) -> None:
         if self.down:

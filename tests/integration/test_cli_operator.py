@@ -257,6 +257,7 @@ def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[...
         "container",
         "database version",
         "database role",
+        "failing mails",
         "read mails",
     ]
 

@@ -24,6 +24,7 @@ from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants
+from ingest.storage.turns import Turns
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 
@@ -191,6 +192,11 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "current_tenant"): "EXECUTE",
         ("function", "enter_tenant"): "EXECUTE",
         ("function", "resolve_tokens"): "EXECUTE",
+        ("function", "resolve_addresses"): "EXECUTE",
+        ("function", "over_budget"): "EXECUTE",
+        ("function", "count_mail"): "EXECUTE",
+        ("function", "wait_for_turn"): "EXECUTE",
+        ("function", "give_turns"): "EXECUTE",
         ("table", "claim"): "INSERT SELECT UPDATE",
         ("table", "document"): "INSERT",
         ("table", "fence"): "USAGE",
@@ -240,7 +246,10 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         where relnamespace = 'ingest'::regnamespace and relkind = 'r' order by relname
         """
     )
-    assert {row["relname"] for row in tables} == {*TENANT_TABLES, "assignment", "token", "disabled_tenant"}
+    assert {row["relname"] for row in tables} == {
+        *TENANT_TABLES,
+        *("assignment", "token", "disabled_tenant", "old_address", "tenant_hour", "tenant_budget", "turn"),
+    }
     for row in tables:
         assert row["enabled"], row
         assert row["forced"] or not row["granted"], row
@@ -253,6 +262,16 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select id from dms_tenant limit 1",
         "select * from ingest.token",
         "select * from ingest.disabled_tenant",
+        "select * from ingest.old_address",
+        "select * from ingest.turn",
+        "select * from ingest.tenant_hour",
+        "update ingest.tenant_budget set mails_an_hour = 0",
+        "delete from ingest.turn",
+        "select ingest.may_receive(1)",
+        "select * from ingest.old_addresses(1, true, 1)",
+        "select ingest.add_old_address('a@b', 1, 'csv', '', '')",
+        "select ingest.set_budget(1, 1, '', '')",
+        "select * from ingest.tenant_load(1)",
         "update dms_tenant set name = 'x'",
         "insert into dms_tenant (name) values ('x')",
         "update ingest.message set subject = 'x'",
@@ -524,7 +543,7 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 STATEMENTS: dict[str, str] = {
     name: text
-    for subject in (Backlog, Claims, Copies, Tenants)
+    for subject in (Backlog, Claims, Copies, Tenants, Turns)
     for name, text in vars(subject).items()
     if name.isupper() and name != "ENTER"  # which chooses the context
 }
@@ -537,7 +556,7 @@ def parameters(statement: str) -> list[str]:
 # Some value for each parameter. A new one has to be added here: nothing goes untested.
 SAMPLES: dict[str, object] = {
     **dict.fromkeys(("lease", "retry", "most"), 60.0),
-    **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version"), 1),
+    **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version", "budget"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
     **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words"), "x"),
@@ -569,6 +588,7 @@ def whose(name: str, ours: Seeded, theirs: Seeded) -> st.SearchStrategy[object]:
         "message_id": [one.claim.ref.message_id for one in both],
         "message_ids": [[one.claim.ref.message_id] for one in both],
         "tokens": [[one.token] for one in both],
+        "addresses": [[f"{one.mark}@old.example"] for one in both],
         "document": [one.document for one in both],
         "related_document": [None, *(one.document for one in both)],
         "position": [1, 2, 3],
@@ -610,7 +630,7 @@ def test_no_statement_of_the_app_reaches_another_tenant(server: Server, database
 
 
 # They give message ids back, which claims hold for all tenants; here the mark is in those as well.
-SHOW_CLAIMS = {"CLAIM", "ENQUEUE", "ABANDONED"}
+SHOW_CLAIMS = {"CLAIM", "ENQUEUE", "ABANDONED", "GIVE_TURNS"}
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -31,6 +31,8 @@ from ingest.model import (
     Quarantined,
     Stored,
     Tenant,
+    Trigger,
+    Waits,
 )
 from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline
 from ingest.reading import ATTEMPTS_WITH_500
@@ -69,6 +71,7 @@ class World:
             claims=self.records,
             tenants=self.records,
             copies=self.records,
+            turns=self.records,
             addressing=addressing,
         )
         return self.pipeline
@@ -419,6 +422,87 @@ def test_an_operator_may_assign_a_mail_to_a_tenant_wherever_it_lies(world: World
     assert world.pipeline.ingest_message(ref, assigned=SECOND) == Stored(documents=1)
     assert world.mail.folder(ref) is None
     assert list(world.records.saved) == [(SECOND, ref.mailbox, ref.message_id)]
+
+
+# Old addresses
+
+
+OLD = "rechnung@tischlerei.example"
+
+
+@pytest.mark.parametrize(("to", "cc"), [([OLD], []), (["info@dms.example"], [OLD.upper()])])
+def test_a_redirected_mail_without_a_token_finds_its_tenant_by_an_old_address(
+    world: World, to: list[str], cc: list[str]
+) -> None:
+    world.records.old_addresses = {OLD: (SECOND, True)}
+    ref = world.mail.deliver(email(to=to, cc=cc))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert list(world.records.saved) == [(SECOND, ref.mailbox, ref.message_id)]
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ([OLD, address("ab" * 16)], Reason.UNKNOWN_TOKEN),
+        ([OLD, address(OFF_TOKEN)], Reason.TENANT_INACTIVE),
+        (["other@tischlerei.example"], Reason.NO_TOKEN),
+    ],
+)
+def test_an_old_address_is_asked_for_only_where_no_token_is_named(world: World, to: list[str], reason: Reason) -> None:
+    world.records.old_addresses = {OLD: (SECOND, True)}
+    world.quarantined(world.mail.deliver(email(to=to)), reason)
+
+
+def test_a_token_goes_before_an_old_address(world: World) -> None:
+    world.records.old_addresses = {OLD: (SECOND, True)}
+    ref = world.mail.deliver(email(to=[OLD, address(TOKEN)]))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert list(world.records.saved) == [(FIRST, ref.mailbox, ref.message_id)]
+
+
+def test_an_old_address_of_a_tenant_that_is_switched_off_routes_nowhere(world: World) -> None:
+    world.records.old_addresses = {OLD: (OFF, False)}
+    world.quarantined(world.mail.deliver(email(to=[OLD])), Reason.TENANT_INACTIVE)
+
+
+# Turns
+
+
+def test_a_new_mail_beyond_its_tenants_budget_waits_in_the_inbox(world: World) -> None:
+    world.records.over_budget = {FIRST}
+    ref = world.mail.deliver(email())
+    assert world.pipeline.ingest_message(ref) == Waits()
+    assert world.mail.folder(ref) == "inbox"
+    assert world.blobs.names() == []
+    assert world.records.turns == {(ref.mailbox, ref.message_id): FIRST}
+
+
+def test_a_mail_that_waits_costs_no_request_until_its_turn_comes(world: World) -> None:
+    world.records.over_budget = {FIRST}
+    ref = world.mail.deliver(email())
+    world.pipeline.ingest_message(ref)
+    world.journal.steps.clear()
+    assert world.pipeline.ingest_message(ref) == Busy()
+    assert world.journal.steps == ["claim"]
+    (turn,) = world.records.give_turns(ref.mailbox, limit=10, outstanding=0)
+    assert world.pipeline.ingest_message(turn) == Stored(documents=1)
+
+
+def test_a_mail_of_the_sweep_or_of_an_operator_does_not_wait(world: World) -> None:
+    world.records.over_budget = {FIRST}
+    for trigger in (Trigger.SWEEP, Trigger.OPERATOR):
+        ref = replace(world.mail.deliver(email()), trigger=trigger)
+        assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+def test_a_mail_waits_for_none_of_its_tenants_where_one_is_within_its_budget() -> None:
+    world = World(route=RouteMode.ALL)
+    world.records.over_budget = {FIRST}
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=2)
+    world.records.over_budget = {FIRST, SECOND}
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    assert world.pipeline.ingest_message(ref) == Waits()
 
 
 # Quarantine

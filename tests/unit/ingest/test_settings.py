@@ -31,7 +31,7 @@ def test_defaults() -> None:
     assert read.quarantine_folder == "Quarantine"
     assert read.address_domains == frozenset()
     assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.DELETE, SweepScope.UNREAD, RouteMode.FIRST)
-    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (2_500, 600, 300)
+    assert (read.sweep_limit, read.tenant_budget, read.lease_seconds, read.retry_seconds) == (2_500, 1_200, 600, 300)
     assert read.address_pattern.search("UPLOAD+0123456789ab@x.example")
 
 
@@ -47,6 +47,7 @@ def test_what_is_set_is_taken() -> None:
         INGEST_SWEEP_SCOPE="all",
         INGEST_ROUTE="all",
         INGEST_SWEEP_LIMIT="50",
+        INGEST_TENANT_BUDGET="0",
         INGEST_LEASE_SECONDS="30.5",
         INGEST_RETRY_SECONDS="0.5",
     )
@@ -56,7 +57,7 @@ def test_what_is_set_is_taken() -> None:
     assert read.address_domains == {"dms.example", "other.example"}
     assert read.address_pattern.search("IN-abc@x")
     assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.PERMANENT, SweepScope.ALL, RouteMode.ALL)
-    assert (read.sweep_limit, read.lease_seconds, read.retry_seconds) == (50, 30.5, 0.5)
+    assert (read.sweep_limit, read.tenant_budget, read.lease_seconds, read.retry_seconds) == (50, 0, 30.5, 0.5)
 
 
 def test_mailboxes_and_client_states_are_lists_in_their_order() -> None:
@@ -118,6 +119,7 @@ WRONG = {
     "INGEST_SWEEP_SCOPE": ["none"],
     "INGEST_ROUTE": ["last"],
     "INGEST_SWEEP_LIMIT": ["0", "-1", "many", "nan", "inf"],
+    "INGEST_TENANT_BUDGET": ["-1", "many", "inf"],
     "INGEST_LEASE_SECONDS": ["0", "soon", "nan"],
     "INGEST_RETRY_SECONDS": ["0", "-3"],
 }

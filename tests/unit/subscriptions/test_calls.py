@@ -69,3 +69,10 @@ def test_one_that_is_gone_can_not_be_renewed_but_is_deleted() -> None:
     one = graph(Answer(status=204))
     Subscriptions(one.client).delete("s1")
     assert one.calls == [("DELETE", "/subscriptions/s1")]
+
+
+def test_an_odd_item_hides_no_subscription(caplog: pytest.LogCaptureFixture) -> None:
+    items = [{}, None, ITEM | {"expirationDateTime": None}, {"error": {"code": "x"}}, ITEM]
+    one = graph(Answer(content={"value": items}))
+    assert [item.id for item in Subscriptions(one.client).list()] == ["s1"]
+    assert 'graph.odd_items operation="list_subscriptions" skipped=4' in caplog.text

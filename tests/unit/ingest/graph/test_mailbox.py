@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ingest.codes import Reason
-from ingest.errors import GraphRefused, GraphServerError, MimeUnavailable, NotFound, Rejected
-from ingest.graph.mailbox import CONVERSION_WAITS, NOT_FOUND_WAITS, Mailboxes
+from ingest.errors import GraphRefused, GraphServerError, GraphUnavailable, MimeUnavailable, NotFound, Rejected
+from ingest.graph.mailbox import BARREN_PAGES, CONVERSION_WAITS, NOT_FOUND_WAITS, Mailboxes
 from ingest.graph.retry import MAX_ATTEMPTS
 from ingest.model import Attachment, AttachmentKind, MessageRef, Scope, Trigger
 from ingest.settings import DeleteMode, SweepScope
@@ -362,3 +362,76 @@ def test_a_next_link_that_leads_in_a_circle_ends() -> None:
     )
     one = graph(*[circle] * 10)
     assert [len(page) for page in boxes(one).left_over(MAILBOX)] == [1]
+
+
+# Odd items
+
+HOUR = "2026-03-01T12:00:00Z"
+ODD_ITEMS: list[Any] = [
+    {},
+    {"receivedDateTime": HOUR},
+    {"id": None, "receivedDateTime": HOUR},
+    {"id": "", "receivedDateTime": HOUR},
+    {"id": "with space", "receivedDateTime": HOUR},
+    {"id": 7, "receivedDateTime": HOUR},
+    {"error": {"code": "ErrorItemNotFound"}},
+    None,
+    "text",
+    [],
+    1,
+]
+
+
+@pytest.mark.parametrize("odd", ODD_ITEMS)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_odd_item_stops_no_sweep(odd: Any, place: int, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401 - any JSON
+    items: list[Any] = [{"id": "A1", "receivedDateTime": HOUR}, {"id": "A2", "receivedDateTime": HOUR}]
+    items.insert(place, odd)
+    one = graph(Answer(content={"value": items}), Answer(content={"value": items}))
+    found = [item.ref.message_id for page in boxes(one).left_over(MAILBOX) for item in page]
+    assert found == ["A1", "A2"]
+    assert 'graph.odd_items operation="list_inbox"' in caplog.text
+    assert "skipped=1" in caplog.text
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", 0, {}, "2026-99-99T00:00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_a_message_without_a_time_that_can_be_read_is_taken_all_the_same(time: object) -> None:
+    items = [{"id": "A1", "receivedDateTime": time}, {"id": "A2", "receivedDateTime": HOUR}]
+    one = graph(Answer(content={"value": items}), Answer(content={"value": items}))
+    found = [item for page in boxes(one).left_over(MAILBOX) for item in page]
+    assert [item.ref.message_id for item in found] == ["A1", "A2"]
+    assert found[0].received_at is None
+
+
+def test_a_page_of_odd_items_is_not_the_end() -> None:
+    link = f"{BASE_URL}{BOX}/mailFolders('inbox')/messages?$skip=2"
+    good = {"value": [{"id": "A1", "receivedDateTime": HOUR}]}
+    one = graph(
+        Answer(content={"value": [{}, None], "@odata.nextLink": link}), Answer(content=good), Answer(content=good)
+    )
+    assert [item.ref.message_id for page in boxes(one).left_over(MAILBOX) for item in page] == ["A1"]
+
+
+def test_links_that_lead_nowhere_end(caplog: pytest.LogCaptureFixture) -> None:
+    links = [f"{BASE_URL}{BOX}/mailFolders('inbox')/messages?$skip={n % 2}" for n in range(BARREN_PAGES)]
+    one = graph(*(Answer(content={"value": [], "@odata.nextLink": link}) for link in links))
+    assert list(boxes(one).left_over(MAILBOX)) == []
+    assert "sweep.listing_stopped" in caplog.text
+
+
+def test_a_listing_without_a_list_comes_later() -> None:
+    one = graph(Answer(content={"value": {"error": "odd"}}))
+    with pytest.raises(GraphUnavailable, match="has no list of items"):
+        list(boxes(one).left_over(MAILBOX))
+
+
+def test_an_odd_item_hides_no_other_mail_in_quarantine() -> None:
+    mail = {"id": "A1", "receivedDateTime": HOUR, "from": "text", "subject": 7, "categories": ["no_token"]}
+    items = [
+        {"id": "A0", "receivedDateTime": None},
+        None,
+        {"id": "A2", "categories": 3, "receivedDateTime": HOUR},
+        mail,
+    ]
+    one = graph(Answer(content={"value": [{}, {"id": "folder"}]}), Answer(content={"value": items}))
+    assert [found.ref.message_id for found in boxes(one).quarantined(MAILBOX)] == ["A1"]

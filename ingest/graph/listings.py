@@ -1,0 +1,41 @@
+"""Graph's lists: an item that cannot be read is skipped, logged and counted, and the others are read all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ingest import log
+from ingest.errors import GraphUnavailable
+
+type Item = Mapping[str, Any]
+
+# Raised by a reader over JSON of another shape than Graph documents.
+_ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def read_items[Entry](
+    operation: str, answer: Item, read: Callable[[Item], Entry], *, mailbox: str | None
+) -> list[Entry]:
+    """Return what `read` makes of each item of a page, without the items that it cannot read.
+
+    `operation` and `mailbox` name the list in the log. Raises GraphUnavailable where the answer holds no list.
+    """
+    items = answer.get("value") or []
+    if not isinstance(items, list):
+        raise GraphUnavailable(f"{operation}: the answer has no list of items")
+    found, skipped = list[Entry](), 0
+    for item in items:
+        try:
+            found.append(read(item))
+        except _ODD:
+            skipped += 1
+    if skipped:
+        log.warning("graph.odd_items", operation=operation, mailbox=mailbox, skipped=skipped, read=len(found))
+    return found
+
+
+def next_link(answer: Item) -> str | None:
+    """Return the address of the next page; None on the last page."""
+    link = answer.get("@odata.nextLink")
+    return link if isinstance(link, str) and link else None
