@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-PACKAGES = ("bench", "docs/examples", "infra", "subscriptions")
+PAGES = sorted(
+    page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
+)
+PACKAGES = ("bench", "docs/examples", "infra", "local", "subscriptions")
 INDIRECT = re.compile(
     r"\b(whoever|whatever|whichever|nobody|somebody|anybody|whose|told|tells?|heard|he|his|him)\b", re.IGNORECASE
 )
