@@ -1,4 +1,4 @@
-"""The media types that a rule depends on, as detection tells them."""
+"""The media types that a rule depends on, and the extensions of types."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ APPLE_DOUBLE = "application/applefile"
 FINDER_STORE = "application/x-ds-store"
 ENCRYPTED_OFFICE = "application/x-ole-encrypted-package"
 
-# What a computer would run.
+RIGHTS_PROTECTED = "application/x-microsoft-rpmsg-message"
+
+# Programs, and containers of programs that a computer runs or mounts.
 WINDOWS_PROGRAM = "application/vnd.microsoft.portable-executable"
 ELF_PROGRAM = "application/x-elf"
 MACH_PROGRAM = "application/x-mach-binary"
@@ -34,6 +36,10 @@ PROGRAM = "application/x-executable"
 JAVA_CLASS = "application/java-vm"
 JAVA_ARCHIVE = "application/java-archive"
 ANDROID_PACKAGE = "application/vnd.android.package-archive"
+WINDOWS_PACKAGE = "application/vnd.ms-appx"
+CABINET = "application/vnd.ms-cab-compressed"
+DISK_IMAGE = "application/x-disk-image"
+ONENOTE = "application/onenote"
 HTML_HELP = "application/vnd.ms-htmlhelp"
 WINDOWS_INSTALLER = "application/x-msi"
 SCRIPT = "text/x-script"
@@ -48,6 +54,10 @@ DANGEROUS = frozenset(
         JAVA_CLASS,
         JAVA_ARCHIVE,
         ANDROID_PACKAGE,
+        WINDOWS_PACKAGE,
+        CABINET,
+        DISK_IMAGE,
+        ONENOTE,
         HTML_HELP,
         WINDOWS_INSTALLER,
         SCRIPT,
@@ -64,6 +74,12 @@ BY_EXTENSION = {
     "gif": "image/gif",
     "tif": "image/tiff",
     "tiff": "image/tiff",
+    "bmp": "image/bmp",
+    "webp": "image/webp",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "avif": "image/avif",
+    "jp2": "image/jp2",
     "svg": "image/svg+xml",
     "zip": ZIP,
     "eml": MAIL,
@@ -74,6 +90,12 @@ BY_EXTENSION = {
     "docx": f"{OFFICE_OPEN_XML}wordprocessingml.document",
     "xlsx": f"{OFFICE_OPEN_XML}spreadsheetml.sheet",
     "pptx": f"{OFFICE_OPEN_XML}presentationml.presentation",
+    "docm": "application/vnd.ms-word.document.macroenabled.12",
+    "xlsm": "application/vnd.ms-excel.sheet.macroenabled.12",
+    "xlsb": "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+    "pptm": "application/vnd.ms-powerpoint.presentation.macroenabled.12",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
     "rtf": "application/rtf",
     "txt": TEXT,
     "csv": "text/csv",

@@ -1,4 +1,4 @@
-"""What becomes a document, and why the rest does not. Pure: decided from what is known of a part's content.
+"""The rules for parts: documents, and reasons for all that is none. Pure: decided from the facts about a content.
 
 docs/documents.md has the same rules for readers.
 """
@@ -26,15 +26,25 @@ _SIGNATURES = {
     media_types.PGP_CONTROL: Rule.PGP,
     media_types.VCARD: Rule.VCARD,
 }
-_ENCRYPTED = frozenset({media_types.CMS_ENCRYPTED, media_types.PGP_ENCRYPTED, media_types.ENCRYPTED_OFFICE})
-# The name that Exchange gives to a text that is no file: what stands behind an attachment in Apple Mail, and the
-# footers of mailing lists.
+_ENCRYPTED = frozenset(
+    {
+        media_types.CMS_ENCRYPTED,
+        media_types.PGP_ENCRYPTED,
+        media_types.ENCRYPTED_OFFICE,
+        media_types.RIGHTS_PROTECTED,
+    }
+)
+# The name that Exchange gives to a text that is no file: the text behind an attachment in Apple Mail, and the footers
+# of mailing lists.
 _BODY_PART = re.compile(r"ATT\d{5}\.(txt|html?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What is known of a part. `shown`: the mail's body shows it. `seen`: the mail has had the same content."""
+    """Facts about a part. `shown`: the mail's body shows the part. `seen`: the mail has had the same content.
+
+    `is_text`: a piece of the mail's text that is no file.
+    """
 
     name: str
     media_type: str
@@ -49,7 +59,7 @@ type Decision = tuple[Disposition, Rule]
 
 
 def decide(facts: Facts) -> Decision:
-    """What is to become of a part. A container may still turn out not to be one when it is opened."""
+    """Return disposition and rule of a part. A container may still turn out to be none on opening."""
     return _refused(facts) or _not_a_document(facts) or _document_or_container(facts)
 
 
@@ -92,10 +102,5 @@ def full_name(member: Member, number: int, media_type: str) -> str:
     if member.name and not member.lacks_extension:
         return member.name
     extension = media_types.extension(media_type, member.declared_type)
-    return f"{member.name or f'ATT{number:05}'}{extension}"
-
-
-def item_name(name: str, media_type: str) -> str:
-    """The file name of an attached Outlook item, which Graph names by its subject alone."""
-    extension = {media_types.CALENDAR: ".ics", media_types.VCARD: ".vcf"}.get(media_type, ".eml")
-    return name if name.lower().endswith(extension) else f"{name}{extension}"
+    stem = member.name or f"ATT{number:05}"
+    return stem if stem.lower().endswith(extension) else f"{stem}{extension}"

@@ -17,7 +17,7 @@ from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
 from ingest.documents.pdf import ReadObjects, read_objects_here, read_pdf
-from ingest.documents.rules import Facts, decide, full_name, item_name
+from ingest.documents.rules import Facts, decide, full_name
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
@@ -103,9 +103,7 @@ class Sorter:
 
     def take_item(self, member: Member, spool: Spool, *, shown: Shown) -> None:
         """Sort an attached Outlook item, which Graph names without an extension. Otherwise as `take`."""
-        detected = _detect(member, spool)
-        named = replace(member, name=item_name(member.name, detected.media_type))
-        self._sort(named, detected, spool, self._next_place(shown))
+        self.take(replace(member, lacks_extension=True), spool, shown=shown)
 
     def note(self, member: Member, disposition: Disposition, rule: Rule) -> None:
         """Record an attachment of the mail that has no content."""
@@ -274,7 +272,9 @@ class Sorter:
 
 
 def _detect(member: Member, spool: Spool) -> Detected:
-    return detect(spool.file, spool.head(), name=member.name, declared_type=member.declared_type)
+    # A made-up name may end in anything, "Ihre Bestellung bei firma.com" too.
+    name = "" if member.lacks_extension else member.name
+    return detect(spool.file, spool.head(), name=name, declared_type=member.declared_type)
 
 
 def _unopened(rule: Rule) -> _Verdict:

@@ -53,6 +53,11 @@ def tiff() -> bytes:
     return b"II*\0\x08\0\0\0\x01\0\x00\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0"
 
 
+def media(major: bytes, compatible: bytes) -> bytes:
+    """Return the beginning of an ISO base media file: a photo of a phone, a film."""
+    return struct.pack(">I4s4sI4s", 20, b"ftyp", major, 0, compatible) + bytes(100)
+
+
 def executable() -> bytes:
     """The first bytes of a program for Windows."""
     return b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0\xb8" + bytes(110) + b"PE\0\0"

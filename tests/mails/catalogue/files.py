@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from email.header import Header
 
-from tests.mails.catalogue.contents import DOCX, PORTABLE_EXECUTABLE, executable, tiff, zipped
-from tests.mails.catalogue.sample import GREETING, MAIL, OCTETS, PDF, TXT, ZIP, Expected, Family
-from tests.mails.invoices import pdf
+from tests.mails.catalogue.contents import DOCX, PORTABLE_EXECUTABLE, executable, media, said, tiff, zipped
+from tests.mails.catalogue.sample import GREETING, MAIL, OCTETS, PDF, TXT, XML, ZIP, Expected, Family
+from tests.mails.invoices import pdf, ubl
 from tests.mails.mime import attached, file, mail, multipart, named, text
 
 FAMILY = Family()
+JAR = "application/java-archive"
 
 
 @FAMILY.sample
 def dangerous_types(expected: Expected) -> bytes:
-    """Programs are refused under each name; the mail is stored all the same."""
+    """Programs are refused, by content and by name; the mail is stored all the same."""
     batch, shortcut = b"@echo off\r\ndel /q *.*\r\n", b"L\0\0\0\x01\x14\x02\0" + bytes(70)
     jar = zipped({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\n", "A.class": b"\xca\xfe\xba\xbe"})
     script = b"#!/bin/sh\nrm -rf ~\n"
@@ -24,8 +25,8 @@ def dangerous_types(expected: Expected) -> bytes:
     expected.add("rejected", "dangerous_type", "tool.zip", ZIP, "application/java-archive", jar, mismatch=True)
     expected.add("rejected", "dangerous_type", "lies mich", TXT, "text/x-script", script, mismatch=True)
     offer = pdf("Angebot")
-    expected.add("document", "file", "Angebot.exe", PDF, PDF, offer)
-    return mail(
+    expected.add("rejected", "dangerous_type", "Angebot.exe", PDF, PDF, offer)
+    mime = mail(
         "Programme",
         multipart(
             "mixed",
@@ -38,6 +39,92 @@ def dangerous_types(expected: Expected) -> bytes:
             file("Angebot.exe", PDF, offer),
         ),
     )
+    expected.original("Programme", mime)
+    return mime
+
+
+@FAMILY.sample
+def disguised_programs(expected: Expected) -> bytes:
+    """Programs that look like documents to a reader of signatures, and documents with the names of programs."""
+    disguised: list[tuple[str, str, bytes, str]] = [
+        ("Rechnung.js", PDF, b'//%PDF-1.4\nnew ActiveXObject("WScript.Shell").Run("calc");\n', PDF),
+        ("Rechnung.hta", XML, b'<?xml version="1.0"?><hta:application/><script>run()</script>', XML),
+        ("Rechnung.bat", "application/rtf", b"{\\rtf1\n}\r\ncalc.exe\r\n", "application/rtf"),
+        ("Termin.cmd", "text/calendar", b"BEGIN:VCALENDAR\r\n&calc\r\n", "text/calendar"),
+        ("Vertrag.jar", DOCX, zipped({"META-INF/MANIFEST.MF": b"a", "[Content_Types].xml": b"", "word/a": b""}), JAR),
+        ("Freigabe.library-ms", XML, b'<?xml version="1.0"?><libraryDescription/>', XML),
+        ("Beleg.one", "application/onenote", bytes.fromhex("e4525c7b8cd8a74daeb15378d02996d3"), "application/onenote"),
+        ("Belege.iso", OCTETS, bytes(32769) + b"CD001\1", "application/x-disk-image"),
+        ("Archiv.pdf. ", PDF, b"MSCF\0\0\0\0" + bytes(60), "application/vnd.ms-cab-compressed"),
+    ]
+    parts = []
+    for name, declared, content, detected in disguised:
+        mismatch = declared not in {detected, OCTETS}
+        expected.add("rejected", "dangerous_type", name, declared, detected, content, mismatch=mismatch)
+        parts.append(file(name, declared, content))
+    chosen = zipped({"mimetype": b"application/pdf", "evil.js": b"run()", "evil.exe": executable()})
+    outer = expected.add("container", "zip_archive", "Rechnung.pdf", PDF, ZIP, chosen, mismatch=True)
+    expected.add("document", "file", "mimetype", None, TXT, b"application/pdf", inside=outer)
+    expected.add("rejected", "dangerous_type", "evil.js", None, "text/x-script", b"run()", inside=outer)
+    expected.add("rejected", "dangerous_type", "evil.exe", None, PORTABLE_EXECUTABLE, executable(), inside=outer)
+    return mail("Verkleidet", multipart("mixed", text(GREETING), *parts, file("Rechnung.pdf", PDF, chosen)))
+
+
+@FAMILY.sample
+def photographed_receipts(expected: Expected) -> bytes:
+    """Photos as phones take them, and the other images that scanners write."""
+    images = [
+        ("Quittung.HEIC", "image/heic", media(b"heic", b"mif1"), "image/heic"),
+        ("Beleg.heic", "image/heic", media(b"mif1", b"heic"), "image/heic"),
+        ("Bon.heif", "image/heif", media(b"mif1", b"heix"), "image/heic"),
+        ("Kasse.avif", "image/avif", media(b"avif", b"mif1"), "image/avif"),
+        ("Scan.bmp", "image/x-ms-bmp", b"BM" + bytes(8) + b"\x36\0\0\0\x28" + bytes(40), "image/bmp"),
+        ("Scan.jp2", "image/jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + media(b"jp2 ", b"jp2 "), "image/jp2"),
+        ("Film.mp4", "video/mp4", media(b"isom", b"iso2"), "video/mp4"),
+    ]
+    for name, declared, content, detected in images:
+        expected.add("document", "file", name, declared, detected, content)
+    parts = (file(name, declared, content) for name, declared, content, _ in images)
+    return mail("Belege", multipart("mixed", text(GREETING), *parts))
+
+
+@FAMILY.sample
+def markup_without_declaration(expected: Expected) -> bytes:
+    """HTML without a document type, and e-invoices without an XML declaration."""
+    page = b"<head><title>Rechnung 4711</title></head>\r\n<body><p>119,00 EUR</p></body>\r\n"
+    invoice = ubl("RE-08").partition(b"?>")[2].lstrip()
+    comment, instruction = b"<!-- made by\n ERP -->\n" + invoice, b'<?xml-stylesheet href="re.xsl"?>\n' + invoice
+    expected.add("document", "file", "Rechnung.html", "text/html", "text/html", page)
+    for name, content in (("RE-08.xml", comment), ("RE-09.xml", instruction)):
+        expected.add("document", "file", name, XML, XML, content, invoice=said("ubl_invoice", "xrechnung_3.0", "RE-08"))
+    return mail(
+        "Ohne Vorspann",
+        multipart(
+            "mixed",
+            text(GREETING),
+            file("Rechnung.html", "text/html", page),
+            file("RE-08.xml", XML, comment),
+            file("RE-09.xml", XML, instruction),
+        ),
+    )
+
+
+@FAMILY.sample
+def office_files_with_macros(expected: Expected) -> bytes:
+    """Office files whose type says that they have macros."""
+    parts = []
+    for name, main in (
+        ("Vertrag.docm", "vnd.ms-word.document.macroEnabled"),
+        ("Liste.xlsm", "vnd.ms-excel.sheet.macroEnabled"),
+        ("Liste.xlsb", "vnd.ms-excel.sheet.binary.macroEnabled"),
+        ("Vortrag.pptm", "vnd.ms-powerpoint.presentation.macroEnabled"),
+    ):
+        types = f'<Types><Override ContentType="application/{main}.main+xml"/></Types>'.encode()
+        content = zipped({"[Content_Types].xml": types, "word/vbaProject.bin": b"x"})
+        media_type = f"application/{main}.12"
+        expected.add("document", "file", name, media_type.lower(), media_type.lower(), content)
+        parts.append(file(name, media_type, content))
+    return mail("Makros", multipart("mixed", text(GREETING), *parts))
 
 
 @FAMILY.sample
