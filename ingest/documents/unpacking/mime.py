@@ -312,7 +312,7 @@ def _members(file: IO[bytes], entities: Iterable[Entity], max_parts: int) -> Ite
 def _member(file: IO[bytes], entity: Entity, *, is_portal: bool) -> Member:
     content_id = (entity.headers.get("content-id") or "").strip().removeprefix("<").removesuffix(">")
     return Member(
-        name=(entity.name or "").strip(),
+        name=entity.name if entity.name and entity.name.strip() else "",
         declared_type=entity.content_type,
         content_id=content_id or None,
         is_text=is_portal or entity.is_of_report,
