@@ -64,5 +64,6 @@ class Rule(StrEnum):
     EMPTY = "empty"
     SYSTEM_FILE = "system_file"
     BODY_PART = "body_part"
+    AUTOMATIC = "automatic"
     UNREADABLE = "unreadable"
     UNKNOWN_ATTACHMENT_TYPE = "unknown_attachment_type"

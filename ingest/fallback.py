@@ -14,6 +14,7 @@ from ingest.codes import Reason
 from ingest.documents.budget import Budget
 from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.graph_message import GraphMessage, read_message
+from ingest.documents.headers import Headers
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
@@ -35,6 +36,11 @@ class GraphOriginal:
     spool: Spool
     mail: Mail
     transfer: Transfer
+
+    @property
+    def headers(self) -> Headers:
+        """The header block that Graph shows of the message."""
+        return self.content.headers
 
     def sort(self, sorter: Sorter, budget: Budget) -> None:
         """Give every attachment to the sorter. Raises as `Mail.attachments` and `Mail.content`."""

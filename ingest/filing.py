@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.pdf import ReadObjects, read_objects_here
+from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
 from ingest.model import BodyMode, Claim, Limits, OriginalForm, Part, StoredBlob, Tenant
@@ -73,13 +74,13 @@ def derive_parts(
 ) -> tuple[Part, ...]:
     """Return all parts of an original, each with its fate. `store` puts a content to Blob.
 
-    `stored` is the original's own blob: a mail without another document is a document itself.
+    `stored` is the original's own blob: a mail without another document is one itself, if a person wrote the mail.
     """
     sorter = Sorter(limits=options.limits, budget=budget, store=store, read_objects=options.read_objects)
     original.sort(sorter, budget)
     parts = sorter.parts()
     if not any(part.disposition is Disposition.DOCUMENT for part in parts):
-        parts = (*parts, _original_as_document(original, stored))
+        parts = (*parts, _original_as_part(original, stored))
     if options.body is BodyMode.ALWAYS and (body := _body(original, options, store)) is not None:
         parts = (*parts, body)
     return parts
@@ -106,18 +107,19 @@ def _body(original: Original, options: FilingOptions, store: Store) -> Part | No
     )
 
 
-def _original_as_document(original: Original, stored: StoredBlob) -> Part:
+def _original_as_part(original: Original, stored: StoredBlob) -> Part:
+    disposition, rule = of_mail_without_documents(original.headers)
     media_type = _MEDIA_TYPES[original.message.form]
     return Part(
         position=ORIGINAL_POSITION,
         name=f"{original.message.subject or 'E-Mail'}.{_EXTENSIONS[original.message.form]}",
         declared_type=media_type,
         detected_type=media_type,
-        disposition=Disposition.DOCUMENT,
-        rule=Rule.MAIL_WITHOUT_DOCUMENTS,
+        disposition=disposition,
+        rule=rule,
         size=stored.size,
         sha256=stored.sha256,
-        blob=stored,
+        blob=stored if disposition is Disposition.DOCUMENT else None,
     )
 
 

@@ -264,7 +264,7 @@ class StoredBlob:
 
 
 # The version of the rules, on each mail's record. It rises with every change that would sort some mail differently.
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

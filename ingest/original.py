@@ -48,6 +48,10 @@ class Original(Protocol):
         """The message's metadata."""
 
     @property
+    def headers(self) -> Headers:
+        """The mail's header block."""
+
+    @property
     def spool(self) -> Spool:
         """The original's bytes."""
 

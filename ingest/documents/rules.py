@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
+from ingest.documents.addresses import without_comments
+from ingest.documents.headers import Headers
+from ingest.documents.parameters import parse_parameters
 from ingest.documents.unpacking.container import Member
 
 _UNPACKED = {
@@ -95,6 +98,26 @@ def _document_or_container(facts: Facts) -> Decision:
     if facts.media_type in _ENCRYPTED:
         return Disposition.DOCUMENT, Rule.ENCRYPTED
     return Disposition.DOCUMENT, Rule.FILE
+
+
+def of_mail_without_documents(headers: Headers) -> Decision:
+    """Return disposition and rule of a mail without another document in it. `headers`: of the mail."""
+    if _is_automatic(headers):
+        return Disposition.REJECTED, Rule.AUTOMATIC
+    return Disposition.DOCUMENT, Rule.MAIL_WITHOUT_DOCUMENTS
+
+
+def _is_automatic(headers: Headers) -> bool:
+    """Return whether a program wrote the mail as an answer: a bounce, a receipt, an absence notice.
+
+    RFC 3834, 5: `Auto-Submitted` other than `no`. RFC 6522: multipart/report. RFC 5321, 4.5.5: an empty return path.
+    `X-Auto-Response-Suppress` and `Precedence` are no proof: programs for invoices and lists set them too.
+    """
+    if any(parse_parameters(raw).main not in {"", "no"} for raw in headers.raw("auto-submitted")):
+        return True
+    if any(parse_parameters(raw).main == "multipart/report" for raw in headers.raw("content-type")):
+        return True
+    return any(without_comments(path).strip() == "<>" for path in headers.get_all("return-path"))
 
 
 def full_name(member: Member, number: int, media_type: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.mails.catalogue import containers, einvoices, files, programs, signed, written_badly
+from tests.mails.catalogue import automatic, containers, einvoices, files, programs, signed, written_badly
 from tests.mails.catalogue.sample import Sample
 
 
 def samples() -> Iterator[Sample]:
     """Make the samples of each family."""
-    for family in (programs, signed, containers, einvoices, files, written_badly):
+    for family in (programs, signed, containers, einvoices, files, written_badly, automatic):
         yield from family.FAMILY.samples()

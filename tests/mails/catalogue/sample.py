@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.mails.table import Row
 
@@ -75,6 +75,11 @@ class Expected:
     def pdf(self, name: str, content: bytes, *, inside: int | None = None, declared: str | None = PDF) -> int:
         """A PDF that is a document."""
         return self.add("document", "file", name, declared, PDF, content, inside=inside)
+
+    def automatic(self, subject: str, mime: bytes) -> None:
+        """The mail itself, which a program wrote as an answer."""
+        self.original(subject, mime)
+        self.rows[-1] = replace(self.rows[-1], disposition="rejected", rule="automatic")
 
     def original(self, subject: str, mime: bytes) -> None:
         """The mail itself, which has no document."""

@@ -67,7 +67,7 @@ def reports_and_protected_mails(expected: Expected) -> bytes:
     )
     headers = entity(["Content-Type: text/rfc822-headers"], b"From: a@b.example\r\nSubject: Rechnung 17\r\n")
     bounce = mail("Unzustellbar", multipart("report", text("Nicht zugestellt.\n"), status, headers))
-    outer = expected.add("document", "mail_without_documents", "Unzustellbar.eml", None, MAIL, bounce)
+    outer = expected.add("document", "mail_without_documents", "Unzustellbar.eml", MAIL, MAIL, bounce)
     for name, declared, part in (
         ("Unzustellbar.txt", "message/delivery-status", status),
         ("ATT00002.txt", "text/rfc822-headers", headers),
@@ -84,7 +84,7 @@ def reports_and_protected_mails(expected: Expected) -> bytes:
             file("message_v4.html", "text/html", page),
         ),
     )
-    outer = expected.add("container", "attached_mail", "Vertraulich.eml", None, MAIL, protected)
+    outer = expected.add("container", "attached_mail", "Vertraulich.eml", MAIL, MAIL, protected)
     expected.add("document", "encrypted", "message_v4.rpmsg", RPMSG, RPMSG, sealed, inside=outer, encrypted=True)
     expected.add("rejected", "body_part", "message_v4.html", "text/html", "text/html", page, inside=outer)
     return mail("WG: Unzustellbar", multipart("mixed", text(GREETING), attached(bounce), attached(protected)))
