@@ -23,6 +23,7 @@ from ingest.errors import PartRejected
 SIGNATURE = bytes.fromhex("789f3e22")
 _HEADER = struct.Struct("<BII")  # level, id, length of the data; a checksum of 2 bytes follows the data
 _CHECKSUM = 2
+_LEVELS = frozenset({1, 2})  # of the message, and of an attachment
 
 _SUBJECT = 0x00018004
 _MESSAGE_PROPERTIES = 0x00069003
@@ -138,7 +139,9 @@ class _Reader:
         for _ in range(_MAX_ATTRIBUTES):
             if position + _HEADER.size > within.end:
                 return
-            _, attribute, length = _HEADER.unpack(self._bytes(position, _HEADER.size))
+            level, attribute, length = _HEADER.unpack(self._bytes(position, _HEADER.size))
+            if level not in _LEVELS:
+                return  # rubbish behind the last attribute, as some programs leave it
             start = position + _HEADER.size
             if start + length > within.end:
                 raise PartRejected(Rule.UNREADABLE)

@@ -55,6 +55,15 @@ def test_a_tnef_that_another_library_reads_too() -> None:
     assert [(member.name, b"".join(member.open())) for member in embedded.members] == [("a", b"b")]
 
 
+@pytest.mark.parametrize("rubbish", [b"\0" * 240, b"rubbish" * 40, b"\x03", bytes(range(3, 256))])
+def test_a_tnef_ends_where_rubbish_begins(rubbish: bytes) -> None:
+    raw = written_tnef(MESSAGE) + rubbish
+    assert len(tnefparse.TNEF(raw).attachments) == 3
+    members = tnef.open_tnef(io.BytesIO(raw), max_parts=10).members
+    assert [member.name for member in members] == ["Größe.pdf", "groß.bin", "innen"]
+    assert b"".join(members[1].open()) == LARGE
+
+
 def test_an_outlook_message() -> None:
     ours = msg.open_msg(io.BytesIO(written_msg(MESSAGE)), max_parts=10)
     assert [member.name for member in ours.members] == ["Größe.pdf", "groß.bin", "innen.msg"]
