@@ -50,6 +50,7 @@ lint: $(INSTALLED)  ## Check style, formatting and types
 fuzz: $(INSTALLED)  ## Fuzz every reader of foreign bytes under coverage guidance, half a minute each (Linux, macOS)
 	@$(RUN) -m pip install --quiet atheris
 	@$(RUN) -m tests.fuzz
+	@$(RUN) -m tests.fuzz.costly
 
 chaos: $(INSTALLED)  ## Send 10,000 mails under faults, kills and outages; no mail may be lost or doubled (MAILS=, SEED=)
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\

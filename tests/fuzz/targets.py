@@ -107,24 +107,24 @@ def fuzz_sorting(data: bytes) -> None:
     sort(data)
 
 
-def sort(data: bytes, name: str = "x") -> tuple[Part, ...]:
+def sort(data: bytes, name: str = "x", limits: Limits = LIMITS) -> tuple[Part, ...]:
     """Return the parts of an attachment; parts in = dispositions out."""
 
     def store(path: tuple[int, ...], _: str, spool: Spool) -> StoredBlob:
-        content = b"".join(spool.blocks())
+        digest = hashlib.sha256()
+        for block in spool.blocks():
+            digest.update(block)
         blob = ".".join(map(str, path))
-        return StoredBlob(
-            container="documents", name=blob, size=len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        return StoredBlob(container="documents", name=blob, size=spool.size, sha256=digest.hexdigest())
 
-    budget = Budget(LIMITS)
-    sorter = Sorter(limits=LIMITS, budget=budget, store=store)
+    budget = Budget(limits)
+    sorter = Sorter(limits=limits, budget=budget, store=store)
     with Spool(budget) as spool:
         spool.fill([data])
         sorter.take(Member(name=name), spool, shown=frozenset)
     parts = sorter.parts()
     assert [part.position for part in parts] == list(range(1, len(parts) + 1))
-    assert len(parts) <= 1 + LIMITS.parts
+    assert len(parts) <= 1 + limits.parts
     containers = {part.position for part in parts if part.disposition is Disposition.CONTAINER}
     documents = {part.position for part in parts if part.disposition is Disposition.DOCUMENT}
     assert all(part.parent is None or part.parent in containers | documents for part in parts)

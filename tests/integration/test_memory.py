@@ -109,7 +109,7 @@ with Spool(budget) as spool:
     spool.fill(make())
     sorter.take(Member(name=name), spool, shown=frozenset)
 parts = sorter.parts()
-print(json.dumps({"over_idle": peak() - idle, "parts": [[p.disposition, p.reason, p.size] for p in parts]}))
+print(json.dumps({"over_idle": peak() - idle, "parts": [[p.disposition, p.rule, p.size] for p in parts]}))
 """
 CASES = {
     "bomb of 10 GiB": ["container zip_archive", "rejected too_large"],
