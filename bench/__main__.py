@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import burst, chart, coldstart, goals, growth, inbox, report, rounds, sizes, traffic
+from bench import burst, chart, coldstart, goals, growth, hostile, inbox, report, rounds, sizes, traffic
 from bench.goals import Goal
 from bench.growth import Growth
 from bench.inbox import Swept
@@ -145,6 +145,19 @@ PARTS: tuple[Part[Any], ...] = (
         what="large attachments",
         measure=lambda run: sizes.measure(run.stack, run.stack.add_tenant("Bench"), run.size.large_megabytes),
         goals=goals.MEMORY,
+    ),
+    Part(
+        name="hostile",
+        what="hostile mails",
+        measure=lambda run: hostile.measure(
+            run.stack,
+            run.stack.add_tenant("Bench"),
+            _CLIENT_STATE,
+            megabytes=run.size.large_megabytes,
+            honest=run.size.bursts * 2,
+            notifications=200,
+        ),
+        goals=goals.HOSTILE,
     ),
     Part(  # stops the stack's host: after all that need the stack
         name="burst",

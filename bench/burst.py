@@ -57,7 +57,7 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
     try:
         mailbox = stack.identity.mailboxes[0]
         url = f"{host.url}/api/graph/notifications?mailbox={mailbox}"
-        bodies = [_notification(stack, client_state, mailbox) for _ in range(notifications)]
+        bodies = [notification(stack, client_state, mailbox) for _ in range(notifications)]
         environment = os.environ | {"AzureWebJobsStorage": stack.azurite.connection_string}
         log = stack.data / "empty-host.log"
         with Child("the empty function", _EMPTY_HOST, env=environment, log=log, cwd=ROOT) as child:
@@ -66,8 +66,8 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
                 asyncio.run(_post(target, bodies[:_AT_A_TIME]))  # warm
             burst = Burst(ours=[], empty=[])
             for _ in range(rounds):
-                burst.empty.append(_answers(asyncio.run(_post(empty, bodies))))
-                burst.ours.append(_answers(asyncio.run(_post(url, bodies))))
+                burst.empty.append(answers_of(asyncio.run(_post(empty, bodies))))
+                burst.ours.append(answers_of(asyncio.run(_post(url, bodies))))
                 asyncio.run(_clear_queues(stack))
             return burst
     finally:
@@ -75,7 +75,8 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
         stack.hosts.remove(host)
 
 
-def _answers(milliseconds: Sequence[float]) -> Answers:
+def answers_of(milliseconds: Sequence[float]) -> Answers:
+    """Return what the milliseconds of single answers come to."""
     return Answers(p99=statistics.quantiles(milliseconds, n=100, method="inclusive")[98], longest=max(milliseconds))
 
 
@@ -96,7 +97,8 @@ async def _post(url: str, bodies: Sequence[bytes]) -> list[float]:
     return times
 
 
-def _notification(stack: Stack, client_state: str, mailbox: str) -> bytes:
+def notification(stack: Stack, client_state: str, mailbox: str) -> bytes:
+    """Return the body of a notification of a message that does not exist."""
     message = uuid.uuid4().hex + uuid.uuid4().hex
     resource = f"Users/{mailbox}/Messages/{message}"
     item = {

@@ -11,6 +11,7 @@ from bench import bound
 from bench.burst import Burst
 from bench.coldstart import ColdStart
 from bench.growth import Growth
+from bench.hostile import Hostile
 from bench.inbox import Swept
 from bench.ours import Drained
 from bench.processes import MIB, machine
@@ -254,6 +255,32 @@ def _queue_beyond_limit(measured: Swept) -> Reading:
     )
 
 
+def _hostile_seconds(measured: Hostile) -> Reading:
+    return Reading(figure=measured.seconds, shown=f"{measured.seconds:.2f} s: {measured.costliest}")
+
+
+def _hostile_memory(measured: Hostile) -> Reading:
+    return Reading(figure=measured.memory / MIB, shown=f"{measured.memory / MIB:.0f} MiB: {measured.largest}")
+
+
+def _honest_beside_bombs(measured: Hostile) -> Reading:
+    alone, beside = Spread.of(measured.alone), Spread.of(measured.beside_bombs)
+    return Reading(
+        figure=beside.median / alone.median,
+        shown=f"{beside.median / alone.median:.2f} x: {beside:.0f} ms beside {alone:.0f} ms",
+        values={"beside_ms": beside.median, "alone_ms": alone.median},
+    )
+
+
+def _webhook_flooded(measured: Hostile) -> Reading:
+    flooded, alone = measured.webhook_flooded.p99, measured.webhook_alone.p99
+    return Reading(
+        figure=flooded / alone,
+        shown=f"{flooded / alone:.2f} x: {flooded:.0f} ms beside {alone:.0f} ms",
+        values={"flooded_ms": flooded, "alone_ms": alone},
+    )
+
+
 def _share_of(part: str, drained: Sequence[Drained]) -> float:
     return sum(one.cpu.get(part, 0.0) for one in drained) / sum(sum(one.cpu.values()) for one in drained)
 
@@ -389,5 +416,31 @@ INBOX = (
         what="messages on the queue beyond INGEST_SWEEP_LIMIT",
         threshold=at_most(0),
         read=_queue_beyond_limit,
+    ),
+)
+HOSTILE = (
+    Goal(
+        name="hostile_seconds",
+        what="processor time of the costliest hostile content",
+        threshold=at_most(5, "s"),
+        read=_hostile_seconds,
+    ),
+    Goal(
+        name="hostile_memory",
+        what="peak memory above idle of the largest hostile content",
+        threshold=at_most(64, "MiB"),
+        read=_hostile_memory,
+    ),
+    Goal(
+        name="honest_beside_bombs",
+        what="an honest mail that comes with 12 hostile ones, delivery until stored, beside the same alone",
+        threshold=at_most(2, "x"),
+        read=_honest_beside_bombs,
+    ),
+    Goal(
+        name="webhook_flooded",
+        what="p99 of the webhook's answers while hostile mails are ingested in the same process, beside the same idle",
+        threshold=at_most(2, "x"),
+        read=_webhook_flooded,
     ),
 )

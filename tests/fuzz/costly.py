@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import sys
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
@@ -150,7 +151,15 @@ def main() -> int:
     """Return exit code 1 if a content costs more than a mail may."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    content, cost = search(parser.parse_args().seconds)
+    parser.add_argument(
+        "--content", choices=hostile.names(), help="read this content alone, and print its cost as JSON"
+    )
+    parser.add_argument("--size", type=int, default=LARGE, help="bytes of the content")
+    options = parser.parse_args()
+    if options.content:
+        print(json.dumps(asdict(cost_of(hostile.content(options.content, options.size), options.content))))  # noqa: T201
+        return 0
+    content, cost = search(options.seconds)
     print(f"costliest: {cost.seconds:.2f} s, {cost.memory >> 20} MiB, {content}")  # noqa: T201 - for a person
     return 0 if cost.seconds <= MOST_SECONDS and cost.memory <= MOST_MEMORY else 1
 

@@ -17,7 +17,7 @@ from ingest.documents.detection import detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import read_pdf
 from ingest.documents.sorting import Sorter
-from ingest.documents.spool import HEAD, Spool
+from ingest.documents.spool import BLOCK, HEAD, Spool
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import PartRejected
@@ -120,7 +120,7 @@ def sort(data: bytes, name: str = "x", limits: Limits = LIMITS) -> tuple[Part, .
     budget = Budget(limits)
     sorter = Sorter(limits=limits, budget=budget, store=store)
     with Spool(budget) as spool:
-        spool.fill([data])
+        spool.fill(data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
         sorter.take(Member(name=name), spool, shown=frozenset)
     parts = sorter.parts()
     assert [part.position for part in parts] == list(range(1, len(parts) + 1))

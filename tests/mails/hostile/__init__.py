@@ -20,6 +20,16 @@ def files() -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
 
 
+def names() -> tuple[str, ...]:
+    """Return the names of all files and patterns."""
+    return (*(name for name, _ in files()), *_SHAPES)
+
+
+def content(name: str, size: int) -> bytes:
+    """Return one of them; a pattern is repeated up to about `size` bytes."""
+    return _SHAPES[name](size) if name in _SHAPES else FILES.joinpath(name).read_bytes()
+
+
 def shapes(size: int) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each pattern, repeated up to about `size` bytes."""
     for name, make in _SHAPES.items():
