@@ -13,11 +13,11 @@ from email.message import EmailMessage
 from itertools import count, cycle, islice
 
 import aiohttp
-from local.parts import ROOT
 
 from bench import ours
 from bench.burst import Answers, answers_of, notification
 from bench.mails import samples
+from local.processes import ROOT
 from local.stack import Stack
 from local.tenants import LocalTenant
 from tests.mails import hostile
