@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from commands import audit, doctor, messages, migrate, quarantine, subscriptions, sweep, tenants
+from commands.output import shown
 from ingest import log
 from ingest.errors import IngestError
 
@@ -53,12 +54,17 @@ def run() -> int:
     try:
         app(prog_name="python -m ingest")
     except IngestError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {_lines(error)}", err=True)
     except Exception as error:  # noqa: BLE001 - a person reads this
         typer.echo(f"Error: a defect of this program: {log.frames(error)}", err=True)
     return 1
 
 
+def _lines(error: IngestError) -> str:
+    """Return the error's text; it may repeat a stranger's file or folder name."""
+    return "\n".join(shown(line) for line in str(error).split("\n"))
+
+
 def exit_with_code() -> None:
-    """What `python -m ingest` does."""
+    """Run the command of `sys.argv` and exit with its code."""
     sys.exit(run())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.output import JsonOption
+from commands.output import JsonOption, print_json, shown
 
 if TYPE_CHECKING:
     from checks.examination import Finding
@@ -48,13 +47,13 @@ def doctor(
             if not as_json:
                 _print(finding)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+        print_json([asdict(finding) for finding in findings])
     if any(finding.status is Status.FAILED for finding in findings):
         raise typer.Exit(1)
 
 
 def _print(finding: Finding) -> None:
     status = typer.style(f"{finding.status:<8}", fg=_COLOURS[finding.status])
-    typer.echo(f"{status}{finding.check}: {finding.said}")
+    typer.echo(f"{status}{finding.check}: {shown(finding.said)}")
     if finding.advice is not None:
         typer.echo(f"        {finding.advice}")

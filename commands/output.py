@@ -1,4 +1,4 @@
-"""How commands print: a table for people, JSON for scripts. Neither lets a stranger's text steer the terminal."""
+"""Output of commands: a table for people, JSON for scripts. Neither lets a stranger's text steer the terminal."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PIPE_WIDTH = 240  # columns, where there is no terminal to ask
 
 
 def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, limit: int | None = None) -> None:
-    """Rows of the same keys. `empty` is said where there are none; a `limit` that was hit is said on stderr."""
+    """Print rows of the same keys, or `empty` where there are none. A `limit` that was hit is named on stderr."""
     if as_json:
-        typer.echo(json.dumps([_plain(row) for row in rows], ensure_ascii=False, indent=2))
+        print_json([_plain(row) for row in rows])
     elif not rows:
         typer.echo(empty)
     else:
@@ -39,23 +39,37 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, limit: int | N
 
 
 def print_record(record: Row, *, as_json: bool) -> None:
-    """One thing, a line for each of its fields."""
+    """Print one thing, a line for each of its fields."""
     if as_json:
-        typer.echo(json.dumps(_plain(record), ensure_ascii=False, indent=2))
+        print_json(_plain(record))
         return
     width = max(len(name) for name in record)
     for name, value in record.items():
         typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
 
 
+def print_json(value: object) -> None:
+    """Print JSON whose strings hold no control or bidirectional character: each is an escape, as JSON allows."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # json.dumps escapes what is below a space and leaves the rest; its own line breaks are the only ones here.
+    typer.echo(
+        "".join(character if character.isprintable() or character == "\n" else _escape(character) for character in text)
+    )
+
+
+def shown(value: str) -> str:
+    """Return a stranger's text without characters that steer a terminal or turn the reading direction."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
+
+
 def progress() -> Progress:
-    """A bar on stderr with what is being done, how many of how many, and the time left."""
+    """Return a bar on stderr: the work, how many of how many, and the time left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console(stderr=True))
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal, or a pipe that takes long lines."""
+    """Return the terminal, or a pipe that takes long lines."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False)
 
@@ -85,6 +99,8 @@ def _cell(value: object) -> str:
         case list() | tuple():
             return ", ".join(_cell(item) for item in value)
         case _:
-            return "".join(
-                character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value)
-            )
+            return shown(str(value))
+
+
+def _escape(character: str) -> str:
+    return json.dumps(character)[1:-1]

@@ -23,7 +23,8 @@ _ID = re.compile(rf"[!-~]{{1,{MAX_ID_LENGTH}}}")
 
 def is_id(value: object) -> TypeGuard[str]:
     """Return whether the value can be an id of Graph's: visible ASCII, which a queue, Postgres and a URL take too."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    # A dot or two would be a step in a URL's path, escaped or not.
+    return isinstance(value, str) and value not in {".", ".."} and _ID.fullmatch(value) is not None
 
 
 class Trigger(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from ingest.errors import SettingsError
 from ingest.model import BodyMode, Limits
@@ -20,6 +20,7 @@ DEFAULT_SWEEP_LIMIT = 2_500
 DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
+MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
 _MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
 
@@ -223,6 +224,10 @@ class _Reader:
         url = self._required(name)
         if url and not url.startswith(("postgresql://", "postgres://")):
             self._wrong(name, "must look like postgresql://user:password@host:5432/database")
+        elif url and not _is_encrypted_or_local(url):
+            self._wrong(
+                name, "must end with sslmode=verify-full (or require; or sslmode=disable, where that is wanted)"
+            )
         return url
 
     def _storage(self) -> tuple[str | None, str | None]:
@@ -293,6 +298,10 @@ class _Reader:
         states = self._required_list("INGEST_CLIENT_STATE")
         if any(len(state) > MAX_CLIENT_STATE for state in states):
             self._wrong("INGEST_CLIENT_STATE", f"holds a secret of more than {MAX_CLIENT_STATE} characters")
+        elif any(re.search(r"\s", state) for state in states):  # the sample's own text, or any other sentence
+            self._wrong("INGEST_CLIENT_STATE", "holds a secret with blanks: use a random one (openssl rand -hex 32)")
+        elif any(len(state) < MIN_CLIENT_STATE for state in states):
+            self._wrong("INGEST_CLIENT_STATE", f"holds a secret of fewer than {MIN_CLIENT_STATE} characters")
         return states
 
     def _container(self) -> str:
@@ -363,6 +372,25 @@ def _is_url(text: str, *schemes: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
+
+
+def _is_encrypted_or_local(database_url: str) -> bool:
+    """Return whether passwords and rows cross no network in the clear, unless the URL asks for it in so many words.
+
+    Without sslmode, libpq falls back to an unencrypted connection:
+    https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION
+    """
+    try:
+        parts = urlsplit(database_url)
+        query = parse_qs(parts.query)
+        hosts = [*",".join(query.get("host", ())).split(","), *parts.netloc.rpartition("@")[2].split(",")]
+    except ValueError:
+        return True  # libpq names the fault
+    modes = query.get("sslmode", [])
+    local = all(
+        re.fullmatch(r"(localhost|127\.[\d.]+|\[?::1\]?|(/|%2f).*)?(:\d*)?", host, re.IGNORECASE) for host in hosts
+    )
+    return local or bool(modes and modes[-1] in {"disable", "require", "verify-ca", "verify-full"})
 
 
 def _is_connection_string(text: str) -> bool:

@@ -23,6 +23,10 @@ from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 # Bytes: more than a thousand notifications. Any stranger can post, and reading costs time and memory before the
 # sender is known.
 MAX_BODY = 1024 * 1024
+MAX_ITEMS = 2000  # of a post; Graph sends far fewer
+# Commas in a post, counted before it is parsed: parsing a million bytes of `{},` costs a tenth of a second. An item has
+# about a dozen.
+MAX_COMMAS = 20 * MAX_ITEMS
 MAX_VALIDATION_TOKEN = 4096  # characters
 MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that the search costs little in any text
 _RESOURCE = re.compile(
@@ -154,6 +158,8 @@ def _accept[Item](
 def _items(body: bytes) -> list[Any]:
     if len(body) > MAX_BODY:
         raise NotANotification(f"the body has more than {MAX_BODY} bytes")
+    if body.count(b",") > MAX_COMMAS:
+        raise NotANotification(f"the body has more than {MAX_COMMAS} commas")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -161,6 +167,8 @@ def _items(body: bytes) -> list[Any]:
     items = value.get("value") if isinstance(value, dict) else None
     if not isinstance(items, list):
         raise NotANotification("the body has no list named 'value'")
+    if len(items) > MAX_ITEMS:
+        raise NotANotification(f"the body has more than {MAX_ITEMS} items")
     return items
 
 

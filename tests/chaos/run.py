@@ -43,7 +43,7 @@ _SLOW_SECONDS = 1.0
 _AHEAD = 4  # points at which somebody may die at the same time
 _ENCORE = 2 * KINDS  # mails sent on top while points wait for somebody to die there
 _ENCORES = 40
-_CLIENT_STATE = "a secret of the chaos suite"
+_CLIENT_STATE = "a-secret-of-the-chaos-suite"
 
 
 @dataclass(frozen=True, kw_only=True)

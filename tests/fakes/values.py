@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "AZURE_INGEST_MAILBOX": MAILBOX,
     "INGEST_NOTIFICATION_URL": "https://app.example",
     "INGEST_CLIENT_STATE": f"{CLIENT_STATE},{OLD_CLIENT_STATE}",
-    "INGEST_DATABASE_URL": "postgresql://ingest:leaked-password@db.example:5432/dms",
+    "INGEST_DATABASE_URL": "postgresql://ingest:leaked-password@db.example:5432/dms?sslmode=require",
     "INGEST_STORAGE": "AccountName=dms;AccountKey=bGVha2VkLWtleQ==;BlobEndpoint=https://dms.blob.example/",
 }
 

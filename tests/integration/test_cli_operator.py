@@ -289,7 +289,7 @@ def test_a_wrong_secret_leaves_the_rest_to_be_checked(
     ("setting", "check", "said"),
     [
         ("INGEST_NOTIFICATION_URL=http://127.0.0.1:1", "notification URL", "not reached"),
-        ("INGEST_CLIENT_STATE=another-secret", "subscription", "has none that is alive and right"),
+        ("INGEST_CLIENT_STATE=another-long-secret", "subscription", "has none that is alive and right"),
         ("AzureWebJobsStorage=", "queue", "AzureWebJobsStorage is missing"),
     ],
 )

@@ -53,7 +53,7 @@ def app(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.App]:
                 "AZURE_AUTHORITY_HOST": description["authority_host"],
                 "GRAPH_BASE_URL": description["graph_base_url"],
                 "INGEST_NOTIFICATION_URL": description["functions_url"],
-                "INGEST_CLIENT_STATE": "of nobody",
+                "INGEST_CLIENT_STATE": "of-no-subscription",
                 "INGEST_DATABASE_URL": description["database_url"],
                 "INGEST_STORAGE": description["storage_connection_string"],
                 "INGEST_SWEEP_SCOPE": "all",

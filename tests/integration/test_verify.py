@@ -63,7 +63,7 @@ def app_environment(stack: Stack) -> Mapping[str, str]:
         "AZURE_INGEST_TENANT_ID": stack.identity.tenant_id,
         "AZURE_INGEST_MAILBOX": ",".join(stack.identity.mailboxes),
         "INGEST_NOTIFICATION_URL": stack.url,
-        "INGEST_CLIENT_STATE": "not used here",
+        "INGEST_CLIENT_STATE": "not-used-here-at-all",
         "INGEST_DATABASE_URL": stack.postgres.app_url,
         "INGEST_OWNER_DATABASE_URL": stack.postgres.owner_url,
         "INGEST_STORAGE": stack.azurite.connection_string,

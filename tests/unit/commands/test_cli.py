@@ -97,7 +97,7 @@ def test_a_defect_is_one_line_without_a_stack_trace(cli: Callable[..., Done], mo
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret-in-a-text")
 
-    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@y/z")
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@localhost/z")
     monkeypatch.setenv("INGEST_ADDRESS_DOMAINS", "dms.cloud")
     monkeypatch.setattr(Tenants, "show", broken)
     done = cli("tenants", "address", "42")
@@ -108,7 +108,7 @@ def test_a_defect_is_one_line_without_a_stack_trace(cli: Callable[..., Done], mo
 
 
 def test_an_owner_url_of_its_own_is_checked_too(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@y/z")
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x@localhost/z")
     monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", "mysql://x@y/z")
     done = cli("migrate")
     assert done.code == 1
@@ -135,6 +135,20 @@ def test_json_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
         {"id": 1, "at": "2026-01-02T00:00:00+00:00", "none": None, "many": ["a", 2], "ok": True}
     ]
     assert "Only the first 1 are shown" in captured.err
+
+
+@pytest.mark.parametrize(
+    "character", ["\x1b", "\x9b", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\x7f"]
+)
+def test_no_output_turns_the_direction_or_steers_a_terminal(capsys: pytest.CaptureFixture[str], character: str) -> None:
+    row = {"subject": f"a{character}b", "many": [f"c{character}"]}
+    output.print_rows([row], as_json=True, empty="")
+    output.print_record(row, as_json=True)
+    both = capsys.readouterr().out
+    output.print_rows([row], as_json=False, empty="")
+    output.print_record(row, as_json=False)
+    assert character not in both + capsys.readouterr().out
+    assert json.loads(both.split("\n]\n")[0] + "\n]") == [row]
 
 
 def test_nothing_is_said_in_words_or_as_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,8 @@ def queued(**fields: object) -> str:
         (queued(messageId=None), "no 'messageId'"),
         (queued(messageId=""), "no 'messageId'"),
         (queued(messageId="x" * 1025), "no 'messageId'"),
+        (queued(messageId="."), "no 'messageId'"),
+        (queued(messageId=".."), "no 'messageId'"),
         (queued(messageId="zero\0"), "no 'messageId'"),
         (queued(messageId="\ud83d"), "no 'messageId'"),
         (queued(trigger="magic"), "'trigger' is none of webhook, sweep, operator"),

@@ -108,8 +108,24 @@ WRONG = {
     "AZURE_AUTHORITY_HOST": ["http://login.example", "login.example", "https://", "https://[", "https://x/?y=1"],
     "GRAPH_BASE_URL": ["http://graph.example/v1.0", "ftp://graph.example", "https://[::1/v1.0", "https://x:port/"],
     "INGEST_NOTIFICATION_URL": ["app.example", "https://app.example/?code=1", "https://[", "file:///etc/passwd"],
-    "INGEST_CLIENT_STATE": [",", "x" * 129, f"good,{'x' * 129}"],
-    "INGEST_DATABASE_URL": ["mysql://db/dms", "host=db dbname=dms"],
+    "INGEST_CLIENT_STATE": [
+        ",",
+        "x" * 129,
+        f"good,{'x' * 129}",
+        "short-secret",
+        f"{'x' * 40},short",
+        "a long random secret, up to 128 characters",  # the sample's
+    ],
+    "INGEST_DATABASE_URL": [
+        "mysql://db/dms",
+        "host=db dbname=dms",
+        "postgresql://app:leaked@db.example/dms",
+        "postgresql://app:leaked@db.example/dms?sslmode=prefer",
+        "postgresql://app:leaked@db.example/dms?sslmode=allow",
+        "postgresql://app@/dms?host=db.example",
+        "postgresql://app:leaked@127.0.0.1,db.example/dms",
+        "postgresql://app:leaked@10.0.0.4:5432/dms?connect_timeout=5",
+    ],
     "INGEST_STORAGE": ["leaked-nonsense", "DefaultEndpointsProtocol=https;leaked", "AccountKey=leaked;"],
     "INGEST_STORAGE__blobServiceUri": ["dms.blob.example", "http://dms.blob.example"],
     "INGEST_CONTAINER": ["Documents", "a", "-documents", "docu--ments", "x" * 64, "docs/a"],
@@ -151,7 +167,10 @@ def test_secrets_are_not_in_the_repr() -> None:
 
 
 def test_the_database_alone_needs_nothing_else() -> None:
-    assert database_url({"INGEST_DATABASE_URL": "postgres://db/dms"}) == "postgres://db/dms"
+    assert (
+        database_url({"INGEST_DATABASE_URL": "postgres://db/dms?sslmode=require"})
+        == "postgres://db/dms?sslmode=require"
+    )
     with pytest.raises(SettingsError, match="INGEST_DATABASE_URL is missing"):
         database_url({})
 
@@ -172,3 +191,20 @@ def test_the_end_of_the_secret_is_a_date() -> None:
     assert settings(**{name: "2027-01-31"}).client_secret_expires == date(2027, 1, 31)
     assert settings().client_secret_expires is None
     assert problems(**{name: "31.01.2027"}) == (f"{name} must be a date such as 2027-01-31",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app@db.example/dms?sslmode=verify-full&sslrootcert=system",
+        "postgres://app@db.example/dms?sslmode=require",
+        "postgresql://app@db.example/dms?sslmode=disable",  # said so
+        "postgresql://app@localhost/dms",
+        "postgresql://app@127.0.0.1:5433/dms",
+        "postgresql://app@[::1]/dms",
+        "postgresql:///dms",
+        "postgresql:///dms?host=/var/run/postgresql",
+    ],
+)
+def test_a_database_is_reached_by_tls_or_on_this_machine(url: str) -> None:
+    assert settings(INGEST_DATABASE_URL=url).database_url == url

@@ -154,8 +154,15 @@ def test_the_largest_body_takes_bounded_memory(piece: bytes) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (response.status_code, enqueued) == (202, [])
+    assert (response.status_code, enqueued) == (400, [])  # more items than any post of Graph's has
     assert peak < 40 * MAX_BODY
+
+
+@pytest.mark.parametrize("piece", [b"{}", b"1", b"[]", b'"x":1', b'{"clientState":"x"}'])
+def test_a_body_of_many_small_values_is_refused_before_it_is_parsed(piece: bytes) -> None:
+    body = b'{"value":[' + b",".join([piece] * (MAX_BODY // (len(piece) + 2))) + b"]}"
+    response, enqueued = post("notifications", body)
+    assert (response.status_code, enqueued) == (400, [])
 
 
 def test_the_largest_post_of_graphs_own_shape_is_taken() -> None:
