@@ -37,6 +37,10 @@ _KEEPALIVES_COUNT = 3  # unanswered probes end the connection
 _SILENT_MS = 20_000  # data that is not acknowledged in this time is lost
 _STATEMENT_MS = 20_000  # of the app: for a statement, and for an idle transaction
 _LIMIT_EXCEEDED = ("54",)  # the class of Postgres's program limits; psycopg counts them as operational errors
+# A server that was demoted or is being stopped: read_only_sql_transaction, feature_not_supported (in recovery),
+# admin_shutdown, crash_shutdown, cannot_connect_now.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_FAILED_OVER = frozenset({"25006", "0A000", "57P01", "57P02", "57P03"})
 _IDLE_SECONDS = 30.0  # after so long a pooled connection is tried before it is used
 # poll() needs no file descriptor of its own; select() is for platforms without poll().
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -122,7 +126,14 @@ class Database:
         try:
             self._pool.open()
             with span(f"sql.{name}"), self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except psycopg.Error as error:
+                    if error.sqlstate in _FAILED_OVER:
+                        # Every other pooled session is as old as this one, and passes a check that only reads.
+                        connection.close()
+                        self._pool.drain()
+                    raise
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise DatabaseUnavailable(f"sql {name}: {type(error).__name__}") from None
         except (psycopg.DataError, psycopg.IntegrityError):

@@ -50,9 +50,12 @@ OFFER_SECONDS = 0.1  # how often a place that works on a backlog is offered to o
 
 _yields: ContextVar[bool] = ContextVar("yields", default=False)
 
-# The first free place. Row by row: no second place is locked once the first one is.
+# The first free place, or null; and whether the server was demoted: a replica grants locks that no other server knows.
+# Row by row: no second place is locked once the first one is.
 TRY_LOCK = """
-select number from unnest(%(numbers)s::integer[]) as number where pg_try_advisory_lock(%(key)s, number) limit 1
+select (
+    select number from unnest(%(numbers)s::integer[]) as number where pg_try_advisory_lock(%(key)s, number) limit 1
+), current_setting('transaction_read_only') = 'on'
 """
 
 # Unlocked and locked again at once. A session that waits for the place gets the lock in between.
@@ -240,8 +243,11 @@ class _MailboxPlaces:
             connection = self._connected()
             with span("sql.gate_take"):
                 row = connection.execute(TRY_LOCK, {"key": self._key, "numbers": numbers}).fetchone()
-            if row is not None:
-                return connection, int(row[0])
+            free, demoted = row or (None, False)
+            if demoted:
+                raise psycopg.errors.ReadOnlySqlTransaction
+            if free is not None:
+                return connection, int(free)
             if not wait:
                 return None
             # A process that waits in Postgres is served before those that only try: no process starves.
