@@ -2,5 +2,5 @@
 
 from operations.migrations import sql_files
 
-revision, down_revision = "0013_original_form", "0012_operators"
+revision, down_revision = "0015_original_form", "0014_turns"
 upgrade, downgrade = sql_files(__file__)
