@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import MessageRef, Trigger
+from ingest.model import MessageRef, Trigger, is_id
 from subscriptions import notifications
 from subscriptions.notifications import (
     MAX_BODY,
@@ -239,7 +239,8 @@ def test_a_body_of_the_largest_size_is_read() -> None:
 
 
 @given(
-    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200), st.sampled_from(Trigger)
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=200).filter(is_id),
+    st.sampled_from(Trigger),
 )
 def test_a_ref_survives_the_queue(message_id: str, trigger: Trigger) -> None:
     sent = ref(message_id, trigger=trigger)
