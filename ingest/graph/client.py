@@ -28,6 +28,10 @@ from ingest.trace import span
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0  # between two bytes, not for a whole answer
 STREAM_SECONDS = 480.0  # of one download, however slowly it drips: below the queue's lease of ten minutes
+# A download that is slower than this is given up: it holds its place at the mailbox as long as its bytes need at that
+# speed, and no longer.
+STREAM_GRACE = 30.0  # seconds without any bytes
+STREAM_RATE = 64 * 1024  # bytes a second
 STREAM_BLOCK = 256 * 1024  # bytes handed on at once; nothing larger is held
 POOL_SIZE = 32  # connections kept alive: more than the invocations one instance runs at a time
 
@@ -242,19 +246,28 @@ def _blocks(
     operation: str, response: requests.Response, leave_gate: Callable[[], None], clock: Callable[[], float]
 ) -> Iterator[bytes]:
     received = 0
-    deadline = clock() + STREAM_SECONDS
+    began = clock()
+    block = bytearray()
+    encoded = "Content-Encoding" in response.headers  # although none was asked for
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isdigit() else None
     try:
         with span(f"graph.{operation}.content"):
-            for block in response.iter_content(STREAM_BLOCK):
-                received += len(block)
-                if clock() > deadline:
+            # What has come, and no waiting for a whole block: a stream that drips is seen as soon as it does.
+            while some := response.raw.read1(STREAM_BLOCK - len(block), decode_content=encoded):
+                block += some
+                received += len(some)
+                seconds = clock() - began
+                if seconds > min(STREAM_SECONDS, STREAM_GRACE + received / STREAM_RATE):
                     # Not ContentInterrupted: a new try at once would outlast the invocation.
-                    raise GraphUnavailable(f"{operation}: {received} bytes in {STREAM_SECONDS:g} seconds, too slow")
+                    raise GraphUnavailable(f"{operation}: {received} bytes in {seconds:.0f} seconds, too slow")
                 if received == expected:
                     leave_gate()  # before the caller works on the last block
-                yield block
+                if len(block) == STREAM_BLOCK or received == expected:
+                    yield bytes(block)
+                    block.clear()
+            if block:
+                yield bytes(block)
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ContentInterrupted(f"{operation}: broke off after {received} bytes ({log.describe(error)})") from None
     leave_gate()

@@ -36,7 +36,8 @@ class Request:
 class Answer:
     """What comes back. `content` as bytes, or as anything to be written as JSON.
 
-    `cut`: the connection ends after so many bytes; `reset`: it is torn down there instead.
+    `cut`: the connection ends after so many bytes; `reset`: it is torn down there instead. `at_once`: no read gets more
+    bytes than that.
     """
 
     status: int = 200
@@ -44,6 +45,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     reset: bool = False
+    at_once: int | None = None
 
 
 def error(status: int, code: str = "SomeCode", **headers: str) -> Answer:
@@ -165,9 +167,10 @@ _http_adapter = HTTPAdapter()
 class _BreakingBody(io.BytesIO):
     """A body whose connection ends early."""
 
-    def __init__(self, content: bytes, *, reset: bool) -> None:
+    def __init__(self, content: bytes, *, reset: bool, at_once: int | None) -> None:
         super().__init__(content)
         self._reset = reset
+        self._at_once = at_once
 
     def read(self, size: int | None = -1, /) -> bytes:
         block = super().read(size)
@@ -176,7 +179,7 @@ class _BreakingBody(io.BytesIO):
         return block
 
     def read1(self, size: int | None = -1, /) -> bytes:
-        return self.read(size)
+        return self.read(size if self._at_once is None else min(self._at_once, size or self._at_once))
 
 
 def _raw(answer: Answer) -> HTTPResponse:
@@ -188,7 +191,7 @@ def _raw(answer: Answer) -> HTTPResponse:
     headers = {"Content-Length": str(len(content)), **answer.headers}
     sent = content if answer.cut is None else content[: answer.cut]
     return HTTPResponse(
-        body=_BreakingBody(sent, reset=answer.reset),
+        body=_BreakingBody(sent, reset=answer.reset, at_once=answer.at_once),
         status=answer.status,
         headers=headers,
         preload_content=False,

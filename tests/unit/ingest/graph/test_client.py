@@ -1,5 +1,6 @@
 """One way to send a request to Graph: authenticated, timed, retried within bounds, telling nothing secret."""
 
+import itertools
 import traceback
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from ingest.errors import (
     IngestError,
     NotFound,
 )
-from ingest.graph.client import STREAM_BLOCK, STREAM_SECONDS, GraphClient
+from ingest.graph.client import STREAM_BLOCK, STREAM_GRACE, STREAM_RATE, GraphClient
 from ingest.graph.retry import MAX_ATTEMPTS, MAX_BACKOFF_SECONDS, TOTAL_SECONDS
 from tests.fakes.graph_endpoint import BASE_URL, TOKEN, Answer, FakeGraph, FakeTokens, Graph, error, graph
 from tests.fakes.values import MAILBOX
@@ -251,9 +252,46 @@ def test_a_stream_that_only_drips_is_given_up() -> None:
     one = graph(Answer(content=b"x" * (2 * STREAM_BLOCK)))
     with one.client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks:
         next(blocks)
-        one.time.now += STREAM_SECONDS + 1
+        one.time.now += STREAM_GRACE + 2 * STREAM_BLOCK / STREAM_RATE + 1
         with pytest.raises(GraphUnavailable, match="too slow"):  # and not started over in the same invocation
             next(blocks)
+
+
+def test_a_stream_that_drips_holds_its_place_no_longer_than_its_bytes_need() -> None:
+    one = graph(Answer(content=b"x" * 1000, at_once=1))  # far less than a block: no reader waits for one
+    seconds = itertools.count()
+    client = GraphClient(
+        base_url=BASE_URL,
+        tokens=one.tokens,
+        gate=one.gate,
+        transport=one.endpoint,
+        sleep=one.time.sleep,
+        clock=lambda: float(next(seconds)),  # a second for each byte
+    )
+    with (
+        client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks,
+        pytest.raises(GraphUnavailable, match="too slow"),
+    ):
+        next(blocks)
+    assert next(seconds) < STREAM_GRACE + 5
+    assert one.gate.inside == []
+
+
+def test_a_slow_stream_of_a_large_mail_has_its_time() -> None:
+    one = graph(Answer(content=b"x" * (20 * STREAM_BLOCK)))
+    with one.client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks:
+        for _ in blocks:
+            one.time.now += STREAM_BLOCK / STREAM_RATE
+
+
+@pytest.mark.parametrize("at_once", [1, 1000, STREAM_BLOCK - 1])
+def test_small_reads_are_handed_on_in_blocks(at_once: int) -> None:
+    content = bytes(range(256)) * (STREAM_BLOCK // 256 + 10) if at_once > 1 else bytes(range(256))
+    one = graph(Answer(content=content, at_once=at_once))
+    with one.client.stream("get_mime", "/x/$value", mailbox=MAILBOX) as blocks:
+        parts = list(blocks)
+    assert b"".join(parts) == content
+    assert len(parts) == -(-len(content) // STREAM_BLOCK)
 
 
 def test_an_empty_stream_is_one() -> None:
