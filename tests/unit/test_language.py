@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
 )
-PACKAGES = ("bench", "docs/examples", "infra", "local", "subscriptions")
+PACKAGES = ("bench", "checks", "docs/examples", "infra", "local", "subscriptions")
 INDIRECT = re.compile(
     r"\b(whoever|whatever|whichever|nobody|somebody|anybody|whose|told|tells?|heard|he|his|him)\b", re.IGNORECASE
 )
