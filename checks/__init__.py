@@ -1,1 +1,1 @@
-"""What the app needs, looked at: by an operator's `doctor`, and each day by the app itself."""
+"""The checks of all that the app needs: run by an operator's `doctor`, and each day by the app itself."""

@@ -93,7 +93,7 @@ def _subscription(patient: Patient) -> str:
 
 
 def _handshake(patient: Patient) -> str:
-    """What Graph does before it makes a subscription.
+    """Shake hands with the notification URL as Graph does before it makes a subscription.
 
     https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation
     """

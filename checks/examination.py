@@ -17,7 +17,7 @@ from ingest.wiring import App
 
 
 class Status(StrEnum):
-    """How a check ended."""
+    """The end of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -45,7 +45,7 @@ class Trouble(IngestError):
 
 @dataclass(kw_only=True)
 class Patient:
-    """What is looked at: this environment, and what has been built from it."""
+    """The subject of the checks: this environment, and the adapters that were built from it."""
 
     environ: Mapping[str, str]
     other_mailbox: str | None = None
