@@ -6,6 +6,7 @@ MAILS ?= 10000
 SEED ?= 1
 BIN := .venv/bin
 RUN := $(BIN)/python
+PIP := $(RUN) -m pip install --disable-pip-version-check --no-input --progress-bar off
 INSTALLED := .venv/.installed
 
 # The targets start dozens of processes. Without bytecode on disk each process would compile all modules again.
@@ -67,11 +68,11 @@ requirements: $(INSTALLED)  ## Pin the newest versions of all packages named in 
 	done
 
 clean:  ## Remove all that was installed or stored here: .venv, .local, caches
-	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis local/node_modules
+	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info local/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Installed anew only when the pinned versions change.
-$(INSTALLED): requirements-dev.txt
+# Installed anew only when the pinned versions change. pip's own lines go to a log; a counter shows the progress.
+$(INSTALLED): requirements-dev.txt pyproject.toml
 	@for candidate in $(PYTHON) python3 python3.13 python3.14 python; do \
 		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then found=$$candidate; break; fi; \
 	done; \
@@ -82,5 +83,11 @@ $(INSTALLED): requirements-dev.txt
 		exit 1; \
 	fi; \
 	echo "Installing into .venv with $$($$found --version): some minutes the first time, then only when versions change."; \
-	$$found -m venv .venv && $(RUN) -m pip install --disable-pip-version-check --no-input -r requirements-dev.txt
+	$$found -m venv .venv && \
+	{ $(PIP) -r requirements-dev.txt 2>&1 && $(PIP) --no-deps --editable . 2>&1 || echo FAILED; } | tee .venv/install.log | \
+		awk -v total=$$(grep -c == requirements-dev.txt) ' \
+			/^(Collecting|Requirement already satisfied)/ { seen++; printf "\r  %d of about %d packages", seen < total ? seen : total, total } \
+			/^Installing collected/ { printf "\r  unpacking                    " } \
+			{ fflush() } /^FAILED/ { failed = 1 } END { print ""; exit failed }' || \
+	{ tail -n 20 .venv/install.log; echo "The whole log: .venv/install.log"; exit 1; }
 	@touch $@

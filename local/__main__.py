@@ -1,30 +1,40 @@
-"""The whole system on this machine: `python -m local up`, `python -m local documents`, `python -m local demo`."""
+"""The whole system on this machine: `python -m local up`, and commands that use what runs."""
 
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+import psycopg
 from rich.markup import escape
 
 from local.documents import show_documents
+from local.environment import NAME as ENVIRONMENT
+from local.environment import read_environment
 from local.functions_host.process import CoreToolsMissingError
 from local.graph.process import GraphEndpoint
 from local.postgres import PostgresError
 from local.processes import ChildFailedError
-from local.stack import Stack, StackError
+from local.stack import Stack, StackError, empty
 from local.tenants import DEMO_TENANTS
 from local.terminal import console, step
 from operations.migrations import MigrationError
 
+_DATA = Path(os.environ.get("LOCAL_DATA", ".local"))  # the file `env` of a stack names its directory
+
 
 def main() -> int:
     """Run what the command line asks for; the exit code."""
-    options = _parser().parse_args()
+    if sys.argv[1:2] == ["ingest"]:  # not by the parser: the options that follow are the other program's
+        options = argparse.Namespace(command=_ingest, arguments=sys.argv[2:])
+    else:
+        options = _parser().parse_args()
     # A closed terminal and a stopped service end the stack as Ctrl-C does.
     for number in (signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
         signal.signal(number, _interrupt)
@@ -77,6 +87,51 @@ def _documents(options: argparse.Namespace) -> int:
     return show_documents(options.data)
 
 
+def _ingest(options: argparse.Namespace) -> int:
+    """Run `python -m ingest` with the environment of the running stack; the exit code."""
+    variables = _variables()
+    command = [sys.executable, "-m", "ingest", *options.arguments]
+    return subprocess.run(command, env=os.environ | variables, check=False).returncode  # noqa: S603 - our own program
+
+
+def _sql(options: argparse.Namespace) -> int:
+    """Run SQL as the owner of the database and print the rows; the exit code."""
+    with psycopg.connect(_variables()["INGEST_OWNER_DATABASE_URL"], autocommit=True) as connection:
+        try:
+            cursor = connection.execute(options.statements)
+        except psycopg.Error as error:
+            console.print(f"[red]✗[/] {escape(str(error))}")
+            return 1
+        for row in cursor if cursor.description else ():
+            console.print(*(escape(str(value)) for value in row), sep="  ")
+        console.print(cursor.statusmessage or "")
+    return 0
+
+
+def _variables() -> Mapping[str, str]:
+    """Return the environment of the running stack. Raises StackError where none has run."""
+    try:
+        return read_environment(_DATA / ENVIRONMENT)
+    except FileNotFoundError:
+        raise StackError(f"No stack is running on {_DATA}. Start it with: make up") from None
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    from local.rehearsal import STEPS, lay_out, start_app  # noqa: PLC0415 - only this command needs it
+
+    empty(options.data)
+    with lay_out(options.data.absolute()) as stack:
+        console.print(STEPS.format(data=options.data, smtp=_smtp(stack)), markup=False)
+        try:
+            with step("The app waits for its rights in the database"):
+                start_app(stack, stack.ended)
+            ended = _follow(stack)
+        except KeyboardInterrupt:
+            console.print("\nStopping; a host ends what it is at.")
+            raise
+    raise StackError(f"{ended} ended by itself; its log is in {stack.data}.")
+
+
 def _demo(options: argparse.Namespace) -> int:
     from local.demo.run import run_demo  # noqa: PLC0415 - what makes PDFs is slow to import, and only wanted here
 
@@ -92,17 +147,20 @@ def _trace(options: argparse.Namespace) -> int:
 def _tell_where_things_are(stack: Stack) -> None:
     console.print()
     if stack.simulator is not None:
-        console.print(
-            f"Send mails with any mail program over SMTP to {stack.simulator.smtp_host}, "
-            f"port {stack.simulator.smtp_port} (no encryption, no password), to:"
-        )
+        console.print(f"Send mails with any mail program over SMTP to {_smtp(stack)} (no encryption, no password), to:")
     else:
         console.print(f"Mails are expected in {', '.join(stack.identity.mailboxes)}, addressed to:")
     for tenant in stack.tenants:
         console.print(f"  {tenant.name:<20} [bold]{tenant.address}[/]")
     console.print(f"All addresses, URLs and passwords are in {stack.data / 'stack.json'}.")
     console.print("What has been stored: .venv/bin/python -m local documents")
+    console.print("The operator's commands: .venv/bin/python -m local ingest --help")
     console.print("The app's log follows. Ctrl-C stops everything.\n")
+
+
+def _smtp(stack: Stack) -> str:
+    assert stack.simulator is not None  # noqa: S101 - the caller has looked
+    return f"{stack.simulator.smtp_host}, port {stack.simulator.smtp_port}"
 
 
 def _graph(options: argparse.Namespace) -> GraphEndpoint | None:
@@ -117,11 +175,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | documents | demo | trace")
+    commands = parser.add_subparsers(required=True, metavar="up | rehearse | documents | ingest | sql | demo | trace")
 
     up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
     up.set_defaults(command=_up)
-    up.add_argument("--data", type=Path, default=Path(".local"), help="where it keeps everything (%(default)s)")
+    up.add_argument("--data", type=Path, default=_DATA, help="where it keeps everything (%(default)s)")
     up.add_argument(
         "--host",
         choices=("stand-in", "func"),
@@ -137,9 +195,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--authority-host", metavar="URL", default="https://login.microsoftonline.com")
 
+    rehearse = commands.add_parser("rehearse", help="start beside a DMS that has not moved over yet")
+    rehearse.set_defaults(command=_rehearse)
+    rehearse.add_argument("--data", type=Path, default=Path(".local/rehearsal"), help="emptied first (%(default)s)")
+
+    sql = commands.add_parser("sql", help="run SQL as the owner of the running stack's database")
+    sql.set_defaults(command=_sql)
+    sql.add_argument("statements")
+
     documents = commands.add_parser("documents", help="list what the running stack has stored")
     documents.set_defaults(command=_documents)
-    documents.add_argument("--data", type=Path, default=Path(".local"), help="of that stack (%(default)s)")
+    documents.add_argument("--data", type=Path, default=_DATA, help="of that stack (%(default)s)")
+
+    commands.add_parser("ingest", help="run `python -m ingest …` against the running stack", add_help=False)
 
     demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
     demo.set_defaults(command=_demo)

@@ -26,6 +26,7 @@ DATABASE = "dms"
 OWNER = "dms_owner"
 APP_ROLE = "ingest_app"
 APP_LOGIN = "ingest_app_login"
+DMS_LOGIN = "dms_login"
 _SUPERUSER = "postgres"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -46,7 +47,7 @@ class Postgres:
         self.name = "Postgres"
         self._data = data
         self._port = free_port()
-        self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN)}
+        self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN, DMS_LOGIN)}
         self._child: Child | None = None
 
     @property
@@ -63,6 +64,11 @@ class Postgres:
     def app_url(self) -> str:
         """The database's libpq URL for the app: a login with the rights of `ingest_app` and no others."""
         return self._url(APP_LOGIN, self._passwords[APP_LOGIN], DATABASE)
+
+    @property
+    def dms_url(self) -> str:
+        """The database's libpq URL for the DMS, once `add_login` made its login."""
+        return self._url(DMS_LOGIN, self._passwords[DMS_LOGIN], DATABASE)
 
     def start(self) -> None:
         """Start the server, with an empty database the first time.
@@ -111,9 +117,14 @@ class Postgres:
         Raises MigrationError, which says why.
         """
         migrations.migrate(self.owner_url)
+        self.add_login(APP_LOGIN)
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            self._login(connection, APP_LOGIN, "INHERIT")
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(APP_ROLE), sql.Identifier(APP_LOGIN)))
+
+    def add_login(self, role: str) -> None:
+        """Let the app (APP_LOGIN) or the DMS (DMS_LOGIN) log in; without any rights at first."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            self._login(connection, role, "INHERIT")
 
     def __enter__(self) -> Self:
         self.start()

@@ -71,6 +71,7 @@ class Child:
             env=dict(env) if env is not None else None,
             cwd=cwd,
             process_group=0 if os.name == "posix" else None,
+            umask=0o077 if os.name == "posix" else -1,  # mails, tokens and logs are for our user only
         )
         self._pump = threading.Thread(target=self._read, args=(log,), name=f"output of {name}", daemon=True)
         self._pump.start()
@@ -134,6 +135,8 @@ class Child:
     def _read(self, log: Path | None) -> None:
         output = self._process.stdout
         assert output is not None  # noqa: S101 - asked for with PIPE; for the type checker
+        if log is not None:
+            log.touch(mode=0o600)
         sink = log.open("ab") if log is not None else sys.stderr.buffer
         try:
             for raw in output:

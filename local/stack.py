@@ -10,9 +10,10 @@ Everything listens on the loopback only, is a child of this process, and is gone
 import json
 import os
 import secrets
+import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,11 @@ from typing import Self
 
 import psycopg
 import requests
+from filelock import FileLock, Timeout
 
 from local import azurite
+from local.environment import NAME as ENVIRONMENT
+from local.environment import write_environment
 from local.functions_host.process import FunctionsHost, HostKind, find_core_tools
 from local.graph.admin.client import Admin
 from local.graph.process import GraphEndpoint, Identity, Simulator
@@ -30,6 +34,7 @@ from local.processes import free_port
 from local.tenants import DOMAIN, LocalTenant, upload_address
 
 CONTAINER = "documents"
+_LOCK = "stack.lock"  # in the directory of a stack, held while it runs
 DEFAULT_MAILBOX = f"upload@{DOMAIN}"
 type Step = Callable[[str], AbstractContextManager[object]]
 
@@ -57,6 +62,7 @@ class Stack:
         kind: HostKind = "stand-in",
         host_arguments: Sequence[str] = (),
         simulator_arguments: Sequence[str] = (),
+        prepare: Callable[[Postgres], None] = Postgres.migrate,
         step: Step = lambda _: nullcontext(),
     ) -> None:
         """Lay the stack out; nothing is started yet.
@@ -64,7 +70,8 @@ class Stack:
         `data`: the directory for databases, blobs and logs; what it holds from an earlier run is used on.
         `hosts`: 0 where the caller adds them. `settings` go to the app on top of the stack's own. `graph`: another
         Graph endpoint in the place of the simulator; who the app is there is then read from the environment
-        (AZURE_INGEST_…). `host_arguments`, `simulator_arguments`: more options for these programs. `step`: a
+        (AZURE_INGEST_…). `host_arguments`, `simulator_arguments`: more options for these programs. `prepare` brings the
+        database to its schema (a rehearsal begins without this app's). `step`: a
         context manager that is entered with the name of what is being started, and left when that runs.
         """
         self.data = data.absolute()
@@ -79,6 +86,7 @@ class Stack:
         self._kind = kind
         self._host_count = hosts
         self._host_arguments = host_arguments
+        self._prepare = prepare
         self._step = step
         self._client_state = secrets.token_urlsafe(32)
         self._running = ExitStack()
@@ -112,7 +120,9 @@ class Stack:
         if self._kind == "func":
             find_core_tools()  # rather missed now than after everything else was started
         self.data.mkdir(parents=True, exist_ok=True)
+        self.data.chmod(0o700)  # databases, mails and logs are of no concern to other users of the machine
         with ExitStack() as started:
+            started.enter_context(_held(self.data))
             self._start_parts(started)
             self._write_description()
             self._running = started.pop_all()
@@ -187,7 +197,7 @@ class Stack:
             started.callback(self.postgres.stop)
             self.postgres.start()
         with self._step("Database schema"):
-            self.postgres.migrate()
+            self._prepare(self.postgres)
         with self._step("Azurite"):
             for service in services:
                 service.wait_until_ready()
@@ -201,14 +211,14 @@ class Stack:
                 self.add_host().start()
         if self.hosts:
             with self._step("Subscription"):
-                self._subscribe()
+                self.subscribe()
 
     def _stop_hosts(self) -> None:
         for host in reversed(self.hosts):
             host.stop()
         self.hosts.clear()
 
-    def _subscribe(self) -> None:
+    def subscribe(self) -> None:
         """Have the app subscribe now, as the timer's first turn may be minutes away."""
         self.maintain()
         if self.simulator is not None:
@@ -217,8 +227,14 @@ class Stack:
 
     def _environment(self, *, notified_port: int) -> dict[str, str]:
         """Return the environment of the app: ours, over it the stack's, over that the caller's."""
+        environment = os.environ | self._variables(notified_port=notified_port)
+        for name in ("INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"):
+            environment.pop(name, None)  # for the command line, and perhaps of another database
+        return environment | self._settings
+
+    def _variables(self, *, notified_port: int) -> dict[str, str]:
         given = os.environ if self._graph else {}
-        environment = os.environ | {
+        variables = {
             "AZURE_INGEST_CLIENT_ID": self.identity.client_id,
             "AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret,
             "AZURE_INGEST_CLIENT_CERTIFICATE": given.get("AZURE_INGEST_CLIENT_CERTIFICATE", ""),
@@ -238,10 +254,8 @@ class Stack:
         }
         if self.graph.ca_file is not None:
             # It may be set already, as behind a company's proxy; for this process the simulator's CA counts.
-            environment["REQUESTS_CA_BUNDLE"] = str(self.graph.ca_file)
-        for name in ("INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"):
-            environment.pop(name, None)  # for the command line, and perhaps of another database
-        return environment | self._settings
+            variables["REQUESTS_CA_BUNDLE"] = str(self.graph.ca_file)
+        return variables
 
     def _write_description(self) -> None:
         """Write addresses and passwords for our other programs, readable by the owner only."""
@@ -266,6 +280,38 @@ class Stack:
         path = self.data / "stack.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        variables = self._variables(notified_port=self.hosts[0].port if self.hosts else free_port())
+        others = {
+            "INGEST_OWNER_DATABASE_URL": self.postgres.owner_url,
+            "DMS_DATABASE_URL": self.postgres.dms_url,
+            "LOCAL_DATA": str(self.data),
+        }
+        write_environment(self.data / ENVIRONMENT, variables | self._settings | others)
+
+
+def empty(data: Path) -> None:
+    """Remove all that an earlier stack left in the directory. Raises StackError where a stack runs on it."""
+    if not data.exists():
+        return
+    with _held(data.absolute()):
+        for path in data.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
+
+
+@contextmanager
+def _held(data: Path) -> Iterator[None]:
+    """Keep other stacks off the directory for the length of the block. Raises StackError where one runs on it."""
+    try:
+        with FileLock(data / _LOCK, timeout=0, mode=0o600):
+            yield
+    except Timeout:
+        raise StackError(
+            f"A stack already runs on {data}; its addresses are in {data / 'stack.json'}. "
+            "Use that one, end it with Ctrl-C in its terminal, or start another with --data DIR."
+        ) from None
 
 
 def _identity(given: Mapping[str, str], mailboxes: Sequence[str]) -> Identity:

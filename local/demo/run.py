@@ -1,7 +1,6 @@
 """`make demo`: a dozen mails through the whole system, and the proof of where each of them ended."""
 
 import hashlib
-import shutil
 import smtplib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from local.demo.evidence import ClaimRow, Evidence, StoredMessage, evidence
 from local.demo.mails import DemoMail, Quarantined, Stored, demo_mails
 from local.demo.samples import scan_pdf
 from local.graph.admin.client import MessageState
-from local.stack import Stack
+from local.stack import Stack, empty
 from local.tenants import DEMO_TENANTS, LocalTenant
 from local.terminal import console, step
 
@@ -62,7 +61,7 @@ class Verdict:
 
 def run_demo(data: Path) -> int:
     """Run the demo in the directory `data`, which is emptied first; the exit code, 0 if all went right."""
-    shutil.rmtree(data, ignore_errors=True)
+    empty(data)
     console.print("Starting the local stack")
     with ThreadPoolExecutor(max_workers=1) as beside:
         beside.submit(scan_pdf)  # takes a while, and is kept for when the mails are made

@@ -1,7 +1,6 @@
 """`python -m local trace`: one mail through the running system, every call with its time, as a picture and a table."""
 
 import json
-import shutil
 import smtplib
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from local.stack import Stack
+from local.stack import Stack, empty
 from local.tenants import upload_address
 from local.terminal import console, step
 from local.trace.recorder import FILE
@@ -35,8 +34,8 @@ class Call:
 
 def trace_one_mail(data: Path, *, latency: float, picture: Path) -> int:
     """Run it in the directory `data`, which is emptied first; the exit code."""
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    empty(data)
+    data.mkdir(parents=True, exist_ok=True)
     file = data.absolute() / "trace.jsonl"
     file.touch()
     arguments = ["--plugin", "local.trace.recorder:record"]

@@ -1,6 +1,7 @@
 """The local stack as a person uses it: started, described, stopped, nothing left behind."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 
 from local.processes import ROOT
-from local.stack import Stack
+from local.stack import Stack, StackError, empty
 
 pytestmark = pytest.mark.shares("stack")
 
@@ -50,6 +51,44 @@ def test_nothing_is_left_running(number: signal.Signals, tmp_path: Path) -> None
     _, alive = psutil.wait_procs(children, timeout=30)
     assert alive == []
     assert code == (-signal.SIGKILL if number is signal.SIGKILL else 0)
+
+
+def test_a_second_one_on_the_same_directory_says_that_one_runs(stack: Stack) -> None:
+    done = subprocess.run([*UP, stack.data], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+    assert done.returncode == 1
+    assert "A stack already runs on" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    with pytest.raises(StackError, match="already runs"):
+        empty(stack.data)
+
+
+def test_the_operators_commands_find_the_stack(stack: Stack) -> None:
+    tenant = stack.add_tenant("By command")
+    by_us = ingest([sys.executable, "-m", "local", "ingest"], LOCAL_DATA=str(stack.data))
+    by_shell = ingest(["sh", "-c", f'. {stack.data}/env && exec {sys.executable} -m ingest "$@"', "sh"])
+    assert tenant.name in by_us
+    assert by_us == by_shell
+
+
+def ingest(command: list[str], **variables: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own program
+        [*command, "tenants", "list"], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_other_users_of_the_machine_read_nothing(stack: Stack) -> None:
+    stack.admin.deliver(b"Subject: secret\r\n\r\n", [stack.identity.mailboxes[0]])
+    open_to_others = [path for path in (stack.data, *stack.data.rglob("*")) if path.stat().st_mode & 0o077]
+    assert open_to_others == []
+
+
+def test_no_secret_is_on_a_command_line(stack: Stack) -> None:
+    lines = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    secrets = [stack.identity.client_secret, stack.postgres.owner_url, stack.postgres.app_url]
+    assert len(lines) >= 5
+    assert not [line for line in lines for secret in secrets if secret in line]
 
 
 def test_core_tools_that_are_not_there_are_missed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

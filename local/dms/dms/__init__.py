@@ -1,0 +1,1 @@
+"""The app `dms` of the rehearsal."""
