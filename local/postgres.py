@@ -19,7 +19,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from local.processes import Child, free_port
+from local.processes import Child, free_port, make_private
 from operations import migrations
 
 DATABASE = "dms"
@@ -136,8 +136,7 @@ class Postgres:
         self.stop()
 
     def _initialize(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
-        self._data.chmod(0o700)
+        make_private(self._data)
         password = self._password_file
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24))

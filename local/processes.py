@@ -156,6 +156,12 @@ class Child:
         return "\n  ".join([f"{self.name} {what}. Its last output:", *(self._last or ["(none)"])])
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for our user only; folders that exist stay as they are."""
+    for path in (*reversed(folder.parents), folder):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def json_object(line: str) -> dict[str, Any] | None:
     """Recognise the ready line of the stack's own servers: one JSON object. None for any other line."""
     try:

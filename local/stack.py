@@ -30,7 +30,7 @@ from local.functions_host.process import FunctionsHost, HostKind, find_core_tool
 from local.graph.admin.client import Admin
 from local.graph.process import GraphEndpoint, Identity, Simulator
 from local.postgres import Postgres
-from local.processes import free_port
+from local.processes import free_port, make_private
 from local.tenants import DOMAIN, LocalTenant, upload_address
 
 CONTAINER = "documents"
@@ -119,7 +119,7 @@ class Stack:
         """
         if self._kind == "func":
             find_core_tools()  # rather missed now than after everything else was started
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_private(self.data)
         self.data.chmod(0o700)  # databases, mails and logs are of no concern to other users of the machine
         with ExitStack() as started:
             started.enter_context(_held(self.data))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.graph.admin.client import Admin
-from local.processes import ROOT, Child, json_object
+from local.processes import ROOT, Child, json_object, make_private
 
 _READY_SECONDS = 60.0
 
@@ -76,7 +76,7 @@ class Simulator:
 
     def start(self) -> None:
         """Start it and wait until it listens. Raises ChildFailedError."""
-        self._data.mkdir(parents=True, exist_ok=True)
+        make_private(self._data)
         # In the environment, not among the arguments, which every user of a machine can list.
         environment = os.environ | {"AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret}
         child = Child(self.name, self._command, env=environment, cwd=ROOT, log=self._log)
