@@ -19,7 +19,7 @@ from tests.chaos.report import report
 from tests.chaos.run import LONG, SHORT, Chaos, Foreign
 
 _LONG_FROM = 1000  # mails; fewer are a short run, with shorter times
-_PROGRESS_SECONDS = 10  # between two lines where nobody watches
+_PROGRESS_SECONDS = 10  # between two lines where no terminal is attached
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ _QUEUES = (
     "ingest-backlog-poison",
     "subscription-events",
 )
-# Duplicates of what has ended are also work, for as long as somebody is at it.
+# A duplicate of a mail that has ended is also work, as long as a process works on it.
 _UNFINISHED = """
 select count(*) from ingest.claim where state in ('waiting', 'processing', 'stored') or lease_until > now()
 """
@@ -74,7 +74,7 @@ class _Copy:
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """What does not add up, by mail: nothing where all is well."""
+    """Return the discrepancies by mail: none where all is well."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
     duplicates: Mapping[str, str] = field(default_factory=dict)
@@ -92,14 +92,14 @@ class Books:
 
 
 def unfinished(stack: Stack) -> int:
-    """How many messages the app still has to do something for."""
+    """Return the number of messages that are not finished."""
     with psycopg.connect(stack.postgres.owner_url) as database:
         row = database.execute(_UNFINISHED).fetchone()
     return int(row[0]) if row else 0
 
 
 def queued(stack: Stack) -> int:
-    """How many messages the queues still hold: duplicates of what has ended among them."""
+    """Return the number of messages in the queues, duplicates of finished ones among them."""
     return asyncio.run(_queued(stack))
 
 
@@ -120,7 +120,7 @@ async def _queued(stack: Stack) -> int:
 
 
 def ended(stack: Stack) -> int:
-    """How many messages have ended, one way or the other."""
+    """Return the number of messages that have ended, stored or quarantined."""
     with psycopg.connect(stack.postgres.owner_url) as database:
         row = database.execute("select count(*) from ingest.claim where ended_at is not null").fetchone()
     return int(row[0]) if row else 0

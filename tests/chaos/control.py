@@ -32,7 +32,7 @@ class Control:
         self._write(_ARMED, point, occurrence)
 
     def disarm(self) -> None:
-        """Nobody dies any more."""
+        """Stop killing processes."""
         for point in POINTS:
             self._write(_ARMED, point, 0)
 
@@ -48,15 +48,15 @@ class Control:
         return True
 
     def passed(self, point: str) -> int:
-        """How often processes came by."""
+        """Return the number of times that processes passed the point."""
         return self._read(_PASSED, point)
 
     def killed(self, point: str) -> int:
-        """How many processes died there."""
+        """Return the number of processes that died at the point."""
         return self._read(_KILLED, point)
 
     def armed(self, point: str) -> bool:
-        """Whether somebody is to die there."""
+        """Return True while a process is to die at the point."""
         return self._read(_ARMED, point) > 0
 
     def _read(self, table: int, point: str) -> int:

@@ -1,4 +1,4 @@
-"""Mail in and out of whatever Graph the stack uses: SMTP, Graph's own API, and the simulator's admin where it is ours.
+"""Mail in and out of the Graph that the stack uses: SMTP, Graph's own API, and the simulator's admin where it is ours.
 
 Only what any Graph can do is needed; what a simulator can do besides (to fail on purpose) is `Mailbox.admin`.
 """
@@ -26,7 +26,7 @@ _TIMEOUT = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a mail is: its id, INBOX, QUARANTINE or GONE, and the categories on it."""
+    """The place of a mail (INBOX, QUARANTINE or GONE), its id and its categories."""
 
     id: str
     folder: str
@@ -54,7 +54,7 @@ class Mailbox:
                 yield mail
 
     def places(self) -> Mapping[str, Place]:
-        """Every mail of ours that the mailbox has, by subject; a Graph that is no simulator can't tell of GONE."""
+        """Every mail of ours that the mailbox has, by subject; only the simulator knows of GONE."""
         if self.admin is not None:
             return {
                 state.subject: Place(id=state.id, folder=_folder(state.folder), categories=state.categories)
@@ -74,7 +74,7 @@ class Mailbox:
         self._call("POST", path, json={"destinationId": "inbox"})
 
     def put_aside_quarantine(self, number: int) -> None:
-        """Rename the folder, as if somebody had made order: the app has to make a new one."""
+        """Rename the folder, as a user would: the app has to make a new one."""
         for name, path in self._folders():
             if name == QUARANTINE and path.startswith(self._user):
                 self._call("PATCH", path, json={"displayName": f"{QUARANTINE} {number}"})
@@ -100,7 +100,7 @@ class Mailbox:
         return f"/users/{quote(self._address, safe='@')}"
 
     def _folders(self) -> list[tuple[str, str]]:
-        """Inbox, Quarantine and whatever Quarantine was renamed to: our name for it, its path."""
+        """Return Inbox, Quarantine and each renamed Quarantine: our name of the folder, its path."""
         folders = self._all(f"{self._user}/mailFolders?$select=id,displayName&$top=100")
         found = [(INBOX, f"{self._user}/mailFolders/inbox")]
         found += [

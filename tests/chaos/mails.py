@@ -31,8 +31,8 @@ _PNG = bytes.fromhex(
 class Sent:
     """A mail, and what has to become of it: stored for `tenant`, or quarantined with `reason`.
 
-    `files` are the SHA-256 of the attached files, each of which has to be kept; empty ones and attached mails,
-    which may be kept whole or taken apart, are not among them.
+    `files` are the SHA-256 of the attached files, each of which has to be kept. Empty files are not among them,
+    nor are attached mails, which may be kept whole or taken apart.
     """
 
     number: int
@@ -74,7 +74,7 @@ def _mail(seed: int, number: int, tenants: Sequence[LocalTenant]) -> Sent:
         _add_logo(message)
     if kind == _WITH_MAIL:
         _add_mail(message, number)
-    # A beginning that no detection takes for a program, whatever follows.
+    # No detection takes a file with this beginning for a program.
     files = [(_PLAIN + draw.randbytes(size))[:size] for size in _sizes(kind, number, draw)]
     for index, content in enumerate(files):
         message.add_attachment(content, "application", "octet-stream", filename=f"{number}-{index}.dat")
@@ -97,7 +97,7 @@ def _recipients(kind: int, tenant: LocalTenant, other: LocalTenant) -> tuple[tup
             return (upload_address(_UNKNOWN_TOKEN),), "unknown_token"
         case 1:
             return (f"info@{DOMAIN}",), "no_token"
-        case 2:  # the first token that somebody has decides
+        case 2:  # the first token of a tenant decides
             return (upload_address(_UNKNOWN_TOKEN), tenant.address, other.address), None
         case 3:
             return (upload_address(tenant.token.upper()),), None

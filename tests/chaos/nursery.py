@@ -38,7 +38,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Nursery:
-    """The harness's end: starts hosts, and tells which of them have ended."""
+    """The harness's side: starts hosts, and names the hosts that have ended."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What runs inside each host: `--plugin tests.chaos.plugin:install`. Kills its own process where it is told to."""
+"""The plugin of each host, `--plugin tests.chaos.plugin:install`: it kills its own process on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that spoils some of the calls that go through it, whatever their protocol.
+"""A TCP proxy that spoils some of the calls that go through it, in each protocol.
 
 A call is what a client sends after the server has spoken, up to the end of the server's answer.
 """
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 _BLOCK = 64 * 1024
 _SLOW_SECONDS = (0.05, 0.5)
-# refused: broken before the server heard of it; lost: after it did what was asked; truncated: within the answer.
+# refused: broken before the request reached the server; lost: after it took effect; truncated: within the answer.
 type Fault = Literal["refused", "lost", "truncated", "slow"]
 FAULTS: tuple[Fault, ...] = ("refused", "lost", "truncated", "slow")
 
@@ -76,7 +76,7 @@ class Proxy:
             self._connections.discard(task)
 
     def draw(self) -> Fault | None:
-        """What the next call suffers."""
+        """Return the fault of the next call."""
         self.calls += 1
         if self._random.random() >= self.probability:
             return None

@@ -40,15 +40,15 @@ _SWEEP_SECONDS = 3.0  # longer than a sweep of an empty inbox takes
 _TICK = 0.1  # seconds between two looks at everything
 _GRAPH_FAULTS = (401, 404, 412, 429, 500, 502, 503, 504, "reset", "lost", "truncate", "slow", "no_next_link")
 _SLOW_SECONDS = 1.0
-_AHEAD = 4  # points at which somebody may die at the same time
-_ENCORE = 2 * KINDS  # mails sent on top while points wait for somebody to die there
+_AHEAD = 4  # points that are armed at the same time
+_ENCORE = 2 * KINDS  # mails sent on top while points wait for a process to die there
 _ENCORES = 40
 _CLIENT_STATE = "a-secret-of-the-chaos-suite"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much of what. Times in seconds: an hour of the real settings is a few of them here."""
+    """The amounts and times of a run. Times in seconds: an hour of the real settings is a few seconds here."""
 
     mails: int
     seed: int
@@ -57,7 +57,7 @@ class Plan:
     outage: float
     in_flight: int
     patience: float
-    points: int = len(POINTS)  # at how many of them somebody dies; fewer only where a test has to be quick
+    points: int = len(POINTS)  # of these, the number at which a process dies; fewer only in a quick test
 
 
 SHORT = Plan(mails=300, seed=1, lease=3, retry=0.5, outage=1, in_flight=100, patience=300)
@@ -74,7 +74,7 @@ class Foreign:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What happened, and what it came to."""
+    """The events of a run, and its result."""
 
     books: Books
     mails: int
@@ -90,7 +90,7 @@ class Result:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Points at which nobody has died."""
+        """Points at which no process has died."""
         return tuple(point for point, kills in self.kills.items() if not kills)
 
 
@@ -192,7 +192,7 @@ class Chaos:
     def _storm(self) -> None:
         pending = list(POINTS)
         self._random.shuffle(pending)
-        # The folder is made once: who is to die there has to be told before anybody quarantines.
+        # The folder is made once: its points have to be armed before the first mail is quarantined.
         pending.sort(key=lambda point: "create_folder" not in point)
         del pending[self._plan.points :]
         troubles = self._troubles()
@@ -231,7 +231,7 @@ class Chaos:
             self._sent.append(mail)
 
     def _encore(self, pending: list[str]) -> bool:
-        """More mails of every kind for the points that nobody passed often enough; whether any are wanted."""
+        """Send more mails for the points that were not passed often enough; return False where no point waits."""
         if not pending and not self._still_armed():
             return False
         if len(self._sent) - self._places_ended < _ENCORE:
@@ -258,7 +258,7 @@ class Chaos:
             )
 
     def _look_after_everything(self) -> None:
-        """One round: the dead come back, the timer fires, the faults stay at their share, somebody is told."""
+        """Do one round: restart dead hosts, fire the timer, keep the share of faults, report."""
         self._replace_the_dead()
         now = time.monotonic()
         if now >= self._sweep_due:
@@ -276,7 +276,7 @@ class Chaos:
             )
 
     def _count_ended(self) -> None:
-        with suppress(psycopg.Error):  # Postgres is down; the next round tells
+        with suppress(psycopg.Error):  # Postgres is down; the next round counts
             self._places_ended = ended(self._stack)
 
     def _replace_the_dead(self) -> None:
@@ -296,7 +296,7 @@ class Chaos:
             proxy.probability = min(FAULTS, FAULTS * calls / proxy.calls)
 
     def _calls(self, prefix: str) -> int:
-        """How many the app has begun; reading the content of an answer is no call of its own."""
+        """Return the number of calls that the app has begun; reading the content of an answer is no call of its own."""
         begun = (point for point in POINTS if point.startswith(prefix) and point.endswith(" before"))
         return sum(self._control.passed(point) for point in begun if ".content" not in point)
 
@@ -310,7 +310,7 @@ class Chaos:
         return any(self._control.armed(point) for point in POINTS)
 
     def _troubles(self) -> list[tuple[float, Callable[[], None]]]:
-        """What happens once, and at which share of the mails."""
+        """Return the events that happen once, each with its share of the mails."""
         stack = self._stack
         postgres = (stack.postgres.kill, stack.postgres.start)
         blob = (stack.azurite.blob.stop, stack.azurite.blob.start)
@@ -350,7 +350,7 @@ class Chaos:
         self._removed += 1
 
     def _provoke(self) -> None:
-        """What happens too rarely by itself for somebody to die of it."""
+        """Provoke the calls that are too rare by themselves for a process to die in them."""
         wanted = {point.split()[0] for point in POINTS if self._control.armed(point)}
         if self._random.random() > _TICK / self._plan.retry:
             return
@@ -409,7 +409,7 @@ class Chaos:
         self._count_ended()
 
     def _all_ended(self) -> bool:
-        """Nothing in the inbox, nothing in the queues, and, asked last, nobody at work on anything."""
+        """Return True where inbox and queues are empty and, asked last, no process works on a message."""
         places = self._mailbox.places()
         in_inbox = sum(place.folder not in {QUARANTINE, "deleted"} for place in places.values())
         return (
@@ -420,9 +420,9 @@ class Chaos:
         )
 
     def _release(self) -> int:
-        """What ended in Quarantine because processes died is released, as an operator would; how many.
+        """Release the mails in Quarantine over which processes died, as an operator would; return their number.
 
-        With more deaths than mails some meet theirs five times. They have to be ingested like any other then.
+        With more deaths than mails, processes die five times over some mails. These have to be ingested after that.
         """
         crashed = [
             place

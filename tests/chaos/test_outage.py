@@ -54,7 +54,7 @@ def test_an_hour_without_postgres_leaves_quarantine_to_those_who_belong_there(tm
         books = balance(stack, sent, mailbox.places())
     assert (books.lost, books.duplicates, books.wrong) == ({}, {}, {})
     assert set(books.quarantined) == {"no_token", "unknown_token"}
-    assert books.taken_over == 0  # nobody died, and nobody is said to have
+    assert books.taken_over == 0  # no process died, and none counts as dead
 
 
 def _let_pass(seconds: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.chaos.points import CALLS, ELSEWHERE
 
 ROOT = Path(__file__).parents[2]
-# Methods by whose first argument a call gets its name, and the system that it is a call to.
+# Methods with the name of the call as first argument, and the system that is called.
 _NAMED_BY = {
     **dict.fromkeys(
         (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "tenants", "turns")),

@@ -1,4 +1,4 @@
-"""Where content goes: the same of the fake as of Azurite."""
+"""Blobs: the fake and Azurite do the same."""
 
 import hashlib
 import secrets

@@ -55,7 +55,7 @@ def new_gate(postgres: Postgres) -> Iterator[Callable[[], MailboxGate]]:
 
 
 def held_places(postgres: Postgres) -> int:
-    """Advisory locks of anybody, in this database."""
+    """Advisory locks of all sessions, in this database."""
     with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
         row = owner.execute("select count(*) from pg_locks where locktype = 'advisory' and granted").fetchone()
         assert row is not None

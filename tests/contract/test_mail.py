@@ -210,7 +210,7 @@ def test_an_authority_that_is_down_is_told_as_that() -> None:
         tenant_id="tenant",
         authority_host="https://127.0.0.1:1",
         graph_base_url="https://127.0.0.1:1/v1.0",
-        secret="leaked-secret",  # noqa: S106 - recognisable in whatever text it would leak into
+        secret="leaked-secret",  # noqa: S106 - recognisable in each text that it would leak into
         certificate=None,
     )
     with pytest.raises(GraphUnavailable, match="token endpoint") as unavailable:

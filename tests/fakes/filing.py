@@ -109,7 +109,7 @@ def rows(parts: Sequence[Part]) -> list[Row]:
 
 
 def invoice_line(invoice: Invoice | None) -> str | None:
-    """What an e-invoice says, in one line."""
+    """The facts of an e-invoice, in one line."""
     if invoice is None:
         return None
     values = (

@@ -50,7 +50,7 @@ def queue_message(text: str | bytes) -> func.QueueMessage:
 
 
 def app(**parts: object) -> App:
-    """As much of an app as a test needs; whoever asks for more gets an AttributeError."""
+    """As much of an app as a test needs; a test that asks for more gets an AttributeError."""
 
     class Parts:
         pass

@@ -17,12 +17,12 @@ from urllib3 import HTTPResponse
 from ingest.graph.client import GraphClient
 
 BASE_URL = "https://graph.example/v1.0"
-TOKEN = "leaked-bearer-token"  # noqa: S105 - recognisable in whatever text it would leak into
+TOKEN = "leaked-bearer-token"  # noqa: S105 - recognisable in each text that it would leak into
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was sent. `path` is below the base URL and without the query."""
+    """A request as it was sent. `path` is below the base URL and without the query."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What comes back. `content` as bytes, or as anything to be written as JSON.
+    """An answer. `content` as bytes, or as anything to be written as JSON.
 
     `cut`: the connection ends after so many bytes; `reset`: it is torn down there instead. `at_once`: no read gets more
     bytes than that.
@@ -165,7 +165,7 @@ _http_adapter = HTTPAdapter()
 
 
 class _BreakingBody(io.BytesIO):
-    """A body whose connection ends early."""
+    """A body that ends early, with its connection."""
 
     def __init__(self, content: bytes, *, reset: bool, at_once: int | None) -> None:
         super().__init__(content)

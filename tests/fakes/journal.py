@@ -1,4 +1,4 @@
-"""What the fakes were asked to do, in one order over all of them; and the trouble that a test has in store."""
+"""The calls of all fakes in one order, and the trouble that a test has in store."""
 
 from __future__ import annotations
 

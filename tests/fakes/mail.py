@@ -27,7 +27,7 @@ def email(
     subject: str = "Rechnung 4711",
     attachments: Mapping[str, bytes] | None = None,
 ) -> EmailMessage:
-    """A mail with PDF attachments by name; one invoice unless told otherwise."""
+    """A mail with PDF attachments by name; one invoice by default."""
     mail = EmailMessage()
     mail["From"] = "Lieferant <billing@supplier.example>"
     mail["To"] = ", ".join(to)

@@ -48,7 +48,7 @@ class Point:
 
 @dataclass
 class Receiver:
-    """What has come in so far."""
+    """The requests that have come in so far."""
 
     endpoint: str
     spans: list[ReceivedSpan] = field(default_factory=list)

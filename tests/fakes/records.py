@@ -98,7 +98,7 @@ class FakeRecords:
         self.row(ref).lease_until = self.now - 1
 
     def steal(self, ref: MessageRef) -> None:
-        """Somebody else takes the message over, as after a lease that ran out."""
+        """Let another process take the message over, as after a lease that ran out."""
         self.row(ref).fence += 1
         self.row(ref).lease_until = self.now + self.lease_seconds
 

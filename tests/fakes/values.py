@@ -13,7 +13,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLIENT_STATE = "the-newest-secret"
 OLD_CLIENT_STATE = "the-secret-before"
 
-# Every secret below is recognisable in whatever text it would leak into.
+# Every secret below is recognisable in each text that it would leak into.
 ENVIRONMENT = {
     "AZURE_INGEST_CLIENT_ID": "11111111-1111-1111-1111-111111111111",
     "AZURE_INGEST_CLIENT_SECRET": "leaked-client-secret",

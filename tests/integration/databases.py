@@ -58,11 +58,11 @@ class Database:
             yield connection
 
     def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
-        """What the owner sees."""
+        """Return the rows that the owner sees."""
         with psycopg.connect(self.owner_url, row_factory=dict_row, autocommit=True) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
 
-    def value(self, query: str, **parameters: object) -> Any:  # noqa: ANN401 - whatever the query gives
+    def value(self, query: str, **parameters: object) -> Any:  # noqa: ANN401 - the query decides the type
         (row,) = self.rows(query, **parameters)
         (value,) = row.values()
         return value
@@ -114,7 +114,7 @@ class Server:
 
     @contextmanager
     def admin(self, database: Database | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
-        """Who sees past row-level security."""
+        """Return the roles that see past row-level security."""
         url = self._admin_url if database is None else make_conninfo(self._admin_url, dbname=database.name)
         with psycopg.connect(url, autocommit=True) as admin:
             yield admin

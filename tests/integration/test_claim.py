@@ -1,4 +1,4 @@
-"""The claim on a real Postgres: whatever owners do, and whenever they die, it says what this model says."""
+"""The claim on a real Postgres agrees with a model, for each order of calls and deaths of owners."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _numbers = count(1)
 
 @dataclass
 class Expected:
-    """What the record of one message has to say."""
+    """The expected record of one message."""
 
     state: str = "none"
     owner: int | None = None  # fence of the one who holds the lease
@@ -178,7 +178,7 @@ class Owners(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """What is listed is enqueued unless somebody lives who works on it, or it is on its way."""
+        """Enqueue the listed message unless a living owner works on it or the message is on its way."""
         if self.expected.state == "none":
             return
         found = LeftOver(ref=self.ref, received_at=datetime.now(UTC))

@@ -76,7 +76,7 @@ def wait_for(stack: Stack, message_id: str, *folders: str) -> None:
 
 
 def copies(stack: Stack, message_id: str) -> list[tuple[str, str | None]]:
-    """Whose the stored copies are, and who assigned them."""
+    """Return the tenants of the stored copies, and the operators who assigned them."""
     with psycopg.connect(stack.postgres.owner_url) as owner:
         return owner.execute(
             "select tenant_id::text, assigned_by from ingest.message join ingest.claim on claim.id = claim_id"
@@ -150,7 +150,7 @@ def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cl
     mail = send(stack, tenant.address, subject="Zu früh")
     wait_for(stack, mail, "Quarantine")
     assert ok(cli("messages", "show", mail, "--json"))["reason"] == "tenant_inactive"
-    stack.admin.mark_read(mail)  # somebody looked at it in Outlook
+    stack.admin.mark_read(mail)  # as after a look at it in Outlook
 
     assert cli("tenants", "enable", tenant.id).code == 0
     assert cli("quarantine", "release", mail).code == 0

@@ -43,7 +43,7 @@ where part.message_id = %s order by part.position
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What the running system has of one sample."""
+    """The records and blobs of one sample in the running system."""
 
     message: Mapping[str, object]
     parts: Sequence[Mapping[str, object]]

@@ -114,14 +114,14 @@ class App:
                 queue.send_message(base64.b64encode(text.encode()).decode())
 
     def messages(self, suffix: str = "") -> list[str]:
-        """What is in a queue and visible, decoded."""
+        """Return the visible messages of a queue, decoded."""
         with self.queue(suffix) as queue:
             if not self._exists(queue):
                 return []
             return [base64.b64decode(message.content).decode() for message in queue.peek_messages(32)]
 
     def count(self, suffix: str = "") -> int:
-        """How many messages a queue has, hidden ones included."""
+        """Return the number of messages in a queue, hidden ones included."""
         with self.queue(suffix) as queue:
             return queue.get_queue_properties().approximate_message_count or 0
 

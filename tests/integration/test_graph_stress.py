@@ -32,7 +32,7 @@ LARGE = 9  # the number of a mail with an attachment of 5 MB
 
 
 class Fetched:
-    """A message at a simulator, and a client whose waits are noted instead of waited."""
+    """A message at a simulator, and a client that notes its waits instead of waiting."""
 
     def __init__(self, admin: Admin, make_client: Callable[[Callable[[float], None]], GraphClient]) -> None:
         self.admin = admin

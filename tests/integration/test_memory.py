@@ -1,6 +1,6 @@
 """Memory does not follow what a sender packs: peaks of a process that files a bomb, and one of 150 MB.
 
-In a process of its own, whose peak is measured; Graph and Blob are left out, the upload's own blocks are not.
+In a process of its own, with its peak measured; Graph and Blob are left out, the upload's own blocks are not.
 """
 
 from __future__ import annotations
@@ -128,5 +128,5 @@ def test_memory_stays_where_it_is(case: str) -> None:
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout)
     assert [f"{disposition} {rule}" for disposition, rule, _ in measured["parts"]] == CASES[case]
-    print(case, measured)  # noqa: T201 - the number, for whoever asks with -s
+    print(case, measured)  # noqa: T201 - the number, for a run with -s
     assert measured["over_idle"] < ALLOWED

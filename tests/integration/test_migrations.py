@@ -170,7 +170,7 @@ def test_two_processes_at_once_apply_each_migration_once(empty_database: Databas
 
     assert [process.returncode for process in processes] == [0, 0], outputs
     applied = [line for out, _ in outputs for line in out.splitlines() if line.startswith("applied ")]
-    assert applied == [f"applied {name}" for name in ALL]  # all of them by whoever came first
+    assert applied == [f"applied {name}" for name in ALL]  # all of them by the process that came first
 
 
 # Beside a DMS that is busy
@@ -261,9 +261,9 @@ def test_a_lock_that_others_hold_is_given_way_to_and_asked_for_again(
         empty_database.owner() as dms,
         migrating(empty_database, tell) as done,
     ):
-        report.execute("select count(*) from dms_tenant")  # a long report, whose lock keeps `alter table` out
+        report.execute("select count(*) from dms_tenant")  # a long report; its lock keeps `alter table` out
         assert waited.wait(30)
-        dms.execute(insert_tenant("meanwhile").encode())  # nobody queues behind the migration
+        dms.execute(insert_tenant("meanwhile").encode())  # no session queues behind the migration
         assert not done.done()
         report.rollback()
         assert done.result(timeout=60) == ALL

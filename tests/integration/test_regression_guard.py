@@ -1,4 +1,4 @@
-"""What a mail costs, in numbers that do not depend on the machine: requests, statements, bytes held, imports.
+"""The cost of a mail, in numbers that do not depend on the machine: requests, statements, bytes held, imports.
 
 Who makes one of them grow has to change it here, and say why.
 """
@@ -70,7 +70,7 @@ def address(stack: Stack) -> str:
 
 
 def delivered(stack: Stack, address: str, size: int) -> MessageState:
-    """A mail with one document, in the inbox and known to nobody: its notification is lost, the sweep skips it."""
+    """A mail with one document, in the inbox and unknown to the app: its notification is lost, the sweep skips it."""
     mail = EmailMessage()
     mail["From"] = "supplier@example.com"
     mail["To"] = address
@@ -103,7 +103,7 @@ def of(system: str, counted: Counter[str]) -> dict[str, int]:
 
 
 def warm(app: wiring.App, stack: Stack, address: str) -> None:
-    """What a process does once: a token, the inbox's id, the container."""
+    """The requests that a process makes once: a token, the inbox's id, the container."""
     state = delivered(stack, address, 10)
     app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
 

@@ -153,7 +153,7 @@ def test_two_rotations_at_once_leave_one_present_token(tenants: Tenants, databas
 
 
 def test_looking_a_token_up_is_the_same_work_among_many(tenants: Tenants, database: Database) -> None:
-    """Pages read, counted by Postgres: an index's depth, whatever the number of tenants and the planner's numbers."""
+    """Pages read, counted by Postgres: an index's depth, for each number of tenants and of the planner."""
     token = tenants.add("one").token
     database.run("analyze")  # the planner believes in one tenant
 

@@ -1,4 +1,4 @@
-"""Unit tests stay inside the process: whoever opens a connection fails."""
+"""Unit tests stay inside the process: a test that opens a connection fails."""
 
 import socket
 from typing import NoReturn

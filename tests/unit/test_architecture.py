@@ -1,4 +1,4 @@
-"""Who may import what, and what a cold start does not."""
+"""The imports that each room may make, and those that a cold start must not make."""
 
 import ast
 import subprocess
@@ -88,7 +88,7 @@ MODULES = {name_of(path): ast.parse(path.read_text()) for path in APP}
 
 
 def imports(module: str) -> Iterator[str]:
-    """Dotted names of whatever a module imports anywhere in it, type-checking blocks included."""
+    """Yield the dotted names of all imports of a module, type-checking blocks included."""
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -249,7 +249,7 @@ def test_without_settings_every_function_says_what_is_missing(name: str, caplog:
 
 
 class Cared:
-    """An app whose Graph answers by script and whose inbox holds mails."""
+    """An app with a Graph that answers by script and an inbox with mails."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: Answer | Exception, mailboxes: str = MAILBOX) -> None:
         settings = Settings.from_env({**ENVIRONMENT, "AZURE_INGEST_MAILBOX": mailboxes})

@@ -1,4 +1,4 @@
-"""A plugin for the functions host: tells the file OPERATIONS of every operation on a queue."""
+"""A plugin for the functions host: writes every operation on a queue to the file OPERATIONS."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The app that the functions host is tested with; a test copies it to a folder of its own as function_app.py.
 
-Its queue is %QUEUE%. What its functions see goes to the file SEEN as JSON lines; the one that is told to wait does
-so until the file GATE exists.
+Its queue is %QUEUE%. The arguments of its functions go to the file SEEN as JSON lines. The function that has to
+wait does so until the file GATE exists.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""An examination goes on whatever a check meets, and says what each found."""
+"""An examination goes on after each error of a check, and reports the finding of each check."""
 
 from collections.abc import Callable, Sequence
 

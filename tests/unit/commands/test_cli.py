@@ -1,4 +1,4 @@
-"""What every command has: a help text with examples, exit codes, one clear line on errors, output for scripts."""
+"""Rules of every command: a help text with examples, exit codes, one clear line on errors, output for scripts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fakes.values import ENVIRONMENT
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """How a command ended."""
+    """The end of a command."""
 
     code: int
     out: str

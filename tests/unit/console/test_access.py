@@ -1,4 +1,4 @@
-"""Who may open the page."""
+"""Access to the page."""
 
 import base64
 import json

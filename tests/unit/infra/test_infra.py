@@ -1,4 +1,4 @@
-"""What is deployed fits the app: settings, queues, roles, parameters, and scripts that are at least grammatical."""
+"""The deployment fits the app: settings, queues, roles, parameters, and scripts that are at least grammatical."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Log lines that no sender can forge, and exceptions told without what they quote."""
+"""Log lines that no sender can forge, and exceptions logged without the text that they quote."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What a queue message must be, and what a message's blobs are called."""
+"""The form of a queue message, and the names of the blobs of a message."""
 
 import json
 

@@ -86,7 +86,7 @@ def test_what_is_no_upload_address_has_no_token(stranger: str) -> None:
 
 
 def test_display_names_and_subject_never_route() -> None:
-    # The model holds addresses only; whatever a stranger writes elsewhere is not even looked at.
+    # The model holds addresses only; text of a stranger in other places is not read.
     mail = message(to=("info@dms.example",), subject=address(TOKEN))
     assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == ()
 

@@ -1,4 +1,4 @@
-"""What is left in the inbox comes up again: oldest first, every page, and never more than the queue should hold."""
+"""Mails left in the inbox come up again: oldest first, every page, and never more than the queue should hold."""
 
 import itertools
 from dataclasses import replace
@@ -106,7 +106,7 @@ def test_the_limit_counts_what_is_new_and_not_what_is_known() -> None:
 
 @pytest.mark.parametrize("step", ["list_inbox", "enqueue"])
 def test_what_was_found_before_the_trouble_is_enqueued(step: str, caplog: pytest.LogCaptureFixture) -> None:
-    # It is remembered as enqueued: told to nobody, it would wait for its next turn, and longer each time.
+    # It is on record as enqueued: without its queue message it would wait for its next turn, and longer each time.
     world = World(mails=4)
     world.journal.trouble[step] = [None, None, GraphUnavailable("down")]
     assert world.swept() == world.ids(0, 2)

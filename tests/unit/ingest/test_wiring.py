@@ -1,4 +1,4 @@
-"""Which identity the app signs in to Graph with, told by the settings alone."""
+"""The settings alone decide the identity by which the app signs in to Graph."""
 
 import pytest
 

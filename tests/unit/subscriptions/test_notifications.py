@@ -1,4 +1,4 @@
-"""What Graph posts: who may say something, and what is made of it."""
+"""Posts of Graph: the proof of their origin, and the messages that follow from them."""
 
 import hmac
 import json

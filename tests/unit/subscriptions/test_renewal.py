@@ -1,4 +1,4 @@
-"""The plan carried out: one live subscription for a mailbox, whatever was there before."""
+"""The plan carried out: one live subscription for a mailbox, from each state before."""
 
 from datetime import UTC, datetime, timedelta
 

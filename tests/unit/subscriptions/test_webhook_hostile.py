@@ -1,4 +1,4 @@
-"""10,000 hostile posts through the real functions: whatever a stranger sends, the webhook stays what it is.
+"""10,000 hostile posts through the real functions: the webhook withstands each of them.
 
 Bodies, query strings and headers are generated; half of the bodies are Graph's own shape with pieces replaced, so
 that they get past the first check. What is drawn is posted in every combination, as drawing costs more than
@@ -87,7 +87,7 @@ def configured() -> Iterator[None]:
 
 
 def known_secrets(body: bytes) -> int:
-    """How many items of a body prove their origin, found the simplest way."""
+    """Return the number of items that prove their origin, found the simplest way."""
     try:
         value: Any = json.loads(body)["value"]
     except (ValueError, KeyError, TypeError, RecursionError):

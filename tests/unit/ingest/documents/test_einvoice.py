@@ -1,4 +1,4 @@
-"""What an e-invoice says of itself, and that no XML can do harm."""
+"""The facts of e-invoices, and XML that must do no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graph's message as JSON: what routes a mail without MIME, whatever is missing or hostile in the message."""
+"""A mail without MIME is routed by Graph's message as JSON, with missing and hostile values."""
 
 import json
 

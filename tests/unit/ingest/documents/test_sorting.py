@@ -1,4 +1,4 @@
-"""What becomes of every part of a mail: the samples in tests/mails, taken apart as the app takes them apart."""
+"""Every part of a mail gets its disposition: the samples in tests/mails, taken apart as the app takes them apart."""
 
 from __future__ import annotations
 

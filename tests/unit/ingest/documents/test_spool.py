@@ -14,7 +14,7 @@ from ingest.errors import DiskUnavailable, Later
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """What a full disk is to whoever writes: the system refuses, and says so at some later write."""
+    """A full disk for its writer: the system refuses, at this write or at a later one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

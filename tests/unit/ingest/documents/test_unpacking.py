@@ -1,4 +1,4 @@
-"""What is inside of containers: read as others wrote it, and within bounds."""
+"""The members of containers: read as other programs wrote them, and within bounds."""
 
 from __future__ import annotations
 

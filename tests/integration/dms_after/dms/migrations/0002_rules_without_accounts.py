@@ -1,4 +1,4 @@
-"""What the DMS team does before the switch: nothing points at the accounts any more."""
+"""The step of the DMS team before the switch: nothing points at the accounts any more."""
 
 from django.db import migrations
 

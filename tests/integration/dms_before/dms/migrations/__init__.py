@@ -1,1 +1,1 @@
-"""What Django has migrated so far."""
+"""The migrations of Django so far."""
