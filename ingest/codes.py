@@ -15,6 +15,7 @@ class Reason(StrEnum):
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
     TENANT_INACTIVE = "tenant_inactive"
     UNREADABLE = "unreadable"
+    ATTACHMENT_PENDING = "attachment_pending"
     PROCESSING_FAILED = "processing_failed"
     CRASHED_REPEATEDLY = "crashed_repeatedly"
 

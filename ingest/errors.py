@@ -7,6 +7,7 @@
     │   │   └── GraphServerError
     │   ├── GraphThrottled
     │   ├── ContentInterrupted
+    │   ├── AttachmentPending
     │   ├── BlobUnavailable
     │   ├── QueueUnavailable
     │   ├── DiskUnavailable
@@ -73,6 +74,10 @@ class ContentInterrupted(Later):
     """A download broke off or came short. Nothing of it counts; the part starts over."""
 
 
+class AttachmentPending(Later):
+    """Microsoft still scans an attachment, and a placeholder stands in its place (Safe Attachments)."""
+
+
 class BlobUnavailable(Later):
     """Blob Storage can't be reached or refuses us."""
 
@@ -122,6 +127,7 @@ class GraphRefused(Defect):
 
     def __init__(self, operation: str, status: int, code: str) -> None:
         super().__init__(f"{operation}: Graph answered {status} {code}")
+        self.operation = operation
         self.status = status
         self.code = code
 

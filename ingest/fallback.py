@@ -20,7 +20,7 @@ from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
 from ingest.errors import ContentInterrupted, PartRejected, Rejected
 from ingest.model import Attachment, AttachmentKind, Message, MessageRef
-from ingest.original import Body, note_without_content
+from ingest.original import Body, must_not_be_pending, note_without_content
 from ingest.ports import Mail
 from ingest.transfer import Transfer
 
@@ -47,6 +47,7 @@ class GraphOriginal:
         shown = cache(lambda: shown_content_ids([self.content.body.encode("utf-8", "replace")]))
         with budget.uncounted():
             attachments = self.mail.attachments(self.message.ref)
+        must_not_be_pending(attachment.name for attachment in attachments)
         for attachment in attachments:
             if attachment.kind in {AttachmentKind.FILE, AttachmentKind.ITEM}:
                 self._take(attachment, sorter, budget, shown)

@@ -173,7 +173,11 @@ class OriginalForm(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message's metadata, from the headers of its original. `form`: the form in which the original is kept."""
+    """A message's metadata, from the headers of its original. `form`: the form in which the original is kept.
+
+    `redirected_to`: the addresses that a redirect or a forward wrote into other headers than To and Cc.
+    `receipt_requested`: the sender asked for a receipt when the message is read.
+    """
 
     ref: MessageRef
     internet_message_id: str | None
@@ -181,6 +185,8 @@ class Message:
     sender: str = field(repr=False)
     to: tuple[str, ...] = field(repr=False)
     cc: tuple[str, ...] = field(repr=False)
+    redirected_to: tuple[str, ...] = field(default=(), repr=False)
+    receipt_requested: bool = False
     received_at: datetime
     form: OriginalForm = OriginalForm.MIME
 

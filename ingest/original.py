@@ -19,14 +19,19 @@ from ingest.codes import Disposition, Rule
 from ingest.documents import headers as mail_headers
 from ingest.documents.budget import Budget
 from ingest.documents.headers import Headers, read_headers
+from ingest.documents.rules import is_placeholder
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
 from ingest.documents.unpacking.mime import find_body, open_mail
-from ingest.errors import ContentInterrupted, PartRejected
+from ingest.errors import AttachmentPending, ContentInterrupted, PartRejected
 from ingest.model import Attachment, AttachmentKind, Message, MessageRef
 
 MAX_PARTS = 1000  # parts of a mail itself, those of containers not counted; Exchange refuses mails of more than 250
+# A redirect leaves To as it was. Mail programs and servers write the new recipient into one of these, the headers of
+# people's programs before those of servers. After them comes `Received: … for <…>`.
+REDIRECT_HEADERS = ("x-forwarded-to", "x-forwarded-for", "resent-to", "delivered-to", "x-original-to", "envelope-to")
+_RECEIPT_HEADERS = ("disposition-notification-to", "return-receipt-to", "x-confirm-reading-to")
 _FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
 
@@ -83,6 +88,7 @@ class MimeOriginal:
                 reference = self.message.ref.message_id
                 log.warning("original.not_taken_apart", message=reference, cause=log.describe(rejected))
                 return
+            must_not_be_pending(member.name for member in container.members)
             shown = cache(container.shown)
             for member in container.members:
                 _take(member, sorter, budget, shown)
@@ -109,6 +115,12 @@ class MimeOriginal:
             detected_type=entity.content_type,
             content=lambda: entity.content(self.spool.file),
         )
+
+
+def must_not_be_pending(names: Iterable[str]) -> None:
+    """Raise AttachmentPending where an attachment is a placeholder: once deleted, the mail never gets its content."""
+    if any(map(is_placeholder, names)):
+        raise AttachmentPending("an attachment is being scanned, and a placeholder stands in its place")
 
 
 def _take(member: Member, sorter: Sorter, budget: Budget, shown: Callable[[], frozenset[str]]) -> None:
@@ -151,6 +163,12 @@ def read_header(blocks: Iterable[bytes]) -> tuple[Headers, Iterator[bytes]]:
     return headers, itertools.chain(taken, rest)
 
 
+def _redirected_to(headers: Headers) -> Iterator[str]:
+    for name in REDIRECT_HEADERS:
+        yield from headers.addresses(name)
+    yield from mail_headers.received_for(headers)
+
+
 def message_of(ref: MessageRef, headers: Headers, received_at: datetime | None) -> Message:
     """Return the message's metadata. `received_at`: the time in the inbox's listing, where a listing has shown it.
 
@@ -163,6 +181,8 @@ def message_of(ref: MessageRef, headers: Headers, received_at: datetime | None) 
         sender=mail_headers.sender(headers),
         to=mail_headers.to(headers),
         cc=mail_headers.cc(headers),
+        redirected_to=tuple(_redirected_to(headers)),
+        receipt_requested=any(name in headers for name in _RECEIPT_HEADERS),
         received_at=received_at
         or mail_headers.newest_received(headers)
         or mail_headers.parse_date(headers.get("date") or "")

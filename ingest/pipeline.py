@@ -7,14 +7,15 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingest import log, routing
 from ingest.claims import HeldClaims, log_fields
 from ingest.codes import Reason
 from ingest.documents.spool import Spool
-from ingest.errors import Defect, Later, LeaseLost, NotFound, Rejected
+from ingest.errors import AttachmentPending, Defect, GraphRefused, Later, LeaseLost, NotFound, Rejected
 from ingest.filing import Filing, FilingOptions
 from ingest.model import (
     Busy,
@@ -35,12 +36,14 @@ from ingest.model import (
 from ingest.original import Original
 from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
 from ingest.reading import Reading
+from ingest.refusals import Refusals
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
 
 DEFECT_LIMIT = 5  # tries that ended in a defect of our own
 CRASH_LIMIT = 5  # owners that died over the same message
+ATTACHMENT_PATIENCE = timedelta(hours=1)  # from the mail's arrival, for an attachment that Microsoft still scans
 
 
 class Pipeline:
@@ -68,6 +71,7 @@ class Pipeline:
         self._filing = filing or FilingOptions()
         self._held = HeldClaims(claims)
         self._suspects = Suspects(self._held)
+        self._refusals = Refusals()
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, from any state that earlier tries left.
@@ -83,7 +87,7 @@ class Pipeline:
 
     def _attempt(self, claim: Claim, *, assigned: Tenant | None) -> Outcome:
         try:
-            outcome = self._work_or_wait(claim, assigned)
+            outcome = self._judged(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **log_fields(claim), cause=log.describe(lost))
             self._held.give_back(claim, lost)  # the lease expired, but its owner is alive
@@ -98,6 +102,16 @@ class Pipeline:
             # From None: what a foreign exception quotes must not reach the host's log.
             raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
         log.info("message.done", **log_fields(claim), **_told(claim, outcome))
+        return outcome
+
+    def _judged(self, claim: Claim, assigned: Tenant | None) -> Outcome:
+        """Work on the message; let a refusal of Graph count only where the refusal is about this message."""
+        try:
+            outcome = self._work_or_wait(claim, assigned)
+        except GraphRefused as refused:
+            self._refusals.must_count(claim.ref, refused)
+            raise
+        self._refusals.note_end(outcome)
         return outcome
 
     def _work_or_wait(self, claim: Claim, assigned: Tenant | None) -> Outcome:
@@ -135,7 +149,16 @@ class Pipeline:
             original, tenants = reading.read(
                 spool, decide=partial(self._route, claim) if assigned is None else lambda _message: (assigned,)
             )
-            documents = self._file(claim, original, tenants, transfer)
+            try:
+                documents = self._file(claim, original, tenants, transfer)
+            except AttachmentPending:
+                if datetime.now(UTC) - original.message.received_at > ATTACHMENT_PATIENCE:
+                    raise Rejected(Reason.ATTACHMENT_PENDING) from None
+                raise
+        if original.message.receipt_requested:
+            # Exchange may tell the sender of an unread message that it was "deleted without being read".
+            with suppress(NotFound):
+                self._mail.mark_read(claim.ref, scope)
         self._clean_up(claim, scope)
         return Stored(documents=documents, received_at=original.message.received_at, tenants=tenants)
 

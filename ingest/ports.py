@@ -40,6 +40,9 @@ class Mail(Protocol):
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         """Return the categories of a message in its mailbox's inbox; None for one that is elsewhere or gone."""
 
+    def mark_read(self, ref: MessageRef, scope: Scope) -> None:
+        """Mark the message as read."""
+
     def delete(self, ref: MessageRef, scope: Scope) -> None:
         """Take the message out of the mailbox. One that is gone is done."""
 

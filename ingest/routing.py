@@ -1,7 +1,8 @@
 """Recipients → tokens → tenants. Pure: the caller asks the database which tenants the tokens belong to.
 
-Only addresses route. Display names, subject and sender never do: any stranger can write them. Graph shows no BCC
-recipients, so that a mail which came by BCC alone has no token.
+Only addresses route. Display names, subject and sender never do: any stranger can write them. No header shows BCC
+recipients, so that a mail which came by BCC alone has no token, unless a server wrote the recipient into its Received
+header.
 """
 
 from __future__ import annotations
@@ -49,9 +50,17 @@ def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...]:
-    """Return the distinct tokens of all To and then all Cc recipients, normalised, in the message's order."""
+    """Return the distinct tokens of all To and then all Cc recipients, normalised, in the message's order.
+
+    Where To and Cc have no token, those of the addresses that a redirect wrote into other headers. A token proves the
+    same in any header.
+    """
+    return _tokens((*message.to, *message.cc), addressing) or _tokens(message.redirected_to, addressing)
+
+
+def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]:
     tokens: dict[str, None] = {}
-    for address in (*message.to, *message.cc):
+    for address in addresses:
         if addressing.domains and address.rpartition("@")[2].lower() not in addressing.domains:
             continue
         token = token_of(address, addressing.pattern)

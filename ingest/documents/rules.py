@@ -127,3 +127,14 @@ def full_name(member: Member, number: int, media_type: str) -> str:
     extension = media_types.extension(media_type, member.declared_type)
     stem = member.name or f"ATT{number:05}"
     return stem if stem.lower().endswith(extension) else f"{stem}{extension}"
+
+
+# Safe Attachments with Dynamic Delivery delivers the mail with a placeholder for each attachment that it still scans:
+# a file or an attached mail of one of these names, in lower case.
+# https://learn.microsoft.com/defender-office-365/safe-attachments-about
+_PLACEHOLDERS = frozenset({"safe attachments scan in progress", "atp scan in progress"})
+
+
+def is_placeholder(name: str) -> bool:
+    """Return whether an attachment's name is that of a placeholder, which its content replaces later."""
+    return name.strip().lower().removesuffix(".eml").rstrip() in _PLACEHOLDERS

@@ -129,6 +129,11 @@ class Mailboxes:
         with _readable(), self._graph.stream("get_attachment", path, mailbox=ref.mailbox) as blocks:
             yield blocks
 
+    def mark_read(self, ref: MessageRef, scope: Scope) -> None:
+        """Mark the message as read. Raises NotFound, Later."""
+        body: Json = {"isRead": True}
+        self._graph.request("mark_read", "PATCH", _path(ref, scope), mailbox=ref.mailbox, body=body)
+
     def delete(self, ref: MessageRef, scope: Scope) -> None:
         """Take the message out of the mailbox. A message that is gone already is done."""
         try:

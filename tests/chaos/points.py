@@ -57,6 +57,7 @@ ELSEWHERE = {
     "sql.unfinished": "the timer reports it where telemetry is on, and changes nothing",
     "graph.get_quarantine": "the timer reports it where telemetry is on, and changes nothing",
     "blob.read": "the operator's command line reads; the hosts only write",
+    "graph.mark_read": "asked of a mail whose sender wants a receipt; the suite sends none",
     "graph.get_message": "asked of a mail that Exchange gives no MIME of; the suite sends none",
     "graph.get_message.content": "as graph.get_message",
     "graph.list_attachments": "as graph.get_message, and of a mail with cloud attachments alone",

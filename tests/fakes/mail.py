@@ -148,6 +148,10 @@ class FakeMail:
         self.journal.step("locate")
         return self.categories(ref) if self.folder(ref) == "inbox" else None
 
+    def mark_read(self, ref: MessageRef, scope: Scope) -> None:
+        self.journal.step("mark_read")
+        self._find(ref, scope)
+
     def delete(self, ref: MessageRef, scope: Scope) -> None:
         self.journal.step("delete")
         try:
@@ -221,7 +225,7 @@ def _attachment(attachment_id: str, part: EmailMessage) -> Attachment:
     return Attachment(
         id=attachment_id,
         kind=AttachmentKind.ITEM if attached_mail else AttachmentKind.FILE,
-        name=part.get_filename() or "",
+        name=part.get_filename() or (str(part.get_content()["Subject"]) if attached_mail else ""),
         content_type=None if attached_mail else part.get_content_type(),
         content_id=(part["Content-ID"] or "").strip("<>") or None,
         size=len(_content(part)) + 200,

@@ -7,4 +7,9 @@ _FOLDER = Path(__file__).parents[1] / "payloads"
 
 def payload(name: str) -> bytes:
     """The body of `<folder>/<case>`."""
-    return (_FOLDER / f"{name}.json").read_bytes()
+    return payload_file(f"{name}.json")
+
+
+def payload_file(name: str) -> bytes:
+    """A file below tests/payloads."""
+    return (_FOLDER / name).read_bytes()

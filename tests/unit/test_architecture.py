@@ -23,6 +23,7 @@ STORY = {
         "original",
         "pipeline",
         "reading",
+        "refusals",
         "routing",
         "suspects",
         "sweep",

@@ -4,16 +4,21 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from email.utils import format_datetime
 
 import pytest
 
 from ingest.codes import Disposition, Reason
 from ingest.errors import (
+    AttachmentPending,
     BlobUnavailable,
     ContentInterrupted,
     DatabaseUnavailable,
     Defect,
+    GraphRefused,
     GraphServerError,
     GraphThrottled,
     GraphUnavailable,
@@ -34,13 +39,15 @@ from ingest.model import (
     Trigger,
     Waits,
 )
-from ingest.pipeline import CRASH_LIMIT, DEFECT_LIMIT, Pipeline
+from ingest.original import REDIRECT_HEADERS
+from ingest.pipeline import ATTACHMENT_PATIENCE, CRASH_LIMIT, DEFECT_LIMIT, Pipeline
 from ingest.reading import ATTEMPTS_WITH_500
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.journal import Journal
 from tests.fakes.mail import PDF, FakeMail, email
+from tests.fakes.payloads import payload_file
 from tests.fakes.records import FakeRecords, Saved
 from tests.fakes.values import OTHER_TOKEN, TOKEN
 
@@ -299,6 +306,120 @@ def test_cloud_attachments_are_listed_where_the_header_promises_an_attachment_th
     world.mail.link(ref, "Plan.pdf")
     world.pipeline.ingest_message(ref)
     assert (Disposition.LINK, "Plan.pdf") in [(part.disposition, part.name) for part in world.saved(ref).parts]
+
+
+# What other programs do to mails
+
+
+def case(name: str) -> EmailMessage:
+    return message_from_bytes(payload_file(f"mails/{name}.eml"), _class=EmailMessage, policy=policy.SMTP)
+
+
+def test_a_redirected_mail_is_routed_by_what_the_redirect_wrote(world: World) -> None:
+    ref = world.mail.deliver(case("redirected_token_in_other_headers"))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert list(world.records.saved) == [(FIRST, ref.mailbox, ref.message_id)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(f"{name}: info@dms.example, upload.{TOKEN}@dms.example" for name in REDIRECT_HEADERS),
+        f"Received: from a by b for <upload.{TOKEN}@dms.example>; Mon, 02 Mar 2026 10:00:05 +0100",
+    ],
+)
+def test_each_header_of_a_redirect_routes(world: World, header: str) -> None:
+    mail = email(to=["info@dms.example"])
+    mail[header.partition(":")[0]] = header.partition(": ")[2]
+    assert world.pipeline.ingest_message(world.mail.deliver(mail)) == Stored(documents=1)
+
+
+def test_a_token_in_to_counts_before_those_of_a_redirect(world: World) -> None:
+    mail = email(cc=[address(OTHER_TOKEN)], to=["info@dms.example"])
+    mail["Delivered-To"] = address(TOKEN)
+    world.pipeline.ingest_message(world.mail.deliver(mail))
+    assert [tenant for tenant, _, _ in world.records.saved] == [SECOND]
+
+
+def fresh(mail: EmailMessage, ago: timedelta = timedelta()) -> EmailMessage:
+    mail["Received"] = f"from a by b; {format_datetime(datetime.now(UTC) - ago)}"
+    return mail
+
+
+def scanned(name: str, *, attached: bool = False) -> EmailMessage:
+    if not attached:
+        return fresh(email(attachments={name: b"Your attachments are being scanned."}))
+    mail = email(attachments={})
+    mail.add_attachment(email(subject=name, attachments={}))
+    return fresh(mail)
+
+
+@pytest.mark.parametrize("attached", [False, True])
+@pytest.mark.parametrize(
+    "name", ["Safe Attachments Scan In Progress", "ATP Scan In Progress", "atp scan in progress.eml"]
+)
+@pytest.mark.parametrize("unconvertible", [False, True])
+def test_a_placeholder_of_a_scan_is_no_document(
+    world: World, name: str, *, attached: bool, unconvertible: bool
+) -> None:
+    world.mail.unconvertible = unconvertible
+    ref = world.mail.deliver(scanned(name, attached=attached))
+    with pytest.raises(AttachmentPending):
+        world.pipeline.ingest_message(ref)
+    assert (world.mail.folder(ref), world.records.row(ref).defects) == ("inbox", 0)
+    assert world.records.saved == {}
+
+
+def test_the_sample_of_a_placeholder_waits(world: World) -> None:
+    with pytest.raises(AttachmentPending):
+        world.pipeline.ingest_message(world.mail.deliver(fresh(case("ATP_placeholder"))))
+
+
+def test_a_scan_that_does_not_end_leads_to_quarantine_and_a_release_heals(world: World) -> None:
+    waiting = fresh(email(attachments={"ATP Scan In Progress": b"x"}), ago=ATTACHMENT_PATIENCE + timedelta(minutes=1))
+    ref = world.mail.deliver(waiting)
+    world.quarantined(ref, Reason.ATTACHMENT_PENDING)
+    world.mail.change_mime(ref, email().as_bytes())  # the scan has ended
+    world.mail.move(ref, "inbox")
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+def test_a_mail_whose_sender_wants_a_receipt_is_marked_as_read_before_it_is_deleted(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(case("read_receipt_requested")))
+    steps = world.journal.steps
+    assert steps.index("save") < steps.index("mark_read") < steps.index("delete")
+
+
+def test_no_other_mail_costs_that_request(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(email()))
+    assert "mark_read" not in world.journal.steps
+
+
+# Refusals
+
+
+REFUSED = GraphRefused("get_mime", 400, "ErrorInternalServerTransientError")
+
+
+def test_a_refusal_counts_where_another_mail_went_through_meanwhile(world: World) -> None:
+    ref = world.mail.deliver(email(subject="refused"))
+    for tried in range(1, DEFECT_LIMIT + 1):
+        world.pipeline.ingest_message(world.mail.deliver(email(subject=str(tried))))
+        world.journal.trouble["original"] = [REFUSED]
+        with pytest.raises(Defect):
+            world.pipeline.ingest_message(ref)
+        assert world.records.row(ref).defects == tried
+
+
+def test_a_refusal_of_every_mail_counts_against_none(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    refs = [world.mail.deliver(email(subject=str(number))) for number in range(10)]
+    for ref in refs * (2 * DEFECT_LIMIT):
+        world.journal.trouble["original"] = [REFUSED]
+        with pytest.raises(GraphUnavailable):
+            world.pipeline.ingest_message(ref)
+    assert {world.records.row(ref).defects for ref in refs} == {0}
+    assert "graph.refuses_operation" in caplog.text
+    assert [world.pipeline.ingest_message(ref) for ref in refs] == [Stored(documents=1)] * 10
 
 
 # Once in effect
