@@ -13,7 +13,7 @@ INSTALLED := .venv/.installed
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit format check test up lint fuzz chaos bench requirements clean
+.PHONY: help demo unit format check test up lint fuzz drill chaos bench requirements clean
 
 # The targets stand in the order of a day: see it, change it, check it, prove it, tidy up.
 help:  ## List the targets
@@ -52,6 +52,9 @@ fuzz: $(INSTALLED)  ## Fuzz every reader of foreign bytes under coverage guidanc
 	@$(RUN) -m pip install --quiet atheris
 	@$(RUN) -m tests.fuzz
 	@$(RUN) -m tests.fuzz.costly
+
+drill: $(INSTALLED)  ## Lose Postgres and the documents, restore yesterday, and bring today back from Deleted Items
+	@$(RUN) -m local drill
 
 chaos: $(INSTALLED)  ## Send 10,000 mails under faults, kills and outages; no mail may be lost or doubled (MAILS=, SEED=)
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\

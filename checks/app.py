@@ -59,7 +59,7 @@ def _other_mailboxes(patient: Patient) -> str:
 
 
 def _roles(token: str) -> Sequence[str]:
-    """The application permissions in a token; none where it can't be read: it is meant for Graph, not for us."""
+    """Return the application permissions in a token; none where the token is not readable, as it is meant for Graph."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

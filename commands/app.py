@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands import audit, doctor, messages, migrate, quarantine, subscriptions, sweep, tenants
+from commands import audit, doctor, messages, migrate, quarantine, status, subscriptions, sweep, tenants
 from commands.output import shown
 from ingest import log
 from ingest.errors import IngestError
@@ -29,6 +29,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)
+app.command("status")(status.status)
 
 
 @app.callback()

@@ -160,6 +160,7 @@ def problems() -> list[str]:
         *_modules(files),
         *_parameters(files[INFRA / "main.bicep"]),
         *_settings(set(deployed_settings(app))),
+        *_threads(app),
         *_queues(queue_names(storage)),
         *_roles([role for file in files.values() for role in role_assignments(file)]),
         *_metrics(),
@@ -246,6 +247,15 @@ def _settings(deployed: set[str]) -> Iterator[str]:
             yield f"{name} lacks the setting {missing}"
         for unknown in sorted(found - expected - NOT_LOCAL.keys()):
             yield f"{name} has the setting {unknown}, which nothing reads"
+
+
+def _threads(app: Bicep) -> Iterator[str]:
+    """The one value that has to be equal everywhere: as many threads as host.json lets messages run at a time."""
+    name = "PYTHON_THREADPOOL_THREAD_COUNT"
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"][name]
+    deployed = app.text(deployed_settings(app)[name]).strip("'")
+    if deployed != sample:
+        yield f"modules/app.bicep sets {name} to {deployed}, local.settings.sample.json to {sample}"
 
 
 def _queues(deployed: set[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ import psycopg
 from rich.markup import escape
 
 from local.documents import show_documents
+from local.drill import run_drill
 from local.environment import NAME as ENVIRONMENT
 from local.environment import read_environment
 from local.functions_host.process import CoreToolsMissingError
@@ -144,6 +145,10 @@ def _trace(options: argparse.Namespace) -> int:
     return trace_one_mail(options.data, latency=options.latency, picture=options.picture)
 
 
+def _drill(options: argparse.Namespace) -> int:
+    return run_drill(options.data)
+
+
 def _tell_where_things_are(stack: Stack) -> None:
     console.print()
     if stack.simulator is not None:
@@ -175,7 +180,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | rehearse | documents | ingest | sql | demo | trace")
+    commands = parser.add_subparsers(
+        required=True, metavar="up | rehearse | documents | ingest | sql | demo | drill | trace"
+    )
 
     up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
     up.set_defaults(command=_up)
@@ -212,6 +219,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
     demo.set_defaults(command=_demo)
     demo.add_argument("--data", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)")
+
+    drill = commands.add_parser("drill", help="lose Postgres and the documents, and bring every mail back")
+    drill.set_defaults(command=_drill)
+    drill.add_argument("--data", type=Path, default=Path(".local/drill"), help="emptied first (%(default)s)")
 
     trace = commands.add_parser("trace", help="send one mail and show where its time goes, call by call")
     trace.set_defaults(command=_trace)

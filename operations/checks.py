@@ -1,4 +1,4 @@
-"""What `doctor` looks at: the app's own checks, and the database as only an operator's machine can judge it."""
+"""The checks of `doctor`: the app's own, and the database as only an operator's machine can judge it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the timer reports for the alerts: ages, lengths and ends that no single mail shows.
+"""The timer's report for the alerts: ages, lengths and ends that no single mail shows.
 
 Each part is asked for by itself: a source that is down hides no other. The events become metrics in
 ingest.telemetry.metrics; nothing is asked for where telemetry is off.

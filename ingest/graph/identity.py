@@ -57,7 +57,7 @@ class ManagedIdentity:
 
 
 class TimedSession(requests.Session):
-    """A session whose requests end: MSAL sets no time limit of its own here."""
+    """A session with a time limit for each request: MSAL sets none for a managed identity."""
 
     @override
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:

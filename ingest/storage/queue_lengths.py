@@ -1,4 +1,4 @@
-"""How many messages lie on the queues of the app, for people and alerts. The triggers themselves are Functions' part.
+"""The lengths of the app's queues, for people and alerts. The triggers themselves are Functions' part.
 
 https://learn.microsoft.com/rest/api/storageservices/get-queue-metadata
 """

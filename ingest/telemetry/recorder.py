@@ -64,7 +64,7 @@ class _Open:
 
 @dataclass(kw_only=True, slots=True)
 class _Work:
-    """What this thread works on. `trace_id` is None outside of a mail: then only durations are recorded."""
+    """The work of this thread. `trace_id` is None outside of a mail: then only durations are recorded."""
 
     trace_id: int | None = None
     open: list[_Open] = field(default_factory=list)
@@ -75,7 +75,7 @@ _work: ContextVar[_Work | None] = ContextVar("telemetry_work", default=None)
 
 
 class Recorder:
-    """Turns what it hears into records, and hands each to `sink`, which must not block."""
+    """A listener that makes records and hands each to `sink`, which must not block."""
 
     def __init__(self, sink: Callable[[Record], None], *, clock: Callable[[], int] = time.time_ns) -> None:
         """`clock`: nanoseconds since 1970."""
@@ -97,7 +97,7 @@ class Recorder:
         return end
 
     def announced(self, ref: MessageRef, name: str, since: int) -> MessageRef:
-        """Return the reference with the context of a new trace, whose root `name` began at `since`."""
+        """Return the reference with the context of a new trace. Its root, `name`, began at `since`."""
         now = self._clock()
         trace_id, span_id = _random(16), _random(8)
         self._sink(Span(name=name, trace_id=trace_id, span_id=span_id, parent_id=None, started=since, ended=now))

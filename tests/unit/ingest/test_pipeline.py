@@ -11,6 +11,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from ingest import log
 from ingest.codes import Disposition, Reason
 from ingest.errors import (
     AttachmentPending,
@@ -28,6 +29,7 @@ from ingest.errors import (
     Rejected,
 )
 from ingest.model import (
+    Announcement,
     Busy,
     CleanedUp,
     Gone,
@@ -49,7 +51,7 @@ from tests.fakes.journal import Journal
 from tests.fakes.mail import PDF, FakeMail, email
 from tests.fakes.payloads import payload_file
 from tests.fakes.records import FakeRecords, Saved
-from tests.fakes.values import OTHER_TOKEN, TOKEN
+from tests.fakes.values import NOON, OTHER_TOKEN, TOKEN
 
 FIRST, SECOND, OFF = Tenant(id=1), Tenant(id=2), Tenant(id=3)
 OFF_TOKEN = "0f" * 16
@@ -867,3 +869,37 @@ def test_neither_tokens_nor_content_reach_the_log_of_a_stored_mail(
     world.pipeline.ingest_message(world.mail.deliver(email(subject="leaked subject")))
     assert "message.done" in caplog.text
     assert not [secret for secret in ("leaked", TOKEN, "invoice.pdf", "supplier.example") if secret in caplog.text]
+
+
+# What the log says of a mail's age
+
+
+def done(world: World, ref: MessageRef) -> dict[str, object]:
+    """The fields of `message.done`."""
+    told: list[dict[str, object]] = []
+    stop = log.subscribe(lambda event, fields: told.append(dict(fields)) if event == "message.done" else None)
+    try:
+        world.pipeline.ingest_message(ref)
+    finally:
+        stop()
+    (fields,) = told
+    return fields
+
+
+def test_the_end_of_a_mail_says_for_whom_it_was_and_how_old_it_is(world: World) -> None:
+    fields = done(world, world.mail.deliver(email()))
+    assert (fields["outcome"], fields["trigger"], fields["tenants"]) == ("Stored", "webhook", "1")
+    assert float(str(fields["age_seconds"])) > 0
+    assert "announced_after_seconds" not in fields
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(7, 7.0), (-300, 0.0)], ids=["in order", "Graph's clock is ahead of ours"]
+)
+def test_the_delay_of_a_notification_is_never_negative(world: World, seconds: int, told: float) -> None:
+    mail = email()
+    mail["Received"] = f"from sender.example by exchange.example; {format_datetime(NOON)}"
+    ref = world.mail.deliver(mail)
+    at = NOON + timedelta(seconds=seconds)
+    announced = replace(ref, announced=Announcement(traceparent=f"00-{'a' * 32}-{'b' * 16}-01", at=at))
+    assert done(world, announced)["announced_after_seconds"] == told

@@ -1,0 +1,74 @@
+"""The local twin of infra/modules/alerts.bicep: the rules of infra/alerts.json, over points instead of AppMetrics."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from infra.check import INFRA
+from tests.fakes.otlp import Point
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {"GreaterThan": operator.gt, "LessThan": operator.lt}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule of alerts.json."""
+
+    name: str
+    metric: str
+    aggregate: str
+    operator: str
+    threshold: float
+    of: str | None = None
+    attribute: str | None = None
+    ends_with: str = ""
+
+    def fires(self, points: Iterable[Point]) -> bool:
+        """Return what the query would say of a window that holds these points."""
+        ours = [point for point in points if point.metric == self.metric and self._names(point)]
+        value = self._aggregated(ours, [point for point in points if point.metric == self.of])
+        return value is not None and _OPERATORS[self.operator](value, self.threshold)
+
+    def _names(self, point: Point) -> bool:
+        return self.attribute is None or str(point.attributes.get(self.attribute, "")).endswith(self.ends_with)
+
+    def _aggregated(self, ours: Sequence[Point], others: Sequence[Point]) -> float | None:
+        values = [point.value for point in ours]
+        match self.aggregate:
+            case "max":
+                return max(values, default=None)
+            case "min":
+                return min(values, default=None)
+            case "points":
+                return len(values)
+            case "sum":
+                return _total(ours)
+            case "percent":
+                whole = _total(others)
+                return 100 * _total(ours) / whole if whole else 0
+            case other:
+                raise ValueError(f"alerts.bicep knows no aggregate {other}")
+
+
+def _total(points: Sequence[Point]) -> float:
+    """Return the sum of a counter: over OTLP each point is the sum since the start, for its attributes."""
+    latest = {tuple(sorted(point.attributes.items())): point.value for point in points}
+    return sum(latest.values())
+
+
+RULES = {
+    raw["name"]: Rule(
+        name=raw["name"],
+        metric=raw["metric"],
+        aggregate=raw["aggregate"],
+        operator=raw["operator"],
+        threshold=raw["threshold"],
+        of=raw.get("of"),
+        attribute=raw.get("attribute"),
+        ends_with=raw.get("endsWith", ""),
+    )
+    for raw in json.loads((INFRA / "alerts.json").read_text("utf-8"))
+}

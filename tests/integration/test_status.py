@@ -1,0 +1,44 @@
+"""The figures of `status`, from rows that say what happened when."""
+
+import psycopg
+
+from operations.status import HOURS, read_status
+from tests.integration.databases import Database
+
+CLAIMS = """
+insert into ingest.claim (mailbox, message_id, state, trigger, reason, attempts, received_at, first_seen_at, ended_at)
+select 'upload@dms.example', message_id, state, trigger, reason, attempts, now() - received, now() - seen, now() - ended
+from (values
+    ('stored fast', 'deleted', 'webhook', null, 1, '61 s'::interval, '60 s'::interval, '60 s'::interval),
+    ('stored late', 'deleted', 'sweep', null, 1, '400 s', '100 s', '99 s'),
+    ('the sweep was faster than the notification', 'deleted', 'sweep', null, 1, '100 s', '80 s', '79 s'),
+    ('no token', 'quarantined', 'webhook', 'no_token', 1, '1 hour', '1 hour', '1 hour'),
+    ('no token, long ago', 'quarantined', 'webhook', 'no_token', 1, '9 days', '9 days', '9 days'),
+    ('waits', 'waiting', 'webhook', null, 2, null, '20 minutes', null),
+    ('is in work', 'processing', 'webhook', null, 1, '5 s', '4 s', null)
+) as one (message_id, state, trigger, reason, attempts, received, seen, ended)
+"""
+
+
+def test_an_empty_database_has_figures(database: Database) -> None:
+    status = read_status(database.app_url)
+    assert (status.waiting, status.oldest_seconds, status.mails, status.p50) == (0, None, 0, None)
+    assert len(status.hours) == HOURS
+    assert status.quarantine == ()
+    assert status.tenants == ()
+
+
+def test_the_figures_are_those_of_the_claims(database: Database) -> None:
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute(CLAIMS)
+    status = read_status(database.app_url)
+    assert (status.waiting, status.tried_again) == (2, 1)
+    assert status.oldest_seconds is not None
+    assert 1200 <= status.oldest_seconds < 1300
+    assert (status.mails, status.unannounced) == (4, 1)
+    assert status.within_a_minute == 2 / 3
+    assert status.p50 == 21
+    assert sum(hour.stored for hour in status.hours) == 3
+    assert sum(hour.quarantined for hour in status.hours) == 1
+    assert read_status(database.operator_url).mails == 4
+    assert [(kept.reason, kept.mails, kept.new) for kept in status.quarantine] == [("no_token", 2, 1)]
