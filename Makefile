@@ -26,7 +26,7 @@ up: $(INSTALLED)  ## Start the local stack and keep it until Ctrl-C (HOST=func: 
 	@$(RUN) -m local up --host $(HOST)
 
 unit: $(INSTALLED)  ## Run the unit tests: no sockets, seconds (ARGS= for pytest)
-	@$(BIN)/pytest --numprocesses auto --quiet tests/unit $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --quiet -m "not thorough" tests/unit $(ARGS)
 
 format: $(INSTALLED)  ## Format the code and mend the findings that ruff can mend
 	@$(BIN)/ruff check --fix --quiet .

@@ -100,6 +100,7 @@ BODIES, QUERIES = 5, 2
 NAMES = ("notifications", "lifecycle")
 
 
+@pytest.mark.thorough
 @settings(
     max_examples=10_000 // (BODIES * QUERIES * len(NAMES)),
     deadline=None,

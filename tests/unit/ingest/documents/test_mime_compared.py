@@ -143,6 +143,7 @@ def _mail(draw: st.DrawFn) -> bytes:
     return raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if draw(st.booleans()) else raw
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(raw=_mail())
 def test_nothing_in_generated_mails_is_missed(folder: Path, raw: bytes) -> None:
@@ -152,6 +153,7 @@ def test_nothing_in_generated_mails_is_missed(folder: Path, raw: bytes) -> None:
         assert not found_by_simulator(raw, folder) - found
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(raw=_mail(), cut=st.floats(0, 1), junk=st.sampled_from([b"", b"\n", b"\0\r", b"X-broken\n", b"--\n", b"\n\n"]))
 def test_of_a_damaged_mail_only_our_own_error_comes_out(raw: bytes, cut: float, junk: bytes) -> None:
