@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 
 from ingest import log
-from ingest.errors import DatabaseUnavailable, Later, LeaseLost
+from ingest.errors import DatabaseUnavailable, Later, LeaseLost, TooCostly
 from ingest.model import Claim, ClaimInDoubt, MessageRef
 from ingest.ports import Claims
 
@@ -38,7 +38,7 @@ class HeldClaims:
         return claim
 
     def give_back(self, claim: Claim, error: Exception) -> None:
-        """Give a claim back unfinished. An error other than Later counts as a defect of the message's processing.
+        """Give a claim back unfinished. An error other than Later counts as a defect, TooCostly as an overrun.
 
         Raises nothing of Postgres: where Postgres is down, the claim is remembered.
         """
@@ -51,8 +51,7 @@ class HeldClaims:
             claims, self._remembered = self._remembered, []
         for index, (claim, error) in enumerate(claims):
             try:
-                end_try = self._claims.put_off if isinstance(error, Later) else self._claims.count_defect
-                end_try(claim, log.describe(error))
+                self._end_try(claim, error)
             except LeaseLost:
                 continue
             except DatabaseUnavailable as unavailable:
@@ -60,6 +59,15 @@ class HeldClaims:
                 with self._lock:
                     self._remembered += claims[index:]
                 return
+
+    def _end_try(self, claim: Claim, error: Exception) -> None:
+        match error:
+            case TooCostly():
+                self._claims.count_overrun(claim, log.describe(error))
+            case Later():
+                self._claims.put_off(claim, log.describe(error))
+            case _:
+                self._claims.count_defect(claim, log.describe(error))
 
 
 def log_fields(claim: Claim) -> dict[str, object]:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     ATTACHMENT_PENDING = "attachment_pending"
     PROCESSING_FAILED = "processing_failed"
     CRASHED_REPEATEDLY = "crashed_repeatedly"
+    TOO_COSTLY = "too_costly"
 
 
 class Disposition(StrEnum):

@@ -12,6 +12,8 @@
     │   ├── QueueUnavailable
     │   ├── DiskUnavailable
     │   ├── ReaderUnavailable
+    │   ├── Overdue
+    │   │   └── TooCostly         the one Later that counts: other mails are filed meanwhile
     │   ├── DatabaseUnavailable
     │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
     │   └── LeaseLost
@@ -88,6 +90,14 @@ class QueueUnavailable(Later):
 
 class DiskUnavailable(Later):
     """The local disk takes nothing more. Another instance, or this one when it is done with others, has room."""
+
+
+class Overdue(Later):
+    """A message is not filed within its time. Slow infrastructure, or the message itself, may be the cause."""
+
+
+class TooCostly(Overdue):
+    """A message is not filed within its time, while others are: counted, and ends in Quarantine after a limit."""
 
 
 class ReaderUnavailable(Later):

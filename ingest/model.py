@@ -240,6 +240,7 @@ class Claim:
     attempts: int
     crashes: int
     defects: int
+    overruns: int
     lease_seconds: float
     reason: Reason | None = None
     received_at: datetime | None = None

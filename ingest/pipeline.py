@@ -6,6 +6,8 @@ is verified in Blob and its records are committed.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,17 @@ from ingest import log, routing
 from ingest.claims import HeldClaims, log_fields
 from ingest.codes import Reason
 from ingest.documents.spool import Spool
-from ingest.errors import AttachmentPending, Defect, GraphRefused, Later, LeaseLost, NotFound, Rejected
+from ingest.errors import (
+    AttachmentPending,
+    Defect,
+    GraphRefused,
+    Later,
+    LeaseLost,
+    NotFound,
+    Overdue,
+    Rejected,
+    TooCostly,
+)
 from ingest.filing import Filing, FilingOptions
 from ingest.model import (
     Busy,
@@ -44,6 +56,7 @@ from ingest.transfer import Transfer
 DEFECT_LIMIT = 5  # tries that ended in a defect of our own
 CRASH_LIMIT = 5  # owners that died over the same message
 ATTACHMENT_PATIENCE = timedelta(hours=1)  # from the mail's arrival, for an attachment that Microsoft still scans
+OVERRUN_LIMIT = 2  # tries that took the whole time of a message, while others were filed
 
 
 class Pipeline:
@@ -72,6 +85,7 @@ class Pipeline:
         self._held = HeldClaims(claims)
         self._suspects = Suspects(self._held)
         self._refusals = Refusals()
+        self._filed_at = -math.inf  # when a message was filed last, by any thread
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, from any state that earlier tries left.
@@ -86,11 +100,15 @@ class Pipeline:
         return self._suspects.in_turn(claim, partial(self._attempt, assigned=assigned))
 
     def _attempt(self, claim: Claim, *, assigned: Tenant | None) -> Outcome:
+        began = time.monotonic()
         try:
             outcome = self._judged(claim, assigned)
         except LeaseLost as lost:
             log.warning("claim.lost", **log_fields(claim), cause=log.describe(lost))
             self._held.give_back(claim, lost)  # the lease expired, but its owner is alive
+            raise
+        except Overdue as overdue:
+            self._put_off_overdue(claim, overdue, began)
             raise
         except Later as later:
             log.warning("message.put_off", **log_fields(claim), cause=log.describe(later))
@@ -103,6 +121,15 @@ class Pipeline:
             raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
         log.info("message.done", **log_fields(claim), **_told(claim, outcome))
         return outcome
+
+    def _put_off_overdue(self, claim: Claim, overdue: Overdue, began: float) -> None:
+        """Count a try that took the whole time of a message, if other messages were filed meanwhile."""
+        if self._filed_at < began:
+            log.warning("message.put_off", **log_fields(claim), cause=log.describe(overdue))
+            self._held.give_back(claim, overdue)
+            return
+        log.warning("message.too_costly", **log_fields(claim), overruns=claim.overruns + 1)
+        self._held.give_back(claim, TooCostly(str(overdue)))
 
     def _judged(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         """Work on the message; let a refusal of Graph count only where the refusal is about this message."""
@@ -155,6 +182,7 @@ class Pipeline:
                 if datetime.now(UTC) - original.message.received_at > ATTACHMENT_PATIENCE:
                     raise Rejected(Reason.ATTACHMENT_PENDING) from None
                 raise
+        self._filed_at = time.monotonic()
         if original.message.receipt_requested:
             # Exchange may tell the sender of an unread message that it was "deleted without being read".
             with suppress(NotFound):
@@ -245,4 +273,6 @@ def _reason_to_give_up(claim: Claim) -> Reason | None:
         return Reason.CRASHED_REPEATEDLY
     if claim.defects >= DEFECT_LIMIT:
         return Reason.PROCESSING_FAILED
+    if claim.overruns >= OVERRUN_LIMIT:
+        return Reason.TOO_COSTLY
     return None

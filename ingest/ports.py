@@ -82,6 +82,9 @@ class Claims(Protocol):
     def count_defect(self, claim: Claim, error: str) -> None:
         """Give the claim back unfinished, and count a defect of our own."""
 
+    def count_overrun(self, claim: Claim, error: str) -> None:
+        """Give the claim back unfinished, and count a try that took the whole time of a message."""
+
 
 class Tenants(Protocol):
     """The tenants of the database. Every call may raise DatabaseUnavailable."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from ingest import log
-from ingest.errors import ContentInterrupted, Later
+from ingest.errors import ContentInterrupted, Overdue
 from ingest.model import Claim
 from ingest.ports import Claims
 
@@ -33,16 +33,16 @@ class Transfer:
         self._deadline = self._renewed_at + MESSAGE_SECONDS
 
     def while_owned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the same blocks. Raises LeaseLost, and Later past the deadline."""
+        """Yield the same blocks. Raises LeaseLost, and Overdue past the deadline."""
         for block in blocks:
             self.keep_alive()
             yield block
 
     def keep_alive(self) -> None:
-        """Renew the lease where a third of it is used up. Raises LeaseLost, and Later past the deadline."""
+        """Renew the lease where a third of it is used up. Raises LeaseLost, and Overdue past the deadline."""
         now = self._clock()
         if now > self._deadline:
-            raise Later(f"the message is not filed after {MESSAGE_SECONDS:g} seconds; another try goes on")
+            raise Overdue(f"the message is not filed after {MESSAGE_SECONDS:g} seconds; another try goes on")
         if now - self._renewed_at > self._claim.lease_seconds / 3:
             self._claims.renew(self._claim)
             self._renewed_at = now
@@ -51,7 +51,7 @@ class Transfer:
         """Give all blocks of a download to `take`, and return the result. `name` is for the log.
 
         A download that breaks off starts over with a new call of `take`: half of a content counts for nothing.
-        Raises ContentInterrupted after CONTENT_TRIES, LeaseLost, and Later past the deadline.
+        Raises ContentInterrupted after CONTENT_TRIES, LeaseLost, and Overdue past the deadline.
         """
         for attempt in range(1, CONTENT_TRIES):
             try:

@@ -43,12 +43,13 @@ class Claims:
         lost_fences = case when claim.state in ('quarantined', 'gone') then '{}'
                       when claim.lease_until is not null then claim.lost_fences || claim.fence
                       else claim.lost_fences end,
-        defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end
+        defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end,
+        overruns = case when claim.state in ('quarantined', 'gone') then 0 else claim.overruns end
     where (claim.lease_until is null or claim.lease_until < now())
         and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
             and coalesce(claim.ended_at > claim.enqueued_at, false))
         and not (%(trigger)s = 'webhook' and claim.state = 'waiting' and claim.waits_since is not null)
-    returning id, fence, state, attempts, crashes, defects, reason, received_at,
+    returning id, fence, state, attempts, crashes, defects, overruns, reason, received_at,
         (select lease_until is not null from before) as taken_over,
         (select state in ('quarantined', 'gone') from before) as reopened
     """
@@ -87,6 +88,7 @@ class Claims:
             attempts=row["attempts"],
             crashes=row["crashes"],
             defects=row["defects"],
+            overruns=row["overruns"],
             lease_seconds=self._lease,
             reason=Reason(row["reason"]) if row["reason"] else None,
             received_at=row["received_at"],
@@ -123,11 +125,15 @@ class Claims:
 
         Raises LeaseLost where another owner has the claim; that this owner is alive is recorded all the same.
         """
-        self._give_back("put_off", claim, error, defects=0)
+        self._give_back("put_off", claim, error)
 
     def count_defect(self, claim: Claim, error: str) -> None:
         """Give the claim back unfinished, and count a defect of our own. Raises LeaseLost as `put_off` does."""
         self._give_back("count_defect", claim, error, defects=1)
+
+    def count_overrun(self, claim: Claim, error: str) -> None:
+        """Give the claim back unfinished, and count a try that took the whole time of a message. Raises LeaseLost."""
+        self._give_back("count_overrun", claim, error, overruns=1)
 
     # Gives back once: a caller whose answer was lost may ask again, and no defect is counted twice. The queue retries
     # by itself for a while; the sweep leaves the message alone for that time.
@@ -135,6 +141,7 @@ class Claims:
     update ingest.claim
     set state = case when state = 'processing' then 'waiting' else state end,
         lease_until = null, last_error = %(error)s, defects = defects + %(defects)s,
+        overruns = overruns + %(overruns)s,
         next_try_at = now() + %(retry)s * interval '1 second'
     where id = %(id)s and fence = %(fence)s and lease_until is not null
     returning id
@@ -146,10 +153,11 @@ class Claims:
     where id = %(id)s and %(fence)s = any(lost_fences)
     """
 
-    def _give_back(self, name: str, claim: Claim, error: str, *, defects: int) -> None:
+    def _give_back(self, name: str, claim: Claim, error: str, *, defects: int = 0, overruns: int = 0) -> None:
         ours = {"id": claim.id, "fence": claim.fence}
         with self._database.connection(name) as connection:
-            parameters = {**ours, "error": as_text(error), "defects": defects, "retry": self._retry}
+            counts = {"defects": defects, "overruns": overruns}
+            parameters = {**ours, **counts, "error": as_text(error), "retry": self._retry}
             given_back = connection.execute(self.GIVE_BACK, parameters).fetchone()
             if given_back is None:
                 connection.execute(self.SURVIVED, ours)

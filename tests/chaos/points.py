@@ -13,6 +13,7 @@ _SQL = (
     "end",
     "put_off",
     "count_defect",
+    "count_overrun",
     "note_poisoned",
     "enqueue",
     "enqueue_abandoned",

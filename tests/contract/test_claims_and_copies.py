@@ -243,6 +243,13 @@ def test_an_error_of_any_text_can_be_remembered(world: World) -> None:
     assert world.state()[0] == "waiting"
 
 
+def test_overruns_count(world: World) -> None:
+    world.claims.count_overrun(world.claim(), "TooCostly")
+    world.claims.put_off(world.claim(), "Later")
+    claim = world.claim()
+    assert (claim.overruns, claim.defects, claim.crashes) == (1, 0, 0)
+
+
 def test_defects_count(world: World) -> None:
     world.claims.count_defect(world.claim(), "Defect")
     world.claims.put_off(world.claim(), "Later")

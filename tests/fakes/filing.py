@@ -68,11 +68,22 @@ class Saved:
     def count_defect(self, claim: Claim, error: str) -> None:
         raise NotImplementedError
 
+    def count_overrun(self, claim: Claim, error: str) -> None:
+        raise NotImplementedError
+
 
 def file_mail(raw: bytes, options: FilingOptions | None = None) -> tuple[Saved, Blobs]:
     """Take the mail apart, as the app does; what was saved, and what was stored."""
     claim = Claim(
-        id=1, ref=REF, fence=1, state=ClaimState.PROCESSING, attempts=1, crashes=0, defects=0, lease_seconds=600
+        id=1,
+        ref=REF,
+        fence=1,
+        state=ClaimState.PROCESSING,
+        attempts=1,
+        crashes=0,
+        defects=0,
+        overruns=0,
+        lease_seconds=600,
     )
     blobs, saved = Blobs(), Saved()
     filing = Filing(

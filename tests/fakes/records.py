@@ -44,6 +44,7 @@ class Row:
     attempts: int = 0
     lost_fences: list[int] = field(default_factory=list)
     defects: int = 0
+    overruns: int = 0
     deferrals: int = 0
     copies: int = 0
     reason: Reason | None = None
@@ -116,7 +117,7 @@ class FakeRecords:
         restarted = row.state in _RESTARTED
         row.attempts = 1 if restarted else row.attempts + 1
         if restarted:
-            row.lost_fences, row.defects = [], 0
+            row.lost_fences, row.defects, row.overruns = [], 0, 0
         elif taken_over:
             row.lost_fences.append(row.fence)
         row.fence += 1
@@ -131,6 +132,7 @@ class FakeRecords:
             attempts=row.attempts,
             crashes=row.crashes,
             defects=row.defects,
+            overruns=row.overruns,
             lease_seconds=self.lease_seconds,
             reason=row.reason,
             received_at=row.received_at,
@@ -157,6 +159,10 @@ class FakeRecords:
     def count_defect(self, claim: Claim, error: str) -> None:
         self._step("count_defect")
         self._give_back(claim, error).defects += 1
+
+    def count_overrun(self, claim: Claim, error: str) -> None:
+        self._step("count_overrun")
+        self._give_back(claim, error).overruns += 1
 
     def _give_back(self, claim: Claim, error: str) -> Row:
         try:

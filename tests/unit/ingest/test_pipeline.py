@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import partial
 
 import pytest
 
@@ -26,6 +27,7 @@ from ingest.errors import (
     Later,
     LeaseLost,
     NotFound,
+    Overdue,
     Rejected,
 )
 from ingest.model import (
@@ -42,7 +44,7 @@ from ingest.model import (
     Waits,
 )
 from ingest.original import REDIRECT_HEADERS
-from ingest.pipeline import ATTACHMENT_PATIENCE, CRASH_LIMIT, DEFECT_LIMIT, Pipeline
+from ingest.pipeline import ATTACHMENT_PATIENCE, CRASH_LIMIT, DEFECT_LIMIT, OVERRUN_LIMIT, Pipeline
 from ingest.reading import ATTEMPTS_WITH_500
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
@@ -797,6 +799,35 @@ def test_a_defect_counts_and_ends_in_quarantine(world: World) -> None:
         assert world.records.row(ref).last_error == "builtins.RuntimeError"
         assert world.mail.folder(ref) == "inbox"
     world.quarantined(ref, Reason.PROCESSING_FAILED)
+
+
+def overdue_while_another_is_filed(world: World) -> Overdue:
+    world.pipeline.ingest_message(world.mail.deliver(email()))
+    return Overdue("not filed after 480 seconds")
+
+
+def test_a_mail_that_takes_its_whole_time_while_others_are_filed_ends_in_quarantine(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for tried in range(1, OVERRUN_LIMIT + 1):
+        world.journal.trouble["original"] = [partial(overdue_while_another_is_filed, world)]
+        with pytest.raises(Later):
+            world.pipeline.ingest_message(ref)
+        row = world.records.row(ref)
+        assert (row.state, row.overruns, row.defects) == ("waiting", tried, 0)
+        assert world.mail.folder(ref) == "inbox"
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.TOO_COSTLY)
+    assert world.mail.categories(ref) == (Reason.TOO_COSTLY,)
+
+
+def test_a_mail_that_takes_its_whole_time_with_slow_infrastructure_counts_nothing(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.pipeline.ingest_message(world.mail.deliver(email()))  # before, when the infrastructure was fast
+    for _ in range(OVERRUN_LIMIT + 2):
+        world.journal.trouble["save"] = [Overdue("not filed after 480 seconds")]
+        with pytest.raises(Later):
+            world.pipeline.ingest_message(ref)
+        assert world.records.row(ref).overruns == 0
+    assert isinstance(world.pipeline.ingest_message(ref), Stored)
 
 
 def test_a_mail_that_kills_its_process_again_and_again_ends_in_quarantine(world: World) -> None:
