@@ -433,7 +433,7 @@ HOSTILE = (
     ),
     Goal(
         name="honest_beside_bombs",
-        what="an honest mail that comes with 12 hostile ones, delivery until stored, beside the same alone",
+        what="an honest mail while 12 hostile ones are in another mailbox, until stored, beside the same alone",
         threshold=at_most(2, "x"),
         read=_honest_beside_bombs,
     ),

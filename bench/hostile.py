@@ -62,20 +62,20 @@ def measure(
     costs = {name: _cost(name, megabytes * 1_000_000) for name in hostile.names()}
     costliest = max(costs, key=lambda name: costs[name]["seconds"])
     largest = max(costs, key=lambda name: costs[name]["memory"])
-    mailbox = stack.identity.mailboxes[0]
+    mailbox, other = stack.identity.mailboxes[:2]  # Graph allows each mailbox four requests at a time
     mails = samples(2 * honest + 2, address=tenant.address, label="honest")
     alone = [ours.one_by_webhook(stack, mailbox, mail) for mail in mails[: honest + 2]][2:]
     bombs = _bombs(tenant.address)
     beside = []
     for mail in mails[honest + 2 :]:
         for bomb in islice(bombs, BOMBS):
-            stack.admin.deliver(bomb, [mailbox])
+            stack.admin.deliver(bomb, [other])
         beside.append(ours.one_by_webhook(stack, mailbox, mail))
         ours.wait_until_empty(stack)
     url = f"{stack.url}/api/graph/notifications?mailbox={mailbox}"
     bodies = [notification(stack, client_state, mailbox) for _ in range(notifications)]
     webhook_alone = answers_of(asyncio.run(_posted(url, bodies)))
-    with _flood(stack, mailbox, bombs):
+    with _flood(stack, other, bombs):
         webhook_flooded = answers_of(asyncio.run(_posted(url, bodies)))
     ours.wait_until_empty(stack)
     return Hostile(

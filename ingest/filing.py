@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
@@ -25,11 +26,12 @@ _EXTENSIONS = {OriginalForm.MIME: "eml", OriginalForm.GRAPH_JSON: "json"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilingOptions:
-    """The limits of unpacking, the choice whether the body is stored as well, and the reader of PDFs."""
+    """The limits of unpacking, storing the body, the reader of PDFs, and the lane of costly mails."""
 
     limits: Limits = field(default_factory=Limits)
     body: BodyMode = BodyMode.NEVER
     read_objects: ReadObjects = read_objects_here
+    lane: Lock = field(default_factory=Lock)
 
 
 class Filing:
@@ -59,8 +61,8 @@ class Filing:
 
         name = f"{folder}/original.{_EXTENSIONS[original.message.form]}"
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
-        budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive)
-        parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
+        with Budget(self._options.limits, keep_alive=self._transfer.keep_alive, lane=self._options.lane) as budget:
+            parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
         self._copies.save(self._claim, original.message, stored, parts, last=last)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 

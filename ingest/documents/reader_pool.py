@@ -48,6 +48,7 @@ class ReaderPool:
         `file` must be one of the operating system, or become one by `fileno`. Raises PartRejected(too_costly),
         ReaderUnavailable, and the errors of the budget's `keep_alive`.
         """
+        budget.step_aside()
         reader = self._take(budget)
         found: Pdf | None = None
         try:
@@ -68,7 +69,7 @@ class ReaderPool:
         with self._free:
             while not self._idle and not self._left:
                 self._free.wait(BEAT_SECONDS)
-                budget.ask()
+                budget.check()
             if self._idle:
                 return self._idle.pop()
             self._left -= 1
@@ -141,7 +142,7 @@ class _Reader:
             try:
                 data = self._connection.recv(_LONGEST_LINE)
             except TimeoutError:
-                budget.ask()
+                budget.check()
                 continue
             if not data:
                 break

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from threading import Lock
 
 import pytest
 
 from ingest.codes import Disposition, Rule
-from ingest.documents.budget import BEAT_SECONDS, Budget
+from ingest.documents.budget import BEAT_SECONDS, LIGHT_SECONDS, Budget
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking.container import Member
@@ -141,6 +142,51 @@ def test_the_lease_is_kept_alive_and_its_loss_ends_the_work() -> None:
         clock.now += 2 * BEAT_SECONDS
         with pytest.raises(LeaseLost):
             Sorter(limits=Limits(), budget=budget, store=stored).take(Member(name="a.zip"), spool, shown=frozenset)
+
+
+def costly(budget: Budget) -> None:
+    """Use up what a light mail may, and a little more."""
+    budget.charge(LIGHT_SECONDS * 2)
+
+
+def test_a_light_mail_needs_no_lane() -> None:
+    lane = Lock()
+    with Budget(Limits(), lane=lane) as budget:
+        budget.ask()
+        assert not lane.locked()
+
+
+def test_a_costly_mail_is_in_the_lane_but_for_its_transfers_and_leaves_it_at_the_end() -> None:
+    lane = Lock()
+    with Budget(Limits(), lane=lane) as budget:
+        costly(budget)
+        budget.ask()
+        assert lane.locked()
+        with budget.uncounted():
+            assert not lane.locked()
+            budget.ask()
+            assert not lane.locked()
+        budget.ask()
+        assert lane.locked()
+    assert not lane.locked()
+
+
+def test_a_mail_that_waits_for_the_lane_keeps_its_lease_alive() -> None:
+    lane = Lock()
+    lane.acquire()
+    beats: list[float] = []
+
+    def beat() -> None:
+        beats.append(clock.now)
+        lane.release()  # the other mail is done
+
+    clock = Clock()
+    with Budget(Limits(), keep_alive=beat, lane=lane, clock=clock) as budget:
+        costly(budget)
+        clock.now = 2 * BEAT_SECONDS
+        budget.ask()
+    assert beats == [2 * BEAT_SECONDS]
+    assert not lane.locked()
 
 
 def test_files_need_no_budget() -> None:
