@@ -3,6 +3,7 @@
 Made here, the same bytes on every run, so that what was stored can be compared by hash with what was sent.
 """
 
+import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from local.demo.samples import (
     xrechnung_xml,
 )
 from local.tenants import DOMAIN, upload_address
+
+_GREETING = "Guten Tag,\n\nanbei unsere Unterlagen.\n\nMit freundlichen Grüßen\nNordlicht GmbH\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,13 @@ class Stored:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The mail has to be deleted and its original kept for this tenant; the mail brings no document."""
+
+    tenant: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quarantined:
     """The mail has to be in the quarantine folder, with this reason code."""
 
@@ -65,7 +75,7 @@ class DemoMail:
     sender: str
     recipients: tuple[str, ...]
     mime: bytes
-    expected: Stored | Quarantined
+    expected: Stored | Kept | Quarantined
     notification: Literal["delivered", "lost"] = "delivered"
 
 
@@ -85,6 +95,7 @@ def demo_mails(tokens: Mapping[str, str]) -> tuple[DemoMail, ...]:
     reminder = _pdf("Mahnung.pdf", letter_pdf("Zahlungserinnerung"))
     umlauts = _pdf("Überweisungsträger für März 🧾 Größe XXL.pdf", letter_pdf("Überweisungsträger"))
     scan = _pdf("Scan_20250314.pdf", scan_pdf())
+    old_program = _pdf("Lieferschein.pdf", letter_pdf("Lieferschein"))
     forwarded = _forwarded_original(offer)
     lost_token = "0" * 32
 
@@ -155,12 +166,41 @@ def demo_mails(tokens: Mapping[str, str]) -> tuple[DemoMail, ...]:
         ),
         _mail("25 MB scan", to=(to_second,), files=(scan,), expected=Stored(tenant=second, documents=(scan,))),
         _mail(
+            "Redirected by Gmail",
+            to=("rechnungen@suedhang.example",),
+            envelope=(to_first,),
+            headers={"X-Forwarded-To": to_first, "X-Forwarded-For": f"rechnungen@suedhang.example {to_first}"},
+            files=(receipt,),
+            expected=Stored(tenant=first, documents=(receipt,)),
+        ),
+        _mail(
+            "Automatic reply",
+            to=(to_second,),
+            headers={"Auto-Submitted": "auto-replied"},
+            text="Ich bin bis zum 28.03.2025 nicht im Büro.\n",
+            expected=Kept(tenant=second),
+        ),
+        _mail(
+            "PDF in uuencode",
+            to=(to_first,),
+            text=f"Guten Tag,\n\n{_uuencoded(old_program)}\nMit freundlichen Grüßen\n",
+            expected=Stored(tenant=first, documents=(old_program,)),
+        ),
+        _mail(
             "Lost notification, no file",
             to=(to_first,),
             notification="lost",
             expected=Stored(tenant=first, documents=()),
         ),
     )
+
+
+def _uuencoded(file: File) -> str:
+    """Write a file into a text, as mail programs did before MIME."""
+    lines = [
+        binascii.b2a_uu(file.content[start : start + 45], backtick=True) for start in range(0, len(file.content), 45)
+    ]
+    return f"begin 644 {file.name}\n{b''.join(lines).decode()}`\nend\n"
 
 
 def _pdf(name: str, content: bytes) -> File:
@@ -171,9 +211,12 @@ def _mail(
     title: str,
     *,
     to: tuple[str, ...],
-    expected: Stored | Quarantined,
+    expected: Stored | Kept | Quarantined,
     cc: tuple[str, ...] = (),
+    envelope: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None,
     sender: Address | None = None,
+    text: str = _GREETING,
     files: tuple[File, ...] = (),
     attached_message: EmailMessage | None = None,
     inline_logo: bool = False,
@@ -189,7 +232,9 @@ def _mail(
     message["To"] = ", ".join(to)
     if cc:
         message["Cc"] = ", ".join(cc)
-    message.set_content("Guten Tag,\n\nanbei unsere Unterlagen.\n\nMit freundlichen Grüßen\nNordlicht GmbH\n")
+    for name, value in (headers or {}).items():
+        message[name] = value
+    message.set_content(text)
     if inline_logo:
         message.add_alternative(
             '<p>Anbei unsere Unterlagen.</p><p><img src="cid:logo@nordlicht.example" alt="Nordlicht"></p>',
@@ -215,7 +260,7 @@ def _mail(
         title=title,
         message_id=message_id,
         sender=sender.addr_spec,
-        recipients=to + cc,
+        recipients=envelope or to + cc,
         mime=message.as_bytes(),
         expected=expected,
         notification=notification,

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from local.demo.evidence import ClaimRow, Evidence, StoredMessage, evidence
-from local.demo.mails import DemoMail, Quarantined, Stored, demo_mails
+from local.demo.mails import DemoMail, Kept, Quarantined, Stored, demo_mails
 from local.demo.samples import scan_pdf
 from local.graph.admin.client import MessageState
 from local.stack import Stack, empty
@@ -153,8 +153,14 @@ def _problems(
     match mail.expected:
         case Quarantined(reason=reason):
             yield from _not_quarantined(reason, state, claim, copies)
+        case Kept(tenant=tenant):
+            yield from _not_kept(mail, tenant, state, copies)
+            if any(copy.documents for copy in copies):
+                yield "documents, although the mail brings none"
         case Stored() as expected:
-            yield from _not_stored(mail, expected, state, copies)
+            yield from _not_kept(mail, expected.tenant, state, copies)
+            for copy in copies:
+                yield from _wrong_documents(mail, expected, copy)
 
 
 def _not_quarantined(
@@ -170,21 +176,20 @@ def _not_quarantined(
         yield "stored although it belongs to no tenant"
 
 
-def _not_stored(
-    mail: DemoMail, expected: Stored, state: MessageState, copies: Sequence[StoredMessage]
-) -> Iterator[str]:
+def _not_kept(mail: DemoMail, tenant: str, state: MessageState, copies: Sequence[StoredMessage]) -> Iterator[str]:
     if state.folder not in _DELETED:
         yield f"in {state.folder}, not deleted"
     tenants = [copy.tenant for copy in copies]
-    if tenants != [expected.tenant]:
-        yield f"stored for {', '.join(tenants) or 'no tenant'}, not for {expected.tenant}"
-        return
-    (copy,) = copies
+    if tenants != [tenant]:
+        yield f"stored for {', '.join(tenants) or 'no tenant'}, not for {tenant}"
     original = hashlib.sha256(mail.mime).hexdigest()
-    if copy.original_sha256 != original:
+    if any(copy.original_sha256 != original for copy in copies):
         yield "the original in Blob is not what was sent"
+
+
+def _wrong_documents(mail: DemoMail, expected: Stored, copy: StoredMessage) -> Iterator[str]:
     if not expected.documents:
-        if [document.blob_sha256 for document in copy.documents] != [original]:
+        if [document.blob_sha256 for document in copy.documents] != [hashlib.sha256(mail.mime).hexdigest()]:
             yield "its original is not its only document"
     elif [(document.name, document.blob_sha256) for document in copy.documents] != [
         (file.name, file.sha256) for file in expected.documents
