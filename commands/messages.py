@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -11,10 +14,13 @@ import typer
 from commands.context import MessageArgument, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows, progress
 from ingest.errors import OperatorError
+from ingest.filing import FilingOptions
 from ingest.model import ClaimState
-from ingest.settings import Settings, operator_database_url
+from ingest.settings import Settings, operator_database_url, owner_database_url
 from operations.blobs import containers_by_name
+from operations.derivation import Comparison, Derivation
 from operations.verification import Verdict, Verification
+from operations.verification import unrecorded as find_unrecorded
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 
@@ -75,9 +81,19 @@ def verify(
     ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All messages of all tenants.")] = False,
+    derive: Annotated[
+        bool, typer.Option("--derive", help="Also prove that each stored part is in its mail's original.")
+    ] = False,
+    unrecorded: Annotated[
+        bool, typer.Option("--unrecorded", help="List the blobs that no record names, of tries that did not commit.")
+    ] = False,
+    delete_after: Annotated[
+        int | None,
+        typer.Option("--delete-after", metavar="DAYS", min=1, help="Delete those that are older than DAYS."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read back what was stored, and compare it with the hashes on record. Changes nothing.
+    """Read back what was stored, and compare it with the hashes on record. Changes nothing without --delete-after.
 
     Needs a login that sees every tenant's mails: a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL). Exit
     code 1 where a blob is missing or not what was stored; those are printed.
@@ -86,10 +102,18 @@ def verify(
     Examples:
       python -m ingest messages verify 4711
       python -m ingest messages verify --all --json | jq -r '.[].name'
+      python -m ingest messages verify --all --derive
+      python -m ingest messages verify --unrecorded --delete-after 30     (without an immutability policy)
     """
+    if unrecorded or delete_after is not None:
+        _list_unrecorded(delete_after, as_json=as_json)
+        return
     if (message is None) is not every:
         raise OperatorError("Name one message, or say --all.")
     number = None if message is None else claim_of(message).number
+    if derive:
+        _prove(number, as_json=as_json)
+        return
     damaged, count = _damaged(number)
     print_rows(
         [{**asdict(verdict.blob), "damage": verdict.damage} for verdict in damaged],
@@ -99,6 +123,100 @@ def verify(
     if damaged:
         typer.echo(f"{len(damaged)} of {count} blobs are not what was stored.", err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(
+    message: Annotated[
+        str | None, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All messages of all tenants.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the differences, change nothing.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also take documents off the record that the rules do not find any more.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Derive parts and documents again from the stored originals, without Graph, and put new documents on record.
+
+    Needs the database's owner (INGEST_OWNER_DATABASE_URL). A committed document stays without --replace; a document
+    of the same content keeps its id.
+
+    \b
+    Examples:
+      python -m ingest messages rebuild 4711 --dry-run
+      python -m ingest messages rebuild --all --dry-run --json
+    """
+    if (message is None) is not every:
+        raise OperatorError("Name one message, or say --all.")
+    number = None if message is None else claim_of(message).number
+    rows: list[Row] = []
+    with _derivation(owner_database_url(os.environ), number, upload=not dry_run) as derivation:
+        for comparison in _with_progress(derivation, "Deriving"):
+            rows += _differences(comparison)
+            if not dry_run and replace and (comparison.found or comparison.lost):
+                derivation.replace(comparison)
+            elif not dry_run and comparison.found:
+                derivation.add(comparison)
+    print_rows(rows, as_json=as_json, empty="The record has what the originals have.")
+
+
+def _differences(comparison: Comparison) -> list[Row]:
+    number = comparison.copy.number
+    if comparison.problem is not None:
+        return [{"number": number, "difference": "not derived", "name": comparison.problem, "sha256": None}]
+    return [
+        *({"number": number, "difference": "new", "name": p.name, "sha256": p.sha256} for p in comparison.found),
+        *({"number": number, "difference": "lost", "name": p.name, "sha256": p.sha256} for p in comparison.lost),
+    ]
+
+
+def _prove(number: int | None, *, as_json: bool) -> None:
+    rows: list[Row] = []
+    count = 0
+    with _derivation(operator_database_url(os.environ), number, upload=False) as derivation:
+        for comparison in _with_progress(derivation, "Deriving"):
+            count += 1
+            if comparison.problem is not None:
+                rows.append({"number": comparison.copy.number, "name": None, "problem": comparison.problem})
+            rows += [
+                {"number": comparison.copy.number, "name": part.blob_name, "problem": "not in the original"}
+                for part in comparison.unproved
+            ]
+    print_rows(rows, as_json=as_json, empty=f"The parts of all {count} copies are in their originals.")
+    if rows:
+        raise typer.Exit(1)
+
+
+def _list_unrecorded(delete_after: int | None, *, as_json: bool) -> None:
+    settings = Settings.from_env(os.environ)
+    before = None if delete_after is None else datetime.now(UTC) - timedelta(days=delete_after)
+    rows: list[Row] = []
+    with containers_by_name(settings) as container:
+        store = container(settings.container)
+        for blob in find_unrecorded(operator_database_url(os.environ), store, settings.container):
+            deleted = before is not None and blob.modified_at < before
+            if deleted:
+                store.delete(blob.name)
+            rows.append({**asdict(blob), "deleted": deleted})
+    print_rows(rows, as_json=as_json, empty="Each blob is on record.")
+
+
+@contextmanager
+def _derivation(database_url: str, number: int | None, *, upload: bool) -> Iterator[Derivation]:
+    settings = Settings.from_env(os.environ)
+    options = FilingOptions(limits=settings.limits, body=settings.body)
+    with containers_by_name(settings) as container:
+        yield Derivation(database_url, container=container, options=options, number=number, upload=upload)
+
+
+def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:
+    with progress() as bar:
+        task = bar.add_task(title, total=derivation.count())
+        for comparison in derivation.comparisons():
+            bar.advance(task)
+            yield comparison
 
 
 def _damaged(number: int | None) -> tuple[list[Verdict], int]:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import batched
 from typing import LiteralString, Protocol
@@ -16,6 +17,7 @@ from typing import LiteralString, Protocol
 from psycopg.rows import class_row
 
 from ingest.errors import BlobMissing, OperatorError
+from ingest.storage.blobs import BlobStore
 from ingest.storage.database import Connection
 from operations.database import connect
 
@@ -36,6 +38,12 @@ where %(number)s::bigint is null or message.claim_id = %(number)s
 order by number, name
 """
 _COUNT: LiteralString = f"with found as ({_BLOBS}) select count(*) as blobs from found"  # noqa: S608 - both are ours
+_RECORDED: LiteralString = """
+select blob_name as name from ingest.message where container = %(container)s and blob_name = any(%(names)s)
+union
+select part.blob_name from ingest.part join ingest.message on message.id = part.message_id
+where message.container = %(container)s and part.blob_name = any(%(names)s)
+"""
 _SEES_ALL: LiteralString = """
 select rolsuper or rolbypassrls or pg_has_role(rolname, 'ingest_reader', 'usage')
     or pg_has_role(rolname, 'ingest_operator', 'usage') as sees_all
@@ -75,6 +83,30 @@ class Reader(Protocol):
 
     def read(self, name: str) -> Iterator[bytes]:
         """Raises BlobMissing, BlobUnavailable."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unrecorded:
+    """A blob that no record names."""
+
+    container: str
+    name: str
+    modified_at: datetime
+
+
+def unrecorded(database_url: str, container: BlobStore, name: str) -> Iterator[Unrecorded]:
+    """Yield the blobs of the container `name` that no record names. Raises OperatorError, BlobUnavailable.
+
+    They are of tries that did not commit. A blob of a mail in work is among them.
+    """
+    with connect(database_url) as connection:
+        _must_see_all(connection)
+        for batch in batched(container.modified(), _BATCH, strict=False):
+            rows = connection.execute(_RECORDED, {"container": name, "names": [found for found, _ in batch]})
+            recorded = {row["name"] for row in rows}
+            for found, modified_at in batch:
+                if found not in recorded:
+                    yield Unrecorded(container=name, name=found, modified_at=modified_at)
 
 
 class Verification:

@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any, Self
 from urllib.parse import quote
@@ -105,6 +106,16 @@ class BlobStore:
         """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""
         try:
             yield from self._container.list_blob_names(name_starts_with=prefix)
+        except ResourceNotFoundError:
+            return  # no container, no blobs
+        except AzureError as error:
+            raise _unavailable("list", error) from None
+
+    def modified(self) -> Iterator[tuple[str, datetime]]:
+        """Yield the name of each blob with the time of its last change. Raises BlobUnavailable."""
+        try:
+            for blob in self._container.list_blobs():
+                yield str(blob.name), blob.last_modified
         except ResourceNotFoundError:
             return  # no container, no blobs
         except AzureError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from uuid import uuid4
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID, uuid4
 
 from ingest.codes import Disposition
 from ingest.errors import LeaseLost
@@ -94,7 +94,7 @@ class Copies:
             ).fetchone()
             if row is not None:
                 with connection.cursor() as cursor:
-                    cursor.executemany(self.INSERT_PART, _rows(parts, message_id=row["id"], tenant=tenant))
+                    cursor.executemany(self.INSERT_PART, rows_of(parts, message_id=row["id"], tenant=tenant))
             ours = connection.execute(
                 self.COMMIT,
                 {
@@ -121,9 +121,15 @@ def _texts(message: Message, parts: Sequence[Part]) -> Iterator[str | None]:
             yield from (part.invoice.number, part.invoice.seller)
 
 
-def _rows(parts: Sequence[Part], *, message_id: int, tenant: Tenant) -> list[dict[str, object]]:
-    """Return the parameters for each part. Documents get their ids here: one may point to a later one."""
-    documents = {part.position: uuid4() for part in parts if part.disposition is Disposition.DOCUMENT}
+def rows_of(
+    parts: Sequence[Part], *, message_id: int, tenant: Tenant, documents: Mapping[int, UUID] | None = None
+) -> list[dict[str, object]]:
+    """Return the parameters of INSERT_PART for each part.
+
+    Documents get their ids here: one may point to a later one. `documents`: ids that are kept, by position.
+    """
+    new = {part.position: uuid4() for part in parts if part.disposition is Disposition.DOCUMENT}
+    documents = new | dict(documents or {})
     return [
         {
             **_columns(part),

@@ -111,6 +111,55 @@ def test_damaged_blobs_are_found_and_nothing_else(stack: Stack, recorded: list[s
     assert "20 of" in said
 
 
+def ingest(stack: Stack, *arguments: str) -> tuple[int, list[dict[str, object]], str]:
+    """A command of `messages` with its rows."""
+    command = [sys.executable, "-m", "ingest", "messages", *arguments, "--json"]
+    environment = os.environ | app_environment(stack)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    return done.returncode, json.loads(done.stdout or "[]"), done.stderr
+
+
+def test_each_part_is_proved_to_be_in_its_original(stack: Stack, recorded: list[str]) -> None:
+    code, unproved, said = ingest(stack, "verify", "--all", "--derive")
+    assert (code, unproved) == (0, []), said
+    with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
+        change = "update ingest.part set sha256 = %s where blob_name = %s"
+        name = next(name for name in recorded if not name.endswith(".eml"))
+        (before,) = database.execute("select sha256 from ingest.part where blob_name = %s", [name]).fetchone() or ("",)
+        database.execute(change, ["0" * 64, name])
+        code, unproved, said = ingest(stack, "verify", "--all", "--derive")
+        database.execute(change, [before, name])
+    assert (code, [row["name"] for row in unproved]) == (1, [name]), said
+
+
+def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str]) -> None:
+    stray = f"{recorded[0]}.stray"
+    with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
+        container = service.get_container_client(CONTAINER)
+        container.upload_blob(stray, b"of a try that did not commit")
+        code, listed, said = ingest(stack, "verify", "--unrecorded", "--delete-after", "1")
+        container.delete_blob(stray)
+    assert (code, [(row["name"], row["deleted"]) for row in listed]) == (0, [(stray, False)]), said
+
+
+def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(stack: Stack, recorded: list[str]) -> None:
+    assert recorded
+    with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
+        ids = "select id, sha256 from ingest.document order by id"
+        before = database.execute(ids).fetchall()
+        lost = before[0]
+        database.execute("delete from ingest.document where id = %s", [lost[0]])
+        code, differences, said = ingest(stack, "rebuild", "--all", "--dry-run")
+        assert (code, [(row["difference"], row["sha256"]) for row in differences]) == (0, [("new", lost[1])]), said
+        assert len(database.execute(ids).fetchall()) == len(before) - 1
+        code, differences, said = ingest(stack, "rebuild", "--all")
+        after = database.execute(ids).fetchall()
+    assert (code, len(differences)) == (0, 1), said
+    assert sorted(sha256 for _, sha256 in after) == sorted(sha256 for _, sha256 in before)
+    assert {row for row in before if row != lost} < set(after)
+    assert ingest(stack, "rebuild", "--all", "--dry-run")[:2] == (0, [])
+
+
 def test_a_role_that_sees_nothing_proves_nothing(stack: Stack) -> None:
     environment = os.environ | app_environment(stack) | {"INGEST_OWNER_DATABASE_URL": ""}
     command = [sys.executable, "-m", "ingest", "messages", "verify", "--all"]
