@@ -19,6 +19,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
     BlobClient,
@@ -52,15 +53,18 @@ class BlobStore:
     @classmethod
     def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
         """By connection string, or by account URL and the app's managed identity. No request is made yet."""
+        transport = RequestsTransport(
+            use_env_settings=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+        )
         options: dict[str, Any] = {
             "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
-            "connection_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
+            "transport": transport,
         }
         if connection_string:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
             service = BlobServiceClient(account_url or "", credential=entra.credential(), **options)
+        _read_surroundings(transport, service.url)
         return cls(service.get_container_client(container))
 
     def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
@@ -227,6 +231,18 @@ class _Upload:
             size=self._size,
             sha256=self._digest.hexdigest(),
         )
+
+
+def _read_surroundings(transport: RequestsTransport, url: str) -> None:
+    """Read proxies and CA bundle for `url` from the environment, once instead of for each request."""
+    transport.open()
+    session = transport.session
+    assert session is not None  # noqa: S101 - open() makes it
+    session.trust_env = True
+    surroundings = session.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
+    session.trust_env = False
+    session.proxies = surroundings["proxies"]
+    transport.connection_config.verify = surroundings["verify"]
 
 
 # What a stranger sent is never served as something that a browser would run.
