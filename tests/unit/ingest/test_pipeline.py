@@ -16,6 +16,7 @@ from ingest import log
 from ingest.codes import Disposition, Reason
 from ingest.errors import (
     AttachmentPending,
+    BlobConflict,
     BlobUnavailable,
     ContentInterrupted,
     DatabaseUnavailable,
@@ -65,6 +66,7 @@ class World:
     """A pipeline with everything around it."""
 
     route: RouteMode = RouteMode.FIRST
+    pattern: str = DEFAULT_ADDRESS_PATTERN
     journal: Journal = field(default_factory=Journal)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,7 @@ class World:
 
     def restarted(self) -> Pipeline:
         """A new process's pipeline over the same world."""
-        addressing = Addressing(pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE), route=self.route)
+        addressing = Addressing(pattern=re.compile(self.pattern, re.IGNORECASE), route=self.route)
         self.pipeline = Pipeline(
             mail=self.mail,
             blobs=self.blobs,
@@ -397,6 +399,53 @@ def test_a_mail_whose_sender_wants_a_receipt_is_marked_as_read_before_it_is_dele
 def test_no_other_mail_costs_that_request(world: World) -> None:
     world.pipeline.ingest_message(world.mail.deliver(email()))
     assert "mark_read" not in world.journal.steps
+
+
+# Every way out of Quarantine
+
+
+def released(world: World, ref: MessageRef) -> None:
+    """An operator releases the mail, and it is stored as if it had just come in."""
+    world.mail.move(ref, "inbox")
+    world.journal.trouble.clear()
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert (world.mail.folder(ref), world.records.row(ref).reason) == (None, None)
+
+
+def test_no_token_heals_when_the_settings_match_the_address(world: World) -> None:
+    ref = world.mail.deliver(email(to=[f"rechnung.{TOKEN}@dms.example"]))
+    world.quarantined(ref, Reason.NO_TOKEN)
+    world.pattern = r"^rechnung[.](?P<token>[a-z0-9]+)@"
+    world.restarted()
+    released(world, ref)
+
+
+def test_unknown_token_heals_when_the_tenant_is_there(world: World) -> None:
+    token = "ab" * 16
+    ref = world.mail.deliver(email(to=[address(token)]))
+    world.quarantined(ref, Reason.UNKNOWN_TOKEN)
+    world.records.tenants = {**TENANTS, token: (FIRST, True)}
+    released(world, ref)
+
+
+def test_unreadable_heals_when_exchange_can_read_the_mail(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.mail.unconvertible = True
+    world.journal.trouble["message_json"] = [Rejected(Reason.UNREADABLE)]
+    world.quarantined(ref, Reason.UNREADABLE)
+    world.mail.unconvertible = False
+    released(world, ref)
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("defect"), BlobConflict("other content")])
+def test_processing_failed_heals_when_the_defect_is_mended(world: World, trouble: Exception) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["store"] = [trouble] * DEFECT_LIMIT
+    for _ in range(DEFECT_LIMIT):
+        with pytest.raises(Defect):
+            world.pipeline.ingest_message(ref)
+    world.quarantined(ref, Reason.PROCESSING_FAILED)
+    released(world, ref)
 
 
 # Refusals
