@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ _PNG = bytes.fromhex(
 )
 
 
+_BOUNDARY = re.compile(rb'boundary="([^"]+)"')
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
     """A mail, and what has to become of it: stored for `tenant`, or quarantined with `reason`.
@@ -44,9 +48,24 @@ class Sent:
     files: frozenset[str]
 
     @property
-    def sha256(self) -> str:
-        """Of the whole mail."""
-        return hashlib.sha256(self.mime).hexdigest()
+    def without_boundaries(self) -> str:
+        """The hash of the whole mail, whichever boundaries its MIME has."""
+        return Content.of(self.mime).without_boundaries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A content by its hashes: of all bytes, and with numbers in the place of MIME boundaries."""
+
+    sha256: str
+    without_boundaries: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Content:
+        plain = content
+        for number, boundary in enumerate(_BOUNDARY.findall(content)):
+            plain = plain.replace(boundary, b"boundary-%d" % number)
+        return cls(sha256=hashlib.sha256(content).hexdigest(), without_boundaries=hashlib.sha256(plain).hexdigest())
 
 
 def mails(seed: int, tenants: Sequence[LocalTenant]) -> Iterator[Sent]:
