@@ -16,10 +16,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, set_tracer_provider
 from opentelemetry.trace.status import Status, StatusCode
 
 from ingest.telemetry.export import AZURE, CONSOLE, OTLP
@@ -43,6 +43,8 @@ class Sdk:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or _NAME})
         self._scope = InstrumentationScope(_NAME)
+        # Azure's exporter asks the global provider for the resource, and nothing else uses the provider.
+        set_tracer_provider(TracerProvider(resource=self._resource, shutdown_on_exit=False))
         span_exporters, metric_exporters = _exporters(environ)
         self._processors = [BatchSpanProcessor(exporter) for exporter in span_exporters]
         self._metrics = MeterProvider(
@@ -105,8 +107,12 @@ def _exporters(environ: Mapping[str, str]) -> tuple[list[SpanExporter], list[Met
     spans: list[SpanExporter] = []
     metrics: list[MetricExporter] = []
     if environ.get(AZURE):
-        # The component refuses its key and takes the app's identity (infra/modules/monitoring.bicep).
-        options = {"connection_string": environ[AZURE], "credential": DefaultAzureCredential()}
+        # infra/ sets it: the component refuses its key and takes the app's identity.
+        by_identity = bool(environ.get("APPLICATIONINSIGHTS_AUTHENTICATION_STRING"))
+        options = {
+            "connection_string": environ[AZURE],
+            "credential": DefaultAzureCredential() if by_identity else None,
+        }
         spans.append(AzureMonitorTraceExporter(**options))
         metrics.append(AzureMonitorMetricExporter(**options))
     if environ.get(OTLP):

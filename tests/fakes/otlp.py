@@ -6,13 +6,14 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import override
+from typing import Any, override
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -54,6 +55,7 @@ class Receiver:
     spans: list[ReceivedSpan] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     raw: bytearray = field(default_factory=bytearray)
+    azure: list[dict[str, Any]] = field(default_factory=list)  # items of Azure Monitor's own protocol
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for[T](self, condition: Callable[[], T | None], *, timeout: float = 60.0) -> T:
@@ -83,6 +85,8 @@ class Receiver:
                 self.spans += _spans(ExportTraceServiceRequest.FromString(body))
             elif path == "/v1/metrics":
                 self.points += _points(ExportMetricsServiceRequest.FromString(body))
+            elif path == "/v2.1/track":
+                self.azure += json.loads(body)
             self._news.notify_all()
 
 
@@ -96,9 +100,11 @@ def receiving() -> Iterator[Receiver]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             receiver.take(self.path, body)
+            answer = b'{"itemsReceived":1,"itemsAccepted":1,"errors":[]}'  # for Azure; OTLP looks at the status alone
             self.send_response(200)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         @override
         def log_message(self, *_: object) -> None:

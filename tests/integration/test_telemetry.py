@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.telemetry.export import Exporter
 from ingest.telemetry.metrics import METRICS
+from ingest.telemetry.recorder import Measurement, Recorder
 from local.stack import Stack
 from local.tenants import LocalTenant, upload_address
 from tests.fakes.otlp import ReceivedSpan, Receiver, receiving
@@ -117,3 +119,24 @@ def test_nothing_secret_leaves(traced: Stack, tenant: LocalTenant, receiver: Rec
     for secret in (tenant.token, SUBJECT, SENDER, FILE, traced.identity.client_secret, *traced.identity.mailboxes):
         assert secret.encode() not in sent
     assert not re.search(rb"[A-Za-z0-9._-]+@[A-Za-z0-9-]+\.[A-Za-z]", sent)
+
+
+def test_azure_monitor_gets_the_names_that_the_alerts_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")  # the library's report on itself
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    connection = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint="
+    with receiving() as receiver:
+        exporter = Exporter({"APPLICATIONINSIGHTS_CONNECTION_STRING": f"{connection}{receiver.endpoint}/"})
+        recorder = Recorder(exporter)
+        with recorder.mail("ingest_message", None):
+            exporter(Measurement(metric="ingest.mails", value=2, attributes={"outcome": "Stored"}))
+        exporter.flush()
+        found = receiver.wait_for(lambda: receiver.azure if len(receiver.azure) > 1 else None)
+    by_type = {item["data"]["baseType"]: item["data"]["baseData"] for item in found if "_OTEL" not in str(item)}
+    assert by_type["RequestData"]["name"] == "ingest_message"
+    (metric,) = by_type["MetricData"]["metrics"]
+    assert (metric["name"], metric["value"], by_type["MetricData"]["properties"]) == (
+        "ingest.mails",
+        2,
+        {"outcome": "Stored"},
+    )
