@@ -16,14 +16,25 @@ from urllib.parse import quote
 
 from checks.examination import Check, Patient, Trouble
 from ingest import wiring
-from ingest.errors import GraphForbidden, NotFound
+from ingest.errors import GraphForbidden, GraphRefused, GraphUnavailable, NotFound
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
 from ingest.settings import QueueAccount, SweepScope
+from ingest.storage import database
 from ingest.storage.queue_lengths import queue_lengths
 from subscriptions.calls import Subscriptions
 from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
+# https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+_TOKEN_ADVICE = {
+    "AADSTS90002": "Set AZURE_INGEST_TENANT_ID to the Entra tenant of the mailbox: Entra knows no such tenant.",
+    "AADSTS900023": "Set AZURE_INGEST_TENANT_ID to the Entra tenant of the mailbox: Entra knows no such tenant.",
+    "AADSTS700016": "Set AZURE_INGEST_CLIENT_ID: this tenant has no such application.",
+    "AADSTS7000215": "Set AZURE_INGEST_CLIENT_SECRET to the secret's value, not to its id.",
+    "AADSTS7000222": "The client secret has expired: make a new one, and set AZURE_INGEST_CLIENT_SECRET.",
+    "AADSTS700027": "Register the certificate of AZURE_INGEST_CLIENT_CERTIFICATE with the application.",
+    "AADSTS": "Look the AADSTS code up; usually the secret has expired, or an id is another app's.",
+}
 
 
 def _settings(patient: Patient) -> str:
@@ -31,8 +42,17 @@ def _settings(patient: Patient) -> str:
     return f"complete; mailboxes: {', '.join(settings.mailboxes)}"
 
 
+def _database(patient: Patient) -> str:
+    database.probe(patient.settings.database_url)
+    return "reached, and the login is accepted"
+
+
 def _token(patient: Patient) -> str:
-    wiring.credentials(patient.settings).token()
+    try:
+        wiring.credentials(patient.settings).token()
+    except GraphUnavailable as refused:
+        advice = next((words for code, words in _TOKEN_ADVICE.items() if code in str(refused)), None)
+        raise Trouble(str(refused), advice=advice) from None
     return f"the app signs in to {patient.settings.authority_host}"
 
 
@@ -53,7 +73,7 @@ def _other_mailboxes(patient: Patient) -> str:
         patient.app.mailboxes.count_inbox(other)
     except GraphForbidden:
         return f"{other} is refused, as it should be"
-    except NotFound:
+    except (NotFound, GraphRefused):  # Graph answers 404 to an unknown address, and 400 to what is none
         raise Trouble(f"there is no mailbox {other}: name one that exists", warning=True) from None
     raise Trouble(f"the app can read {other}")
 
@@ -69,9 +89,24 @@ def _roles(token: str) -> Sequence[str]:
 
 
 def _quarantine(patient: Patient) -> str:
-    name = patient.settings.quarantine_folder
-    missing = [one for one in patient.settings.mailboxes if patient.app.mailboxes.find_quarantine(one) is None]
-    return f"{name} is made with the first mail for it in {', '.join(missing)}" if missing else f"{name} is there"
+    name, now, said = patient.settings.quarantine_folder, datetime.now(UTC), []
+    for mailbox in patient.settings.mailboxes:
+        if patient.app.mailboxes.find_quarantine(mailbox) is None:
+            said.append(f"{mailbox}: {name} is made with the first mail for it")
+            continue
+        count = patient.app.mailboxes.count_quarantine(mailbox)
+        oldest = next(patient.app.mailboxes.quarantined(mailbox), None)
+        age = f", the oldest of {(now - oldest.received_at).days} days" if oldest else ""
+        said.append(f"{mailbox}: {count} in {name}{age}")
+    return "; ".join(said)
+
+
+def _junk(patient: Patient) -> str:
+    counts = {mailbox: patient.app.mailboxes.count_junk(mailbox) for mailbox in patient.settings.mailboxes}
+    if any(counts.values()):
+        told = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
+        raise Trouble(f"mails in Junk Email, which the app never reads: {told}", warning=True)
+    return "empty"
 
 
 def _subscription(patient: Patient) -> str:
@@ -127,8 +162,10 @@ def _queue(patient: Patient) -> str:
 
 
 def _container(patient: Patient) -> str:
-    patient.app.blobs.ensure_container()
-    return f"{patient.settings.container} is there"
+    name = patient.settings.container
+    if not patient.app.blobs.has_container():
+        raise Trouble(f"there is no container {name} in the account", warning=True)
+    return f"{name} is there"
 
 
 def _failing(patient: Patient) -> str:
@@ -145,9 +182,7 @@ def _read_mails(patient: Patient) -> str:
     read = {mailbox: count.total - count.unread for mailbox, count in counts.items() if count.total > count.unread}
     if read:
         told = ", ".join(f"{count} in {mailbox}" for mailbox, count in read.items())
-        raise Trouble(
-            f"somebody has read mails that are still in the inbox, which no sweep takes: {told}", warning=True
-        )
+        raise Trouble(f"mails in the inbox were read by a person, and no sweep takes them: {told}", warning=True)
     return "none"
 
 
@@ -158,27 +193,39 @@ CHECKS: tuple[Check, ...] = (
         advice="Set what is named, as in local.settings.sample.json.",
         needs=(),
     ),
+    # Before the mailboxes: each request to one needs a place at the gate, and the gate is in Postgres.
+    Check(
+        name="database",
+        look=_database,
+        advice="Check INGEST_DATABASE_URL: host, port, user, password, database, sslmode; is the server up?",
+    ),
     Check(
         name="token",
         look=_token,
-        advice="Look the AADSTS code up; usually the secret has expired, or an id is another app's.",
+        advice="Can this machine reach AZURE_AUTHORITY_HOST by HTTPS: DNS, proxy, firewall, certificates?",
     ),
     Check(
         name="mailbox access",
         look=_mailbox_access,
         advice="Give the app Application Mail.ReadWrite on the mailbox (docs/operations.md), and wait up to 2 hours.",
-        needs=("settings", "token"),
+        needs=("settings", "database", "token"),
     ),
     Check(
         name="other mailboxes",
         look=_other_mailboxes,
         advice="Limit the app by RBAC for Applications, and remove Mail permissions in Entra (docs/operations.md).",
-        needs=("settings", "token"),
+        needs=("settings", "database", "token"),
     ),
     Check(
         name="quarantine folder",
         look=_quarantine,
         advice="See mailbox access.",
+        needs=("settings", "token", "mailbox access"),
+    ),
+    Check(
+        name="junk email",
+        look=_junk,
+        advice="Move what is business to the inbox; let Exchange skip the filter by SCL -1 (docs/operations.md).",
         needs=("settings", "token", "mailbox access"),
     ),
     Check(
@@ -200,7 +247,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="container",
         look=_container,
-        advice="Check INGEST_STORAGE; by identity: role Storage Blob Data Contributor.",
+        advice="Check INGEST_STORAGE and INGEST_CONTAINER; by identity: role Storage Blob Data Contributor. On a new "
+        "account the first mail makes the container.",
     ),
     Check(
         name="failing mails",

@@ -36,11 +36,12 @@ class Finding:
 
 
 class Trouble(IngestError):
-    """A check found something. `warning`: the app works all the same."""
+    """A check found something. `warning`: the app works all the same. `advice`: in place of the check's own."""
 
-    def __init__(self, said: str, *, warning: bool = False) -> None:
+    def __init__(self, said: str, *, warning: bool = False, advice: str | None = None) -> None:
         super().__init__(said)
         self.warning = warning
+        self.advice = advice
 
 
 @dataclass(kw_only=True)
@@ -100,7 +101,7 @@ def _finding(check: Check, patient: Patient, unwell: set[str]) -> Finding:
         said = check.look(patient)
     except Trouble as trouble:
         status = Status.WARNING if trouble.warning else Status.FAILED
-        return Finding(check=check.name, status=status, said=str(trouble), advice=check.advice)
+        return Finding(check=check.name, status=status, said=str(trouble), advice=trouble.advice or check.advice)
     except IngestError as error:
         return Finding(check=check.name, status=Status.FAILED, said=str(error), advice=check.advice)
     except Exception as error:  # noqa: BLE001 - the other checks are wanted all the same

@@ -227,6 +227,13 @@ class Mailboxes:
         answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params=params).body
         return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
 
+    def count_junk(self, mailbox: str) -> int:
+        """Return how many messages the folder Junk Email holds."""
+        path = user_path(mailbox, "mailFolders", "junkemail")
+        params = {"$select": "id,totalItemCount"}
+        answer = self._graph.request("get_junk", "GET", path, mailbox=mailbox, params=params).body
+        return int(answer["totalItemCount"])
+
     def count_quarantine(self, mailbox: str) -> int:
         """Return how many messages the Quarantine folder holds; 0 where there is no folder yet."""
         folder = self._folders.find_quarantine(mailbox)

@@ -38,6 +38,7 @@ from ingest.trace import count, span
 BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, whatever the size of the content
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
+PROBE_SECONDS = 5
 
 # The SDK logs every request with its headers at INFO.
 logging.getLogger("azure").setLevel(logging.WARNING)
@@ -133,6 +134,15 @@ class BlobStore:
             return
         except AzureError as error:
             raise _unavailable("delete", error) from None
+
+    def has_container(self) -> bool:
+        """Return whether the container is there; asked once, within seconds. Raises BlobUnavailable."""
+        try:
+            return bool(
+                self._container.exists(retry_total=0, connection_timeout=PROBE_SECONDS, read_timeout=PROBE_SECONDS)
+            )
+        except AzureError as error:
+            raise _unavailable("container", error) from None
 
     def ensure_container(self) -> None:
         """Make the container on a new account; looked for once a process. Raises BlobUnavailable."""

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import RowFactory, dict_row
+from psycopg.rows import RowFactory, dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from ingest.errors import DatabaseUnavailable
@@ -34,6 +34,23 @@ _CONNECT_SECONDS = 5
 _KEEPALIVES_IDLE = 10  # seconds without traffic, then a probe
 _KEEPALIVES_INTERVAL = 5  # seconds between two probes
 _KEEPALIVES_COUNT = 3  # unanswered probes end the connection
+# libpq's and the server's words for a connection that is not made; libpq has no codes for these.
+_FAULTS = {
+    "password authentication failed": "user or password is wrong",
+    "no pg_hba.conf entry": "the server lets no such user in from this address, or not without TLS",
+    "Name or service not known": "there is no such host",
+    "failed to resolve host": "there is no such host",
+    "could not translate host name": "there is no such host",
+    "Connection refused": "no server listens at this host and port",
+    "No route to host": "the host is not reached",
+    "timeout": "no answer within 5 seconds: host, port or a firewall",
+    "certificate": "the server's certificate is not accepted (sslrootcert)",
+    "SSL": "TLS is not agreed on (sslmode)",
+    "does not exist": "there is no such database or user",
+    "read-only": "the server is a replica, or takes no writes",
+    "starting up": "the server is starting",
+    "too many": "the server has no connection left",
+}
 _SILENT_MS = 20_000  # data that is not acknowledged in this time is lost
 _STATEMENT_MS = 20_000  # of the app: for a statement, and for an idle transaction
 _LIMIT_EXCEEDED = ("54",)  # the class of Postgres's program limits; psycopg counts them as operational errors
@@ -64,6 +81,16 @@ def connect[AnyRow](
         autocommit=autocommit,
         **_parameters(database_url, application_name, options),
     )
+
+
+def probe(database_url: str) -> None:
+    """Connect once. Raises DatabaseUnavailable whose text names the fault, and no part of the URL."""
+    try:
+        connect(database_url, "mail-ingest probe", row_factory=tuple_row, options={}).close()
+    except psycopg.Error as error:
+        said = str(error)
+        fault = next((fault for words, fault in _FAULTS.items() if words in said), type(error).__name__)
+        raise DatabaseUnavailable(f"Postgres: {fault}") from None
 
 
 def server_keepalives() -> dict[str, str]:
