@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
+from ingest import log
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.pdf import ReadObjects, read_objects_here
@@ -55,6 +56,12 @@ class Filing:
         """
         # The hash is in the name: Graph generates the MIME anew for each read, and a second try may get other bytes.
         folder = f"{tenant.id}/{original.message.ref.key}/{original.spool.sha256}"
+        # A mail that a person moved in Outlook may come back under a new id. A hash fixes a mail read as MIME only.
+        if original.message.form is OriginalForm.MIME and self._copies.link(
+            self._claim, original.message, original.spool.sha256, last=last
+        ):
+            log.info("message.linked", message=original.message.ref.message_id)
+            return 0
 
         def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
             return self._upload(f"{folder}/{_place(path, original.message.form, content)}", content, {"name": name})

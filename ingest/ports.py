@@ -118,6 +118,12 @@ class Copies(Protocol):
         Raises LeaseLost, DatabaseUnavailable.
         """
 
+    def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
+        """Link the message to an earlier copy that the context's tenant has of the same mail; return False without one.
+
+        The same mail: Message-ID and hash of the original are on record. Raises as `save`.
+        """
+
 
 class Backlog(Protocol):
     """The messages that the sweep puts on the queue. Every call may raise DatabaseUnavailable."""

@@ -22,8 +22,24 @@ class IngestDocument(models.Model):
     container = models.TextField()
     blob_name = models.TextField()
     created_at = models.DateTimeField()
+    number = models.BigIntegerField()  # of the mail, in every tool
+    subject = models.TextField()  # a stranger's text, as are sender and name
+    sender = models.TextField()
+    internet_message_id = models.TextField(null=True)
+    received_at = models.DateTimeField()
+    encrypted = models.BooleanField()
+    related_id = models.UUIDField(null=True)  # of a PDF: the XML of the invoice that it shows
+    duplicate_of = models.UUIDField(null=True)  # the tenant's first document with the same content
+    invoice_kind = models.TextField(null=True)  # null: no e-invoice
+    invoice_profile = models.TextField(null=True)
+    invoice_number = models.TextField(null=True)
+    invoice_issue_date = models.DateField(null=True)
+    invoice_seller = models.TextField(null=True)
+    invoice_total = models.DecimalField(null=True, max_digits=20, decimal_places=4)  # with VAT
+    invoice_currency = models.TextField(null=True)
+    invoice_problem = models.TextField(null=True)
 
     class Meta:
         managed = False
         app_label = "dms"
-        db_table = 'ingest"."document'  # Django has no other way to name a schema
+        db_table = 'ingest"."delivered'  # Django has no other way to name a schema

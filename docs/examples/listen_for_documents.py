@@ -6,12 +6,14 @@ from time to time without one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg
 
 CHANNEL = "ingest_document"
 LOOK_ANYWAY_SECONDS = 60.0
+RECONNECT_SECONDS = 5.0
 
 
 def document_ids(database_url: str) -> Iterator[str | None]:
@@ -29,6 +31,13 @@ def document_ids(database_url: str) -> Iterator[str | None]:
 
 
 def run(database_url: str, take_over: Callable[[], None]) -> None:
-    """Call `take_over`, which takes over all documents that the DMS lacks, whenever there may be new ones."""
-    for _ in document_ids(database_url):
-        take_over()
+    """Call `take_over`, which takes over all documents that the DMS lacks, whenever there may be new ones.
+
+    Connects again where Postgres goes away: the first look after that finds what was committed meanwhile.
+    """
+    while True:
+        try:
+            for _ in document_ids(database_url):
+                take_over()
+        except psycopg.OperationalError:
+            time.sleep(RECONNECT_SECONDS)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from ingest.codes import Disposition
 from ingest.errors import LeaseLost
 from ingest.model import RULES_VERSION, Claim, Message, Part, StoredBlob, Tenant
-from ingest.storage.database import Database, as_text
+from ingest.storage.database import Connection, Database, as_text
 from ingest.storage.tenants import Tenants
 from ingest.storage.words import words_of
 
@@ -50,6 +50,33 @@ class Copies:
 
     # Last in the transaction: the copies of a tenant wait for each other from here to the commit, and no longer.
     COUNT = "select ingest.count_mail()"
+
+    LINK = "select ingest.link_copy(%(claim)s, %(header)s, %(sha256)s, %(trigger)s, %(received_at)s) as linked"
+
+    def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
+        """Link the message to an earlier copy of the same mail, where the context's tenant has one; return whether.
+
+        The same mail: Message-ID and `sha256` of the original are on record for the tenant under another claim. With
+        the `last` tenant's link the claim becomes STORED in the same transaction. Raises as `save`.
+        """
+        if message.internet_message_id is None:
+            return False
+        with self._database.connection("link") as connection, connection.pipeline(), connection.transaction():
+            self._tenants.enter(connection, claim)
+            row = connection.execute(
+                self.LINK,
+                {
+                    "claim": claim.id,
+                    "header": as_text(message.internet_message_id),
+                    "sha256": sha256,
+                    "trigger": claim.ref.trigger,
+                    "received_at": message.received_at,
+                },
+            ).fetchone()
+            if row is None or not row["linked"]:
+                return False
+            self._commit(connection, claim, message, new=True, last=last)
+        return True
 
     # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
     # between two tries.
@@ -95,21 +122,24 @@ class Copies:
             if row is not None:
                 with connection.cursor() as cursor:
                     cursor.executemany(self.INSERT_PART, rows_of(parts, message_id=row["id"], tenant=tenant))
-            ours = connection.execute(
-                self.COMMIT,
-                {
-                    "id": claim.id,
-                    "fence": claim.fence,
-                    "lease": claim.lease_seconds,
-                    "new": int(row is not None),
-                    "last": last,
-                    "received_at": message.received_at,
-                },
-            ).fetchone()
-            if ours is None:
-                raise LeaseLost("the message was taken over before it was saved")
+            self._commit(connection, claim, message, new=row is not None, last=last)
             if row is not None:
                 connection.execute(self.COUNT)
+
+    def _commit(self, connection: Connection, claim: Claim, message: Message, *, new: bool, last: bool) -> None:
+        ours = connection.execute(
+            self.COMMIT,
+            {
+                "id": claim.id,
+                "fence": claim.fence,
+                "lease": claim.lease_seconds,
+                "new": int(new),
+                "last": last,
+                "received_at": message.received_at,
+            },
+        ).fetchone()
+        if ours is None:
+            raise LeaseLost("the message was taken over before it was saved")
 
 
 def _texts(message: Message, parts: Sequence[Part]) -> Iterator[str | None]:

@@ -362,6 +362,77 @@ def test_one_tenant_at_a_time(world: World) -> None:
         world.save(world.claim(), world.second)
 
 
+# Copies across mails
+
+
+def stored(world: World, message_id: str, tenant: Tenant, *, header: str | None, sha256: str = "00" * 32) -> Claim:
+    """Store a mail under one id; its original has `sha256`."""
+    claim = world.claim(message_id)
+    original = StoredBlob(container="documents", name=f"{tenant.id}/{message_id}", size=1, sha256=sha256)
+    of = replace(message(of=claim.ref), internet_message_id=header)
+    with world.tenants.tenant_context(tenant):
+        world.copies.save(claim, of, original, [], last=True)
+    return claim
+
+
+def linked(world: World, message_id: str, tenant: Tenant, *, header: str | None, sha256: str = "00" * 32) -> bool:
+    claim = world.claim(message_id)
+    of = replace(message(of=claim.ref), internet_message_id=header)
+    with world.tenants.tenant_context(tenant):
+        return world.copies.link(claim, of, sha256, last=True)
+
+
+def test_a_mail_under_a_second_id_is_linked_and_stored(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    stored(world, "A1", world.first, header=header)
+    assert linked(world, "A2", world.first, header=header)
+    assert world.state("A2")[0] == "stored"
+    assert linked(world, "A3", world.first, header=header)  # to the first one, not to a link
+
+
+def test_a_message_id_alone_links_nothing(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    stored(world, "A1", world.first, header=header)
+    assert not linked(world, "A2", world.first, header=header, sha256="11" * 32)
+    assert world.state("A2")[0] == "processing"
+
+
+def test_a_hash_alone_links_nothing(world: World) -> None:
+    sha256 = secrets.token_hex(32)
+    stored(world, "A1", world.first, header="<one@x>", sha256=sha256)
+    stored(world, "A2", world.first, header=None, sha256=sha256)
+    assert not linked(world, "A3", world.first, header="<other@x>", sha256=sha256)
+    assert not linked(world, "A4", world.first, header=None, sha256=sha256)
+
+
+def test_another_tenants_mail_is_no_copy(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    stored(world, "A1", world.first, header=header)
+    assert not linked(world, "A2", world.second, header=header)
+
+
+def test_a_mail_is_no_copy_of_itself(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    claim = world.claim("A1")
+    of = replace(message(of=claim.ref), internet_message_id=header)
+    original = StoredBlob(container="documents", name=f"{world.first.id}/x", size=1, sha256="00" * 32)
+    with world.tenants.tenant_context(world.first):
+        world.copies.save(claim, of, original, [], last=False)
+        assert not world.copies.link(claim, of, "00" * 32, last=True)
+
+
+def test_an_owner_that_was_taken_over_links_nothing(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    stored(world, "A1", world.first, header=header)
+    slow = world.claim("A2")
+    world.leases_run_out()
+    world.claim("A2")
+    of = replace(message(of=slow.ref), internet_message_id=header)
+    with pytest.raises(LeaseLost), world.tenants.tenant_context(world.first):
+        world.copies.link(slow, of, "00" * 32, last=True)
+    assert world.state("A2")[0] == "processing"
+
+
 # Tokens
 
 

@@ -51,6 +51,10 @@ class Saved:
         assert (claim.ref, message.ref, message.form, last) == (REF, REF, OriginalForm.MIME, True)
         self.original, self.parts = original, tuple(parts)
 
+    def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
+        assert (claim.ref, message.ref, len(sha256), last) == (REF, REF, 64, True)
+        return False
+
     # What filing has no business with: a call of it fails the test.
 
     def claim(self, ref: MessageRef) -> Claim | None:

@@ -236,6 +236,20 @@ class FakeRecords:
         row.next_try_at = self.now + MOST_SECONDS
         self.turns.setdefault((claim.ref.mailbox, claim.ref.message_id), self._tenant)
 
+    def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
+        self._step("link")
+        if self._tenant is None:
+            raise RuntimeError("outside of tenant_context")
+        key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
+        if message.internet_message_id is None or key in self.saved:
+            return False
+        for (tenant, *other), saved in self.saved.items():
+            same = (saved.message.internet_message_id, saved.original.sha256) == (message.internet_message_id, sha256)
+            if tenant == self._tenant and same and tuple(other) != key[1:]:
+                self.save(claim, message, saved.original, (), last=last)
+                return True
+        return False
+
     # Backlog
 
     def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:

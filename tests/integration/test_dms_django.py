@@ -107,4 +107,4 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert seen["address"] == f"upload.{seen['created']}@dms.cloud"
     assert seen["renamed"] == "Saved with the token of before"
     assert seen["rotation_stands"]
-    assert seen["documents"] == [["old-code", "abc.pdf", document_id, "abc"]]
+    assert seen["documents"] == [["old-code", "abc.pdf", document_id, "abc", values.message().subject, None]]

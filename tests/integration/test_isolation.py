@@ -191,6 +191,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("schema", "ingest"): "USAGE",
         ("function", "current_tenant"): "EXECUTE",
         ("function", "enter_tenant"): "EXECUTE",
+        ("function", "link_copy"): "EXECUTE",
         ("function", "resolve_tokens"): "EXECUTE",
         ("function", "resolve_addresses"): "EXECUTE",
         ("function", "over_budget"): "EXECUTE",
@@ -217,7 +218,7 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
         """
     )
     assert {row["relname"]: row["privilege_type"] for row in granted} == dict.fromkeys(
-        ("document", "evidence", "message", "part"), "SELECT"
+        ("delivered", "document", "evidence", "message", "part", "tenant_name"), "SELECT"
     )
 
 
@@ -559,7 +560,7 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version", "budget"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
-    **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words"), "x"),
+    **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words", "header"), "x"),
     **dict.fromkeys(("encrypted", "type_mismatch", "last"), False),
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),

@@ -40,7 +40,7 @@ match sys.argv[1]:
                     "rotation_stands": Tenant.objects.get(slug="tenant-2").ingest_token != stale.ingest_token,
                     "renamed": Tenant.objects.get(slug="tenant-2").name,
                     "documents": [
-                        [one.tenant.slug, one.name, str(one.id), one.sha256]
+                        [one.tenant.slug, one.name, str(one.id), one.sha256, one.subject, one.duplicate_of]
                         for one in IngestDocument.objects.select_related("tenant")
                     ],
                 }
