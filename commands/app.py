@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import tomllib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,14 +34,25 @@ app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 
 
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
+        typer.echo(project["project"]["version"])
+        raise typer.Exit
+
+
 @app.callback()
 def main(
-    *, verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the app's log on stderr.")] = False
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback has done it
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the app's log on stderr.")] = False,
 ) -> None:
     """Operate the mail entrance: set the database up, look after tenants, and see what came in.
 
-    Settings come from the environment, as the app's do (README.md). Commands for the database's owner (migrate,
-    tenants) use INGEST_OWNER_DATABASE_URL where it is set.
+    Settings come from the environment, as the app's do (docs/settings.md). Commands that see all tenants use
+    INGEST_OPERATOR_DATABASE_URL, and migrate uses INGEST_OWNER_DATABASE_URL, where they are set.
 
     Exit codes: 0 done; 1 not done, or something is wrong: the last line says what; 2 not a command of this program.
     """

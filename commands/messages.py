@@ -1,4 +1,4 @@
-"""`messages …`: what is on record of them."""
+"""`messages …`: messages, as on record."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ from typing import Annotated
 import typer
 
 from commands.context import MessageArgument, claim_of, inspection
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows, progress
+from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
 from ingest.errors import OperatorError
 from ingest.filing import FilingOptions
 from ingest.model import ClaimState
 from ingest.settings import Settings, operator_database_url, owner_database_url
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
+from operations.history import Histories, PartRecord
+from operations.inspection import ClaimRecord
+from operations.search import Search
 from operations.verification import Verdict, Verification
 from operations.verification import unrecorded as find_unrecorded
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
+
+# The states of claims, in words for people. JSON keeps the codes.
+WORDS = {
+    ClaimState.WAITING: "waiting",
+    ClaimState.PROCESSING: "being worked on",
+    ClaimState.STORED: "stored, still in the mailbox",
+    ClaimState.DELETED: "stored",
+    ClaimState.QUARANTINED: "in Quarantine",
+    ClaimState.GONE: "taken out of the inbox by a person",
+}
 
 
 @app.command("list")
@@ -32,7 +45,7 @@ def list_messages(
     limit: LimitOption = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """The newest messages that the app knows of.
+    """List the newest messages that the app knows of.
 
     \b
     Examples:
@@ -49,7 +62,7 @@ def list_messages(
             {
                 "number": claim.number,
                 "mailbox": claim.mailbox,
-                "state": claim.state,
+                "state": WORDS[ClaimState(claim.state)],
                 "reason": claim.reason,
                 "trigger": claim.trigger,
                 "attempts": claim.attempts,
@@ -63,15 +76,77 @@ def list_messages(
 
 
 @app.command()
+def find(
+    words: Annotated[list[str], typer.Argument(help="Sender, subject, file, invoice number, tenant, day, state.")],
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only mails of the tenant with this id.")] = None,
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Find mails by words of theirs, a day (2026-11-26, yesterday) or a state (stored, waiting, quarantine).
+
+    \b
+    Examples:
+      python -m ingest messages find rechnung 4711
+      python -m ingest messages find supplier.example yesterday --json
+    """
+    found = Search(operator_database_url(os.environ)).find(" ".join(words), tenant=tenant, limit=limit)
+    rows: list[Row] = [
+        {**asdict(mail), "state": mail.state if as_json else WORDS[ClaimState(mail.state)]} for mail in found
+    ]
+    print_rows(rows, as_json=as_json, empty="Nothing found.", limit=limit)
+
+
+@app.command()
 def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
-    """Everything that is on record of one message.
+    """Show everything that is on record of one message: its way, each tenant's copy, every part with its rule.
 
     \b
     Examples:
       python -m ingest messages show 4711
       python -m ingest messages show AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A… --json
     """
-    print_record(asdict(claim_of(message)), as_json=as_json)
+    claim = claim_of(message)
+    copies = _copies(claim)
+    if as_json:
+        print_json_record({**asdict(claim), "copies": [{**copy, "parts": parts} for copy, parts in copies]})
+        return
+    print_record({**asdict(claim), "state": WORDS[ClaimState(claim.state)]}, as_json=False)
+    for copy, parts in copies:
+        typer.echo("")
+        print_record(copy, as_json=False)
+        print_rows(parts, as_json=False, empty="No parts.")
+
+
+def _copies(claim: ClaimRecord) -> list[tuple[Row, list[Row]]]:
+    """Return each tenant's copy with its parts; none, and a word on stderr, where this login may not see them."""
+    try:
+        histories = Histories(operator_database_url(os.environ))
+        found = histories.mail(claim.number)
+        return [
+            (
+                {name: value for name, value in asdict(copy).items() if name != "id"},
+                [_part(part) for part in histories.parts(copy.duplicate_of or copy.id)],
+            )
+            for copy in (found[1] if found else ())
+        ]
+    except OperatorError as weak:
+        typer.echo(f"The tenants' copies are not shown. {weak}", err=True)
+        return []
+
+
+def _part(part: PartRecord) -> Row:
+    return {
+        "position": part.position,
+        "inside": part.parent,
+        "name": part.name,
+        "disposition": part.disposition,
+        "rule": part.reason,
+        "type": part.detected_type or part.declared_type,
+        "size": part.size,
+        "document": part.document_id,
+        "invoice": part.invoice_number,
+    }
 
 
 @app.command()

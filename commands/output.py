@@ -48,6 +48,11 @@ def print_record(record: Row, *, as_json: bool) -> None:
         typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
 
 
+def print_json_record(record: Row) -> None:
+    """Print one thing with rows inside as JSON."""
+    print_json(_plain(record))
+
+
 def print_json(value: object) -> None:
     """Print JSON whose strings hold no control or bidirectional character: each is an escape, as JSON allows."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
@@ -86,6 +91,8 @@ def _json_value(value: object) -> object:
             return value
         case list() | tuple():
             return [_json_value(item) for item in value]
+        case dict():
+            return {str(name): _json_value(item) for name, item in value.items()}
         case _:
             return str(value)
 

@@ -82,7 +82,10 @@ def delete(
         raise OperatorError("Give one subscription's id, or --all.")
     with connected() as ours:
         calls = Subscriptions(ours.graph)
-        for one in [subscription] if subscription else [listed.id for listed in calls.list()]:
+        known = [listed.id for listed in calls.list()]
+        if subscription is not None and subscription not in known:
+            raise OperatorError(f"There is no subscription {subscription} (see subscriptions list).")
+        for one in [subscription] if subscription else known:
             calls.delete(one)
             typer.echo(f"deleted {one}")
 

@@ -38,7 +38,10 @@ class MailHistory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
-    """A tenant's copy of a mail. `size` in bytes, `sha256` in hex, both of the original."""
+    """A tenant's copy of a mail. `size` in bytes, `sha256` in hex, both of the original.
+
+    `duplicate_of`: the id of the copy that this one is linked to, and that has the parts.
+    """
 
     id: int
     tenant_id: int | UUID
@@ -54,6 +57,7 @@ class Copy:
     blob_name: str
     size: int
     sha256: str
+    duplicate_of: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +95,9 @@ select id as number, mailbox, message_id, state, trigger, reason, attempts, cras
 from ingest.claim where id = %(number)s
 """
 _COPIES: LiteralString = """
-select message.id, message.tenant_id, to_jsonb(tenant) ->> 'name' as tenant, internet_message_id, subject, sender,
-    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256
-from ingest.message left join dms_tenant as tenant on tenant.id = message.tenant_id
+select message.id, message.tenant_id, tenant.name as tenant, internet_message_id, subject, sender,
+    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, duplicate_of
+from ingest.message left join ingest.tenant_name as tenant on tenant.id = message.tenant_id
 where claim_id = %(number)s order by message.id
 """
 _PARTS: LiteralString = """

@@ -93,7 +93,7 @@ def _day(piece: str, today: date) -> date | None:
 # `mails`: the mails that a step looks through; `wanted`: the conditions of the query.
 _FIND: LiteralString = """
 select claim.id as number, claim.mailbox, claim.state, claim.reason, hit.tenant_id,
-    (select to_jsonb(tenant) ->> 'name' from dms_tenant as tenant where tenant.id = hit.tenant_id) as tenant,
+    (select tenant.name from ingest.tenant_name as tenant where tenant.id = hit.tenant_id) as tenant,
     hit.sender, hit.subject, hit.received_at, hit.stored_at,
     (select count(*) from ingest.document where document.message_id = hit.id) as documents
 from ({mails}) as hit
@@ -108,8 +108,8 @@ select {_COLUMNS} from (
 """  # noqa: S608 - both are ours
 _ALL: LiteralString = f"select {_COLUMNS} from ingest.message"  # noqa: S608 - ours
 _TENANTS: LiteralString = """
-select id from dms_tenant as tenant
-where to_tsvector('simple', coalesce(to_jsonb(tenant) ->> 'name', '')) @@ to_tsquery('simple', %(word)s) limit 1000
+select id from ingest.tenant_name
+where to_tsvector('simple', coalesce(name, '')) @@ to_tsquery('simple', %(word)s) limit 1000
 """
 _CLAIMS: LiteralString = """
 select claim.id as number, claim.mailbox, claim.state, claim.reason, null as tenant_id, null as tenant,

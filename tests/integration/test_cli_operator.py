@@ -247,10 +247,12 @@ def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[...
     assert done.code == 0
     assert list(found) == [
         "settings",
+        "database",
         "token",
         "mailbox access",
         "other mailboxes",
         "quarantine folder",
+        "junk email",
         "subscription",
         "notification URL",
         "queue",
@@ -291,6 +293,8 @@ def test_a_wrong_secret_leaves_the_rest_to_be_checked(
         ("INGEST_NOTIFICATION_URL=http://127.0.0.1:1", "notification URL", "not reached"),
         ("INGEST_CLIENT_STATE=another-long-secret", "subscription", "has none that is alive and right"),
         ("AzureWebJobsStorage=", "queue", "AzureWebJobsStorage is missing"),
+        ("INGEST_DATABASE_URL=postgresql://x:y@127.0.0.1:1/z", "database", "no server listens"),
+        ("INGEST_DATABASE_URL=postgresql://x:y@no-host.invalid/z?sslmode=require", "database", "no such host"),
     ],
 )
 def test_one_thing_that_is_wrong(
@@ -300,6 +304,42 @@ def test_one_thing_that_is_wrong(
     found = findings(cli("doctor", "--json"))[check]
     assert found["status"] == "failed"
     assert said in found["said"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("INGEST_CONTAINER=documnets", "container", "warning", "there is no container documnets"),
+        ("INGEST_DATABASE_URL=postgresql://x:y@127.0.0.1:1/z", "mailbox access", "skipped", "needs: database"),
+        ("AZURE_INGEST_TENANT_ID=no-such-tenant", "token", "failed", "AADSTS90002"),
+        ("AZURE_AUTHORITY_HOST=https://127.0.0.1:1", "token", "failed", "token endpoint: "),
+        (
+            "INGEST_STORAGE=DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;BlobEndpoint=http://127.0.0.1:1/a;",
+            "container",
+            "failed",
+            "blob container: ",
+        ),
+    ],
+)
+def test_the_broken_thing_is_named_and_not_the_next_one(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, case: tuple[str, str, str, str]
+) -> None:
+    setting, check, status, words = case
+    monkeypatch.setenv(*setting.split("=", 1))
+    found = findings(cli("doctor", "--json"))[check]
+    assert (found["status"], words in found["said"]) == (status, True), found
+
+
+def test_a_container_that_is_not_there_is_not_made(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGEST_CONTAINER", "documnets")
+    for _ in range(2):
+        assert findings(cli("doctor", "--json"))["container"]["status"] == "warning"
+
+
+@pytest.mark.parametrize("typo", ["ceo@nowhere.example", "no-address", "a/b?c=d@x"])
+def test_a_typo_in_the_other_mailbox_is_a_warning(cli: Callable[..., Done], typo: str) -> None:
+    found = findings(cli("doctor", "--other-mailbox", typo, "--json"))["other mailboxes"]
+    assert (found["status"], typo in found["said"]) == ("warning", True), found
 
 
 def test_a_role_that_is_too_powerful_and_a_mailbox_out_of_reach(
