@@ -26,11 +26,12 @@ from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
 from operations.database import connect
 
+# A linked copy has no parts of its own: those of its first copy are derived.
 _COPIES: LiteralString = """
 select message.id, message.claim_id as number, message.tenant_id, claim.mailbox, claim.message_id,
     message.received_at, message.container, message.blob_name, message.size, message.sha256, message.original
 from ingest.message join ingest.claim on claim.id = message.claim_id
-where %(number)s::bigint is null or message.claim_id = %(number)s
+where message.duplicate_of is null and (%(number)s::bigint is null or message.claim_id = %(number)s)
 order by message.id
 """
 _COUNT: LiteralString = f"with found as ({_COPIES}) select count(*) as copies from found"  # noqa: S608 - both are ours
