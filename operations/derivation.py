@@ -215,7 +215,7 @@ def _name_of_new_blob(copy: Copy, path: tuple[int, ...], content: Spool) -> str:
 
 def _compared(copy: Copy, recorded: Sequence[RecordedPart], derived: Sequence[Part]) -> Comparison:
     documents = {part.sha256 for part in derived if part.disposition is Disposition.DOCUMENT}
-    on_record = {part.sha256 for part in recorded if part.disposition == Disposition.DOCUMENT}
+    on_record = {part.sha256 for part in recorded if part.document is not None}
     contents = {part.sha256 for part in derived} | {copy.sha256}
     return Comparison(
         copy=copy,
@@ -226,6 +226,6 @@ def _compared(copy: Copy, recorded: Sequence[RecordedPart], derived: Sequence[Pa
             for part in derived
             if part.disposition is Disposition.DOCUMENT and part.sha256 not in on_record and part.rule is not Rule.BODY
         ],
-        lost=[part for part in recorded if part.disposition == Disposition.DOCUMENT and part.sha256 not in documents],
+        lost=[part for part in recorded if part.document is not None and part.sha256 not in documents],
         unproved=[part for part in recorded if part.blob_name is not None and part.sha256 not in contents],
     )

@@ -148,7 +148,7 @@ def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(stack: Stack, rec
         ids = "select id, sha256 from ingest.document order by id"
         before = database.execute(ids).fetchall()
         lost = before[0]
-        database.execute("delete from ingest.document where id = %s", [lost[0]])
+        database.execute("delete from ingest.document where id = %s", [lost[0]])  # as if older rules had missed it
         code, differences, said = ingest(stack, "rebuild", "--all", "--dry-run")
         assert (code, [(row["difference"], row["sha256"]) for row in differences]) == (0, [("new", lost[1])]), said
         assert len(database.execute(ids).fetchall()) == len(before) - 1
