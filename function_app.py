@@ -112,7 +112,7 @@ def maintain(timer: func.TimerRequest, refs: func.Out[typing.List[str]]) -> None
 @app.function_name("examine")
 @app.timer_trigger(arg_name="timer", schedule="0 17 4 * * *", run_on_startup=False, use_monitor=True)
 def examine(timer: func.TimerRequest) -> None:
-    """Look each day at everything that the app needs, so that an alert tells before a mail does."""
+    """Look each day at everything that the app needs, so that an alert comes before a mail is late."""
     from checks.daily import report  # noqa: PLC0415 - heavy, and not needed by a handshake
 
     if timer.past_due:

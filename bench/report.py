@@ -1,7 +1,11 @@
-"""Results as rows with their goals: a table for people, JSON for programs."""
+"""Results as rows with their goals: a table for people, JSON for programs.
+
+`python -m bench.report [results.json]` prints kept results as the table of docs/performance.md.
+"""
 
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -72,9 +76,29 @@ def write(rows: Sequence[Row], surroundings: dict[str, Any]) -> Path:
     return path
 
 
+def markdown(path: Path) -> str:
+    """Return kept results as a table in Markdown, with a line on the machine above."""
+    run = json.loads(path.read_text(encoding="utf-8"))
+    latency = f"{run['latency_milliseconds']:g} ms for every request to Graph"
+    lines = [
+        f"{run['measured_at'][:10]}, {run['cores']} cores for everything, {latency} (`bench/results/{path.name}`):",
+        "",
+        "| | what | goal | measured |",
+        "|---|---|---|---|",
+    ]
+    for row in run["rows"]:
+        mark = {True: "✓", False: "✗", None: ""}[row["reached"]]
+        lines.append(f"| {mark} | {row['what']} | {row['goal']} | {row['measured']} |")
+    return "\n".join(lines)
+
+
 def latest() -> Path:
     """Return the newest results. Raises FileNotFoundError where none are kept."""
     found = sorted(RESULTS.glob("*.json"))
     if not found:
         raise FileNotFoundError("there are no results yet: run `make bench`")
     return found[-1]
+
+
+if __name__ == "__main__":
+    print(markdown(Path(sys.argv[1]) if len(sys.argv) > 1 else latest()))

@@ -54,7 +54,7 @@ def print_json_record(record: Row) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print JSON whose strings hold no control or bidirectional character: each is an escape, as JSON allows."""
+    """Print JSON without control or bidirectional characters in its strings: each is an escape, as JSON allows."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     # json.dumps escapes what is below a space and leaves the rest; its own line breaks are the only ones here.
     typer.echo(

@@ -1,4 +1,4 @@
-"""`subscriptions …`: what makes Graph tell the app of new mail."""
+"""`subscriptions …`: the reason that Graph announces new mail to the app."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class LoopbackAccess:
         return self._session
 
     def person(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Person | None:  # noqa: ARG002 - Access
-        """Return the person whose browser holds the session."""
+        """Return the person of the browser's session."""
         session = cookies.get(SESSION_COOKIE, "")
         if not hmac.compare_digest(session.encode(), self._session.encode()):
             return None

@@ -141,7 +141,7 @@ class Desk(Protocol):
         """Return the mails in Quarantine, oldest first."""
 
     def tenants(self, text: str) -> Sequence[TenantChoice]:
-        """Return tenants whose name holds the text, or whose number is the text, at most 20."""
+        """Return at most 20 tenants with the text in their name, or with the text as their number."""
 
     def tenant(self, text: str) -> TenantChoice | None:
         """Return the one tenant that is meant; None where none or several match."""

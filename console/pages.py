@@ -176,7 +176,7 @@ class Pages:
         return await in_thread(lambda: self._act(request, fields, chosen))
 
     def tenants(self, request: Request) -> Response:
-        """List the tenants whose name or number the text begins, for the tenant's box."""
+        """List the tenants with a name or number that begins with the text, for the tenant's box."""
         found = self._desk.tenants(request.query_params.get("tenant", "")[:MAX_QUERY])
         option = Markup('<option value="{}">{}</option>')
         return HTMLResponse(

@@ -122,7 +122,7 @@ def _parsed(xml: bytes) -> Element:
 
 
 def _all(element: Element | None, path: str) -> list[Element]:
-    """Return the elements at a path of local names, whatever their namespace."""
+    """Return the elements at a path of local names, in any namespace."""
     return [] if element is None else element.findall("/".join(f"{{*}}{name}" for name in path.split("/")))
 
 

@@ -135,8 +135,8 @@ def _original_as_part(original: Original, stored: StoredBlob) -> Part:
 def _place(path: tuple[int, ...], form: OriginalForm, content: Spool) -> str:
     """Return a part's name below its original, such as `002.001`.
 
-    Graph's attachments are downloads of their own, whose bytes the hash of the JSON does not fix: each has its own
-    hash in the name.
+    Graph's attachments are downloads of their own, and the hash of the JSON does not fix their bytes: each has its
+    own hash in the name.
     """
     place = ".".join(f"{number:03d}" for number in path) or "body"
     return place if form is OriginalForm.MIME else f"{place}.{content.sha256}"

@@ -184,7 +184,7 @@ class Pipeline:
                 raise
         self._filed_at = time.monotonic()
         if original.message.receipt_requested:
-            # Exchange may tell the sender of an unread message that it was "deleted without being read".
+            # Exchange may report an unread message to its sender as "deleted without being read".
             with suppress(NotFound):
                 self._mail.mark_read(claim.ref, scope)
         self._clean_up(claim, scope)

@@ -96,7 +96,7 @@ class Tenants(Protocol):
         """Return a match for each old address of a tenant that an operator has confirmed."""
 
     def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
-        """Make `tenant` the one whose rows are written in the block."""
+        """Write the rows of `tenant`, and of no other tenant, in the block."""
 
 
 class Turns(Protocol):

@@ -1,4 +1,4 @@
-"""How Alembic runs these migrations: on the connection of `operations.migrations`, each in its own transaction.
+"""Alembic's environment: the connection of `operations.migrations`, each migration in a transaction of its own.
 
 https://alembic.sqlalchemy.org/en/latest/cookbook.html#connection-sharing
 """

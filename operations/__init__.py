@@ -1,1 +1,1 @@
-"""What operators do around the ingest: migrations, tenants, Quarantine, verification. No function reaches it."""
+"""The operators' side of the ingest: migrations, tenants, Quarantine, verification. No function reaches it."""

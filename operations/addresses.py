@@ -1,4 +1,4 @@
-"""Upload addresses as people write them. What the app does with recipients is told in `ingest.routing`."""
+"""Upload addresses as people write them. `ingest.routing` has the app's own reading of recipients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator asks Postgres with the app's own rights: claims, the schema's version, the role's powers."""
+"""Questions of an operator to Postgres with the app's own rights: claims, the schema's version, the role's powers."""
 
 from __future__ import annotations
 
@@ -107,6 +107,6 @@ class Inspection:
             return bool(row and row["there"])
 
     def excess_powers(self) -> list[str]:
-        """What the role may do beyond what `ingest_app` allows; empty as it should be."""
+        """Return the rights of the role beyond those of `ingest_app`; none in a sound installation."""
         with connect(self._url) as connection:
             return [row["power"] for row in connection.execute(_POWERS)]

@@ -1,4 +1,4 @@
-"""What would keep a migration from going through, said before anything is changed."""
+"""The obstacles to a migration, named before anything is changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-MIN_SERVER_VERSION = 15_00_00  # views with the rights of whoever asks (security_invoker)
+MIN_SERVER_VERSION = 15_00_00  # views with the rights of the asking role (security_invoker)
 ID_TYPES = ("integer", "bigint", "uuid")
 TOKEN_TYPES = ("text", "character varying", "uuid")
 ROLES = ("ingest_app", "ingest_operator", "ingest_reader")
@@ -56,7 +56,7 @@ order by 1 limit 5
 
 
 def problems(connection: psycopg.Connection[Any], *, applied: Collection[str]) -> list[str]:
-    """What is wrong with server, role or tables, each with what to do about it; empty where nothing is.
+    """Return the faults of server, role or tables, each with its remedy; empty where there are none.
 
     `applied`: the migrations that the database has; those ask for nothing any more. Changes nothing.
     """

@@ -1,6 +1,6 @@
 """The proof that what came in is what lies there: every blob on record read back, its length and hash compared.
 
-Only reads: it works on a container whose immutability policy allows nothing else.
+Only reads: it works on a container with an immutability policy.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from pg_roles where rolname = current_user
 
 
 class Damage(StrEnum):
-    """What can be wrong with a blob."""
+    """A defect of a blob."""
 
     MISSING = "missing"
     WRONG_LENGTH = "wrong_length"
@@ -72,14 +72,14 @@ class RecordedBlob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a blob was found to be; `damage` is None where all is well."""
+    """The state of a blob; `damage` is None where all is well."""
 
     blob: RecordedBlob
     damage: Damage | None
 
 
 class Reader(Protocol):
-    """Where a container's blobs are read."""
+    """The reader of a container's blobs."""
 
     def read(self, name: str) -> Iterator[bytes]:
         """Raises BlobMissing, BlobUnavailable."""
@@ -119,7 +119,7 @@ class Verification:
         self._parameters = {"number": number}
 
     def count(self) -> int:
-        """How many blobs there are to read."""
+        """Return the number of blobs to read."""
         with connect(self._url) as connection:
             _must_see_all(connection)
             row = connection.execute(_COUNT, self._parameters).fetchone()

@@ -107,7 +107,7 @@ class Backlog:
         rows = self._database.all("give_turns", self.GIVE_TURNS, mailbox=mailbox, limit=limit, retry=distance)
         return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
 
-    # Also those that are being worked on, and those whose next try is due: they are on the queue all the same.
+    # Also those that are being worked on, and those with a next try that is due: they are on the queue all the same.
     OUTSTANDING = """
     select count(*) as outstanding from ingest.claim
     where mailbox = %(mailbox)s and state in ('waiting', 'processing', 'stored') and enqueued_at is not null

@@ -35,7 +35,7 @@ from ingest.model import StoredBlob
 from ingest.storage import entra
 from ingest.trace import count, span
 
-BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, whatever the size of the content
+BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, for every size of content
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
 PROBE_SECONDS = 5
@@ -73,7 +73,7 @@ class BlobStore:
 
         A blob that is there already with the same length and hash is success: an earlier attempt wrote it. Values
         of `metadata` may be any text; they are percent-encoded. Raises BlobConflict (other content under that
-        name), BlobUnavailable, and whatever reading `content` raises: then nothing was committed.
+        name), BlobUnavailable, and all that reading `content` raises: then nothing was committed.
         """
         self.ensure_container()
         blob = self._container.get_blob_client(name)

@@ -24,10 +24,10 @@ class Claims:
         self._retry = retry_seconds
 
     # Returns a row for a new message, a resumed one, one taken over from a dead owner, and one that only wants to be
-    # cleaned up. Returns no row while another owner's lease lives, nor for a message of the sweep that has ended since
-    # it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a repetition,
-    # and costs no request. Attempts are counted here: a process
-    # that is killed a moment later has counted too. A message that comes back from Quarantine starts afresh.
+    # cleaned up. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
+    # ended since it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a
+    # repetition and costs no request. Attempts are counted here: a process that is killed a moment later has counted
+    # too. A message that comes back from Quarantine starts afresh.
     CLAIM = """
     with before as (
         select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
@@ -135,7 +135,7 @@ class Claims:
         """Give the claim back unfinished, and count a try that took the whole time of a message. Raises LeaseLost."""
         self._give_back("count_overrun", claim, error, overruns=1)
 
-    # Gives back once: a caller whose answer was lost may ask again, and no defect is counted twice. The queue retries
+    # Gives back once: a caller that lost the answer may ask again, and no defect is counted twice. The queue retries
     # by itself for a while; the sweep leaves the message alone for that time.
     GIVE_BACK = """
     update ingest.claim

@@ -16,7 +16,7 @@ A place, as its process sees it:
 Requests of a backlog yield. Within a process they stand behind all others in the line. A process that has only such
 requests never waits in Postgres, and offers its places to the processes that do. Postgres gives a lock to the
 sessions that wait for it before another session may try. So a request that does not yield gets the next place that
-comes free, whatever the number of instances that work on a backlog.
+comes free, for any number of instances that work on a backlog.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS

@@ -43,7 +43,7 @@ class Tenants:
 
     @contextmanager
     def tenant_context(self, tenant: Tenant) -> Iterator[None]:
-        """Make `tenant` the one whose rows are written and visible in this block, in this thread.
+        """Make only the rows of `tenant` writable and visible in this block, in this thread.
 
         Raises RuntimeError where a context is open already.
         """

@@ -66,6 +66,14 @@ def test_a_link_leads_to_a_page_and_its_heading(page: Path) -> None:
         assert not heading or heading in anchors(target), f"{path} has no heading #{heading}"
 
 
+def test_the_page_on_architecture_names_every_module_of_the_story_and_every_room() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    modules = {path.stem for path in ROOT.glob("ingest/*.py")} | {
+        path.parent.name for path in [*ROOT.glob("*/__init__.py"), *ROOT.glob("ingest/*/__init__.py")]
+    }
+    assert {name for name in modules if not re.search(rf"\b{name}\b", page)} - {"__init__", "__main__"} == set()
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_a_decision_has_a_date_and_a_status_and_is_in_the_list(page: Path) -> None:
     title, _, status = page.read_text().splitlines()[:3]

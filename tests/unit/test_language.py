@@ -16,7 +16,20 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
 )
-PACKAGES = ("bench", "checks", "docs/examples", "infra", "local", "subscriptions")
+PACKAGES = (
+    "bench",
+    "checks",
+    "commands",
+    "console",
+    "docs/examples",
+    "infra",
+    "ingest",
+    "local",
+    "migrations",
+    "operations",
+    "subscriptions",
+    "tests",
+)
 INDIRECT = re.compile(
     r"\b(whoever|whatever|whichever|nobody|somebody|anybody|whose|told|tells?|heard|he|his|him)\b", re.IGNORECASE
 )
@@ -26,7 +39,7 @@ MOST_QUESTIONS = 0.02  # of all docstrings
 MOST_WORDS = 30  # in one sentence
 _NOT_PROSE = re.compile(r"^ *```.*?^ *```|^ *#.*?$|<!--.*?-->|!?\[([^\]]*)\]\([^)]*\)", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"https?://\S+|`[^`]*`")
-_SENTENCE = re.compile(r"(?<=[.!?:;])\s+|\n\s*\n|\n\s*(?:[-*]|\d+\.)\s|\|")
+_SENTENCE = re.compile(r"(?<=[.!?:;])\s+|[│├└]|(?<=\S) {3,}(?=\S)|\n\s*\n|\n\s*(?:[-*]|\d+\.)\s|\|")
 
 
 def sentences(text: str) -> list[str]:

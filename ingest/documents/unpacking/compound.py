@@ -28,7 +28,7 @@ _FIRST_PLACES = 109
 _ENTRY = struct.Struct("<64sHBxIII16s20xIQ")
 _SECTOR_SHIFTS = frozenset({9, 12})
 _MINI_SHIFT = 6
-_VERSION_3_SHIFT = 9  # whose sizes have 32 bits, with rubbish in the upper half
+_VERSION_3_SHIFT = 9  # sizes have 32 bits, with rubbish in the upper half
 _LAST = 0xFFFFFFFA  # the highest number of a sector, and of an entry
 _PLACE = 4  # bytes of a sector's number
 
