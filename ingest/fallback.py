@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
-from ingest.codes import Reason
+from ingest.codes import Reason, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.graph_message import GraphMessage, read_message
@@ -42,7 +42,7 @@ class GraphOriginal:
         """The header block that Graph shows of the message."""
         return self.content.headers
 
-    def sort(self, sorter: Sorter, budget: Budget) -> None:
+    def sort(self, sorter: Sorter, budget: Budget) -> Rule | None:
         """Give every attachment to the sorter. Raises as `Mail.attachments` and `Mail.content`."""
         shown = cache(lambda: shown_content_ids([self.content.body.encode("utf-8", "replace")]))
         with budget.uncounted():
@@ -53,6 +53,7 @@ class GraphOriginal:
                 self._take(attachment, sorter, budget, shown)
             else:
                 note_without_content(attachment, sorter)
+        return None
 
     def _take(
         self, attachment: Attachment, sorter: Sorter, budget: Budget, shown: Callable[[], frozenset[str]]

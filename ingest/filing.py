@@ -86,17 +86,18 @@ def derive_parts(
     `stored` is the original's own blob: a mail without another document is one itself, if a person wrote the mail.
     """
     sorter = Sorter(limits=options.limits, budget=budget, store=store, read_objects=options.read_objects)
-    original.sort(sorter, budget)
+    shut = original.sort(sorter, budget)
     parts = sorter.parts()
-    if not any(part.disposition is Disposition.DOCUMENT for part in parts):
-        parts = (*parts, _original_as_part(original, stored))
-    if options.body is BodyMode.ALWAYS and (body := _body(original, options, store)) is not None:
+    if shut is not None or not any(part.disposition is Disposition.DOCUMENT for part in parts):
+        parts = (*parts, _original_as_part(original, stored, shut))
+    if options.body is BodyMode.ALWAYS and (body := _body(original, options, budget, store)) is not None:
         parts = (*parts, body)
     return parts
 
 
-def _body(original: Original, options: FilingOptions, store: Store) -> Part | None:
-    body = original.body(max_parts=options.limits.parts)
+def _body(original: Original, options: FilingOptions, budget: Budget, store: Store) -> Part | None:
+    with original.spool.charged_to(budget):
+        body = original.body(max_parts=options.limits.parts)
     if body is None:
         return None
     name = f"{original.message.subject or 'E-Mail'}.{body.extension}"
@@ -116,8 +117,9 @@ def _body(original: Original, options: FilingOptions, store: Store) -> Part | No
     )
 
 
-def _original_as_part(original: Original, stored: StoredBlob) -> Part:
-    disposition, rule = of_mail_without_documents(original.headers)
+def _original_as_part(original: Original, stored: StoredBlob, shut: Rule | None) -> Part:
+    """Return the original as a part. `shut`: the rule by which the original stays shut and is a document."""
+    disposition, rule = of_mail_without_documents(original.headers) if shut is None else (Disposition.DOCUMENT, shut)
     media_type = _MEDIA_TYPES[original.message.form]
     return Part(
         position=ORIGINAL_POSITION,

@@ -60,8 +60,11 @@ class Original(Protocol):
     def spool(self) -> Spool:
         """The original's bytes."""
 
-    def sort(self, sorter: Sorter, budget: Budget) -> None:
-        """Give every attachment to the sorter, which shares the budget."""
+    def sort(self, sorter: Sorter, budget: Budget) -> Rule | None:
+        """Give every attachment to the sorter, which shares the budget.
+
+        Returns the rule by which the original stays shut and is a document itself; None if it was taken apart.
+        """
 
     def body(self, *, max_parts: int) -> Body | None:
         """Return the mail's text, HTML where there is both; None where the mail has no text."""
@@ -76,8 +79,8 @@ class MimeOriginal:
     spool: Spool
     links: Callable[[], Sequence[Attachment]] = field(default=tuple, repr=False)
 
-    def sort(self, sorter: Sorter, budget: Budget) -> None:
-        """Give every attachment to the sorter. A mail that can't be taken apart has none.
+    def sort(self, sorter: Sorter, budget: Budget) -> Rule | None:
+        """Give every attachment to the sorter. Returns the rule of a mail that can't be taken apart.
 
         Past the budget, the attachments of the mail itself are still taken out: each is a range of the original.
         """
@@ -87,13 +90,14 @@ class MimeOriginal:
             except PartRejected as rejected:
                 reference = self.message.ref.message_id
                 log.warning("original.not_taken_apart", message=reference, cause=log.describe(rejected))
-                return
+                return Rule.TOO_COSTLY if rejected.rule is Rule.TOO_COSTLY else Rule.UNREADABLE_CONTAINER
             must_not_be_pending(member.name for member in container.members)
             shown = cache(container.shown)
             for member in container.members:
                 _take(member, sorter, budget, shown)
         if not container.members and (self.headers.get("x-ms-has-attach") or "").strip().lower() == "yes":
             self._note_links(sorter)
+        return None
 
     def _note_links(self, sorter: Sorter) -> None:
         for attachment in self.links():

@@ -93,3 +93,13 @@ def test_the_limit_of_bytes_holds_for_all_containers_together() -> None:
     assert Rule.FILE in found
     assert Rule.TOO_LARGE in found
     assert len(found) == len(file_mail(raw("zip-archive"))[0].parts) - 1  # the archive inside stays shut
+
+
+@pytest.mark.parametrize("name", ["zip-archive", "mail-as-file"])
+def test_a_mail_that_is_too_costly_to_take_apart_is_a_document_whole(name: str) -> None:
+    mail = b"Auto-Submitted: auto-generated\r\n" + raw(name)
+    saved, blobs = file_mail(mail, FilingOptions(limits=Limits(processor_seconds=0)))
+    (part,) = saved.parts
+    assert (part.disposition, part.rule) == (Disposition.DOCUMENT, Rule.TOO_COSTLY)
+    assert part.blob is not None
+    assert blobs.content[part.blob.name] == mail
