@@ -16,7 +16,7 @@ class UploadAddresses:
         self._settings = settings
 
     def address(self, token: str) -> str:
-        """The address that routes to `token`. Raises OperatorError where the pattern takes none of the usual forms."""
+        """Return the address that routes to `token`. Raises OperatorError where the pattern takes no usual form."""
         domain = self._settings.domains[0]
         written = token.lower()
         for form in _FORMS:
@@ -29,5 +29,5 @@ class UploadAddresses:
         )
 
     def token(self, address: str) -> str | None:
-        """The token that an address names, as tokens are compared; None where it names none."""
+        """Return the token in an address, as tokens are compared; None where there is none."""
         return token_of(address, self._settings.pattern)

@@ -79,23 +79,23 @@ class Inspection:
         self._url = database_url
 
     def claims(self, *, state: ClaimState | None, limit: int) -> list[ClaimRecord]:
-        """The newest claims, all or those in one state."""
+        """Return the newest claims, all or those in one state."""
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(ClaimRecord)) as cursor:
             return cursor.execute(_LIST, {"state": state, "limit": limit}).fetchall()
 
     def find(self, wanted: str) -> list[ClaimRecord]:
-        """The claims with this number or this message id: of one message id, one per mailbox."""
+        """Return the claims with this number or this message id: of one message id, one per mailbox."""
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(ClaimRecord)) as cursor:
             return cursor.execute(_FIND, {"wanted": wanted}).fetchall()
 
     def numbers(self, mailbox: str, message_ids: list[str]) -> dict[str, int]:
-        """The claims' numbers of those messages that have one."""
+        """Return the claims' numbers of those messages that have one."""
         with connect(self._url) as connection:
             rows = connection.execute(_NUMBERS, {"mailbox": mailbox, "ids": message_ids})
             return {row["message_id"]: row["id"] for row in rows}
 
     def schema_version(self) -> str | None:
-        """The name of the last migration."""
+        """Return the name of the last migration."""
         with connect(self._url) as connection:
             row = connection.execute(_VERSION).fetchone()
             return row["version_num"] if row else None

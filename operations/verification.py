@@ -126,7 +126,7 @@ class Verification:
             return int(row["blobs"]) if row else 0
 
     def verdicts(self) -> Iterator[Verdict]:
-        """One for each blob, as they are read. Raises BlobUnavailable: then nothing is proved of the rest."""
+        """Yield one verdict for each blob, as it is read. Raises BlobUnavailable: the rest is not proved then."""
         with connect(self._url) as connection, ThreadPoolExecutor(WORKERS) as pool:
             _must_see_all(connection)
             with connection.cursor("verify", row_factory=class_row(RecordedBlob)) as cursor:

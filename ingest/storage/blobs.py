@@ -53,7 +53,7 @@ class BlobStore:
 
     @classmethod
     def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
-        """By connection string, or by account URL and the app's managed identity. No request is made yet."""
+        """Connect by connection string, or by account URL and the app's managed identity. No request is made yet."""
         transport = RequestsTransport(
             use_env_settings=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
         )
@@ -98,7 +98,7 @@ class BlobStore:
         return stored
 
     def read(self, name: str) -> Iterator[bytes]:
-        """The content of a blob in blocks of at most BLOCK_SIZE. Raises BlobMissing, BlobUnavailable."""
+        """Yield the content of a blob in blocks of at most BLOCK_SIZE. Raises BlobMissing, BlobUnavailable."""
         try:
             with span("blob.read"):
                 yield from self._container.get_blob_client(name).download_blob().chunks()
@@ -184,7 +184,7 @@ class _Upload:
         self._size = 0
 
     def whole(self, content: bytes, metadata: Mapping[str, str]) -> StoredBlob:
-        """In one request; Content-MD5 lets the service verify it."""
+        """Upload in one request; Content-MD5 lets the service verify the content."""
         stored = self._count(content)
         with span("blob.put"):
             self._blob.upload_blob(
@@ -198,7 +198,7 @@ class _Upload:
         return stored
 
     def in_blocks(self, blocks: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
-        """Block by block, each verified by its MD5; the blob comes to be with the last request, whole or not."""
+        """Upload block by block, each verified by its MD5; only the last request makes the blob."""
         upload = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
         ids: list[BlobBlock] = []
         stored = self._current()
@@ -223,7 +223,7 @@ class _Upload:
         return stored
 
     def rest(self, blocks: Iterator[bytes]) -> StoredBlob:
-        """What the content is as a whole, after the upload was refused: the remainder is only hashed."""
+        """Hash the remaining blocks of a refused upload; return the blob that the whole content would make."""
         stored = self._current()
         for content in blocks:
             stored = self._count(content)
@@ -255,21 +255,21 @@ def _read_surroundings(transport: RequestsTransport, url: str) -> None:
     transport.connection_config.verify = surroundings["verify"]
 
 
-# What a stranger sent is never served as something that a browser would run.
+# A browser runs nothing that is served with this type.
 _CONTENT = ContentSettings(content_type="application/octet-stream")
 
 
 def _metadata(stored: StoredBlob, extra: Mapping[str, str]) -> dict[str, str]:
     """Metadata travels as HTTP headers: ASCII only, so the values of strangers are percent-encoded.
 
-    Half of a surrogate pair becomes a question mark: Graph cuts long names wherever their UTF-16 ends.
+    Half of a surrogate pair becomes a question mark: Graph cuts long names in the middle of a pair.
     """
     escaped = {key: quote(value, safe="", errors="replace") for key, value in extra.items()}
     return {"sha256": stored.sha256, **escaped}
 
 
 def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of BLOCK_SIZE, the last one shorter."""
+    """Yield the same bytes in blocks of BLOCK_SIZE, the last one shorter."""
     buffer = bytearray()
     for piece in content:
         buffer += piece
@@ -284,7 +284,7 @@ def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _given_away(head: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    """All blocks in their order, none of them kept here."""
+    """Yield all blocks in their order, and keep none of them."""
     while head:
         yield head.popleft()
     yield from rest

@@ -84,7 +84,7 @@ def connect[AnyRow](
 
 
 def probe(database_url: str) -> None:
-    """Connect once. Raises DatabaseUnavailable whose text names the fault, and no part of the URL."""
+    """Connect once. Raises DatabaseUnavailable; its text names the fault, and no part of the URL."""
     try:
         connect(database_url, "mail-ingest probe", row_factory=tuple_row, options={}).close()
     except psycopg.Error as error:

@@ -5,9 +5,9 @@ create table if not exists dms_tenant (
     is_active boolean not null default true
 );
 
--- First the column, then its default: one statement with both would write every row anew, under a lock that
--- nobody gets past. Each of these two only changes the catalog. A column that the DMS has already is kept as it
--- is; whoever inserts without knowing of it gets a token from the default.
+-- First the column, then its default: one statement with both would write every row anew, under a lock that stops
+-- all others. Each of these two only changes the catalog. A column that the DMS has already is kept as it is. An
+-- insert without the column gets a token from the default.
 do $$
 declare
     existing record;
@@ -16,7 +16,7 @@ begin
     from pg_attribute where attrelid = 'dms_tenant'::regclass and attname = 'ingest_token' and not attisdropped;
     if not found then
         alter table dms_tenant add column ingest_token text;
-        -- What tells the way back that this column is ours to drop.
+        -- The way back drops a column with this comment, and no other.
         comment on column dms_tenant.ingest_token is 'Added by mail-ingest: the token in the tenant''s upload address';
     end if;
     if existing.has_default then

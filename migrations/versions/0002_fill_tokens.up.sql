@@ -24,8 +24,8 @@ begin
         end loop;
     end loop;
 
-    -- A checked constraint spares `set not null` its look at every row under the exclusive lock: the look is taken
-    -- by `validate`, beside which everybody reads and writes.
+    -- A checked constraint spares `set not null` its look at every row under the exclusive lock. `validate` takes the
+    -- look, and reads and writes go on beside it.
     alter table dms_tenant drop constraint if exists dms_tenant_ingest_token_given;
     alter table dms_tenant add constraint dms_tenant_ingest_token_given check (ingest_token is not null) not valid;
     commit;

@@ -1,4 +1,4 @@
--- Waits for others as long as it takes: nobody waits for it. An earlier try may have left an index that is not valid.
+-- Waits for other sessions without a limit: none waits for this one. An earlier try may have left an invalid index.
 set lock_timeout = 0;
 -- next statement
 drop index concurrently if exists dms_tenant_ingest_token_key;

@@ -11,10 +11,10 @@ create table ingest.claim (
     trigger text not null check (trigger in ('webhook', 'sweep', 'operator')),
     reason text,                                   -- why it is, or was about to be, in Quarantine
     fence bigint not null default 0,               -- of the last claim; an older owner can write no more
-    lease_until timestamptz,                       -- null: nobody works on it
+    lease_until timestamptz,                       -- null: no process works on it
     copies integer not null default 0,             -- tenants that have committed their copy
     attempts integer not null default 0,           -- claims, a killed process's included
-    lost_fences bigint[] not null default '{}',    -- owners whose lease ran out and who were not heard of since
+    lost_fences bigint[] not null default '{}',    -- owners that let their lease expire and gave no sign since
     crashes integer not null generated always as (cardinality(lost_fences)) stored,
     defects integer not null default 0,
     deferrals integer not null default 0,          -- times put off; the distance to the next try grows with it
@@ -111,7 +111,7 @@ create index part_tenant on ingest.part (tenant_id);
 create index document_tenant on ingest.document (tenant_id, created_at);
 create index document_message on ingest.document (message_id);
 
--- Whoever listens hears of a document once it is committed: its id, and nothing else of it.
+-- A listener gets the id of a document once it is committed, and nothing else of it.
 create function ingest.announce_document() returns trigger
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -140,8 +140,8 @@ exception
 end
 $$;
 
--- A tenant sees only its own, whatever a query forgets; forced, so that it binds the owner too. The DMS, as
--- ingest_reader, reads every tenant's rows: it keeps its tenants apart itself, as in its own tables.
+-- A tenant sees only its own rows, also where a query forgets the tenant; forced, so that the owner is bound too. The
+-- DMS, as ingest_reader, reads every tenant's rows: it keeps its tenants apart itself, as in its own tables.
 alter table ingest.message enable row level security;
 alter table ingest.message force row level security;
 alter table ingest.part enable row level security;
@@ -157,7 +157,7 @@ create policy reader on ingest.document for select to ingest_reader using (true)
 
 revoke all on all functions in schema ingest from public;
 grant usage on schema ingest to ingest_app, ingest_reader;
-grant select on ingest.schema_version to ingest_app;  -- so that `doctor` can tell what is missing
+grant select on ingest.schema_version to ingest_app;  -- for `doctor`, which names what is missing
 grant usage on sequence ingest.fence to ingest_app;
 grant select, insert, update on ingest.claim to ingest_app;
 grant select, insert on ingest.message, ingest.part, ingest.document to ingest_app;

@@ -1,5 +1,5 @@
 -- Every token that was ever given, and the tenants that are switched off. Only the owner's functions read these
--- tables: nobody has rights on them, and row-level security without a policy says so once more.
+-- tables: no role has rights on them, and row-level security without a policy says so once more.
 do $$
 declare
     tenant_id_type text := (
@@ -36,7 +36,7 @@ create function ingest.normal_token(token text) returns text
     language sql immutable strict parallel safe
     return lower(replace(token, '-', '') collate "C");
 
--- Whoever inserts without a token gets one, also where null or '' is inserted explicitly. An update to a token that
+-- An insert without a token gets one, also with an explicit null or ''. An update to a token that
 -- this tenant had before is a save of stale data (Django's save() writes every column): the rotation stands.
 create function ingest.keep_token() returns trigger
     language plpgsql security definer
@@ -109,7 +109,7 @@ declare
         where pg_class.oid = 'dms_tenant'::regclass
     );
 begin
-    -- Index lookups for each token, whatever the planner has heard of the tables' sizes: constant work.
+    -- Index lookups for each token, with any statistics of the tables: constant work.
     execute format($ddl$
         create function ingest.resolve_tokens(tokens text[])
             returns table (place integer, tenant_id %1$s, active boolean)

@@ -4,7 +4,7 @@ alter table ingest.message
 
 alter table ingest.part
     add column parent integer,                     -- the position of the container that it came in
-    add column detected_type text,                 -- told from the content
+    add column detected_type text,                 -- by the content
     add column type_mismatch boolean not null default false,  -- declared type or name claim something else
     add column encrypted boolean not null default false,
     add column related integer,                    -- the position of the part that it belongs to
@@ -32,7 +32,7 @@ alter table ingest.document
 create index document_invoice on ingest.document (tenant_id, invoice_number) where invoice_number is not null;
 
 -- All that proves what came in, one row for each mail: when, what, its hash, and what became of each part by which
--- rule. Row-level security is that of whoever asks.
+-- rule. Row-level security is that of the reading role.
 create view ingest.evidence with (security_invoker = true) as
     select message.id as message_id, message.tenant_id, message.internet_message_id, message.sender, message.subject,
         message.received_at, message.stored_at, message.rules_version,
