@@ -13,10 +13,12 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from local.tenants import DOMAIN, LocalTenant, upload_address
+from tests.mails import hostile
 
 SUBJECT = "Chaos"
 KINDS = 15  # of mails; so many in a row hold each of them once
 _WITH_LOGO, _WITH_MAIL = 7, 8
+_BOMB_EVERY = 100  # mails; one of so many carries a hostile file as well
 _LARGE_EVERY = 10  # of the mails of a kind is as large as that; the others would be drowned in its bytes
 _SENT_AT = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 _UNKNOWN_TOKEN = "f" * 32
@@ -97,6 +99,8 @@ def _mail(seed: int, number: int, tenants: Sequence[LocalTenant]) -> Sent:
     files = [(_PLAIN + draw.randbytes(size))[:size] for size in _sizes(kind, number, draw)]
     for index, content in enumerate(files):
         message.add_attachment(content, "application", "octet-stream", filename=f"{number}-{index}.dat")
+    if number % _BOMB_EVERY == _BOMB_EVERY - 1:
+        _add_bomb(message, number // _BOMB_EVERY)
     _fix_boundaries(message, f"{seed} {number}")
     return Sent(
         number=number,
@@ -155,6 +159,12 @@ def _add_mail(message: EmailMessage, number: int) -> None:
     inner["To"] = "absender@sender.example"
     inner.set_content("Forwarded.\n")
     message.add_attachment(inner)
+
+
+def _add_bomb(message: EmailMessage, number: int) -> None:
+    bombs = list(hostile.files())
+    name, content = bombs[number % len(bombs)]
+    message.add_attachment(content, "application", "octet-stream", filename=name)
 
 
 def _fix_boundaries(message: EmailMessage, seed: str) -> None:
