@@ -47,7 +47,7 @@ class Size:
 
 _FULL = Size(
     near=Counts(rounds=3, backlog=500, rival=40, rival_paced=10, webhook=80, bound=80, four=100, single=15),
-    distant=Counts(rounds=2, backlog=500, rival=10),
+    distant=Counts(rounds=1, backlog=500, rival=10),
     large_megabytes=140,
     bursts=5,
     recorded=1_000_000,
