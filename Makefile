@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE =
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-demo: $(INSTALLED)  ## Send a dozen mails through the whole system and check where each of them ended
+demo: $(INSTALLED)  ## Send mails through the whole system and check where each of them ended
 	@$(RUN) -m local demo
 
 up: $(INSTALLED)  ## Start the local stack and keep it until Ctrl-C (HOST=func: with Azure Functions Core Tools)
