@@ -172,6 +172,23 @@ class OriginalForm(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Authentication:
+    """The receiving service's verdicts on the sender, each a word such as `pass`; None where it gave none.
+
+    `sender_authenticated`: DMARC passed for the domain of the one address in From. `compauth`: Microsoft's verdict over
+    all, with the number of its reason.
+    """
+
+    dmarc: str | None = None
+    spf: str | None = None
+    dkim: str | None = None
+    arc: str | None = None
+    compauth: str | None = None
+    compauth_reason: str | None = None
+    sender_authenticated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """A message's metadata, from the headers of its original. `form`: the form in which the original is kept.
 
@@ -189,6 +206,7 @@ class Message:
     receipt_requested: bool = False
     received_at: datetime
     form: OriginalForm = OriginalForm.MIME
+    authentication: Authentication = field(default_factory=Authentication)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Protocol
 from ingest import log
 from ingest.codes import Disposition, Rule
 from ingest.documents import headers as mail_headers
+from ingest.documents.authentication import read_authentication
 from ingest.documents.budget import Budget
 from ingest.documents.headers import Headers, read_headers
 from ingest.documents.rules import is_placeholder
@@ -173,10 +174,13 @@ def _redirected_to(headers: Headers) -> Iterator[str]:
     yield from mail_headers.received_for(headers)
 
 
-def message_of(ref: MessageRef, headers: Headers, received_at: datetime | None) -> Message:
+def message_of(
+    ref: MessageRef, headers: Headers, received_at: datetime | None, *, authserv_id: str | None = None
+) -> Message:
     """Return the message's metadata. `received_at`: the time in the inbox's listing, where a listing has shown it.
 
-    Without a listing, the newest Received header has the time, else the Date header.
+    Without a listing, the newest Received header has the time, else the Date header. `authserv_id`: the receiving
+    service's name in Authentication-Results; None for Exchange Online, which writes none.
     """
     return Message(
         ref=ref,
@@ -191,4 +195,5 @@ def message_of(ref: MessageRef, headers: Headers, received_at: datetime | None) 
         or mail_headers.newest_received(headers)
         or mail_headers.parse_date(headers.get("date") or "")
         or datetime.now(UTC),
+        authentication=read_authentication(headers, service=authserv_id),
     )

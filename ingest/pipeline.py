@@ -73,6 +73,7 @@ class Pipeline:
         turns: Turns,
         addressing: Addressing,
         filing: FilingOptions | None = None,
+        authserv_id: str | None = None,
     ) -> None:
         self._mail = mail
         self._blobs = blobs
@@ -82,6 +83,7 @@ class Pipeline:
         self._turns = turns
         self._addressing = addressing
         self._filing = filing or FilingOptions()
+        self._authserv_id = authserv_id
         self._held = HeldClaims(claims)
         self._suspects = Suspects(self._held)
         self._refusals = Refusals()
@@ -171,7 +173,7 @@ class Pipeline:
     def _ingest(self, claim: Claim, assigned: Tenant | None) -> Stored:
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
         transfer = Transfer(claim, self._claims)
-        reading = Reading(self._mail, transfer, claim, scope)
+        reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id)
         with Spool() as spool:
             original, tenants = reading.read(
                 spool, decide=partial(self._route, claim) if assigned is None else lambda _message: (assigned,)

@@ -27,11 +27,15 @@ type Decide = Callable[[Message], tuple[Tenant, ...]]
 class Reading:
     """The read of one claimed message."""
 
-    def __init__(self, mail: Mail, transfer: Transfer, claim: Claim, scope: Scope) -> None:
+    def __init__(
+        self, mail: Mail, transfer: Transfer, claim: Claim, scope: Scope, *, authserv_id: str | None = None
+    ) -> None:
+        """`authserv_id`: the receiving service's name in Authentication-Results; None for Exchange Online."""
         self._mail = mail
         self._transfer = transfer
         self._claim = claim
         self._scope = scope
+        self._authserv_id = authserv_id
 
     def read(self, spool: Spool, *, decide: Decide) -> tuple[Original, tuple[Tenant, ...]]:
         """Read the original into `spool`; return it with the tenants that `decide` chose by its header.
@@ -71,4 +75,4 @@ class Reading:
         return original, tenants
 
     def _message(self, headers: Headers) -> Message:
-        return message_of(self._claim.ref, headers, self._claim.received_at)
+        return message_of(self._claim.ref, headers, self._claim.received_at, authserv_id=self._authserv_id)

@@ -73,6 +73,7 @@ class Settings:
     sweep_scope: SweepScope
     sweep_limit: int
     tenant_budget: int
+    authserv_id: str | None
     lease_seconds: float
     retry_seconds: float
     body: BodyMode
@@ -203,6 +204,7 @@ class _Reader:
             delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
             sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
             sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
+            authserv_id=self._optional("INGEST_AUTHSERV_ID"),
             tenant_budget=int(self._number("INGEST_TENANT_BUDGET", DEFAULT_TENANT_BUDGET, at_least=0)),
             lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
             retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),

@@ -154,6 +154,7 @@ def build(settings: Settings) -> App:
         turns=Turns(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
         filing=FilingOptions(limits=settings.limits, body=settings.body, read_objects=readers.read),
+        authserv_id=settings.authserv_id,
     )
     return App(
         settings=settings,

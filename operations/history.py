@@ -57,6 +57,13 @@ class Copy:
     blob_name: str
     size: int
     sha256: str
+    dmarc: str | None
+    spf: str | None
+    dkim: str | None
+    arc: str | None
+    compauth: str | None
+    compauth_reason: str | None
+    sender_authenticated: bool | None
     duplicate_of: int | None = None
 
 
@@ -96,7 +103,8 @@ from ingest.claim where id = %(number)s
 """
 _COPIES: LiteralString = """
 select message.id, message.tenant_id, tenant.name as tenant, internet_message_id, subject, sender,
-    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, duplicate_of
+    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, duplicate_of, dmarc, spf, dkim,
+    arc, compauth, compauth_reason, sender_authenticated
 from ingest.message left join ingest.tenant_name as tenant on tenant.id = message.tenant_id
 where claim_id = %(number)s order by message.id
 """

@@ -138,6 +138,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_ROUTE: ''
         INGEST_SWEEP_LIMIT: ''
         INGEST_TENANT_BUDGET: ''
+        INGEST_AUTHSERV_ID: ''
         INGEST_SWEEP_SCOPE: ''
         INGEST_UNPACK_BYTES: ''
         INGEST_UNPACK_DEPTH: ''

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from uuid import UUID, uuid4
 
 from ingest.codes import Disposition
@@ -22,8 +23,10 @@ class Copies:
 
     INSERT_MESSAGE = """
     insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
+        dmarc, spf, dkim, arc, compauth, compauth_reason, sender_authenticated,
         container, blob_name, size, sha256, original, rules_version, search)
     values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
+        %(dmarc)s, %(spf)s, %(dkim)s, %(arc)s, %(compauth)s, %(compauth_reason)s, %(sender_authenticated)s,
         %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(form)s, %(rules_version)s,
         to_tsvector('simple', %(words)s))
     on conflict (claim_id, tenant_id) do nothing
@@ -110,6 +113,7 @@ class Copies:
                     "sender": as_text(message.sender),
                     "trigger": claim.ref.trigger,
                     "received_at": message.received_at,
+                    **asdict(message.authentication),
                     "container": original.container,
                     "blob_name": original.name,
                     "size": original.size,

@@ -65,6 +65,13 @@ def copy(number: int = 1, **changes: object) -> Copy:
         "blob_name": "42/aa/original.eml",
         "size": 48_213,
         "sha256": "a" * 64,
+        "dmarc": "pass",
+        "spf": "pass",
+        "dkim": "pass",
+        "arc": None,
+        "compauth": "pass",
+        "compauth_reason": "100",
+        "sender_authenticated": True,
     }
     return Copy(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
 

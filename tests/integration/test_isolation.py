@@ -564,6 +564,8 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("encrypted", "type_mismatch", "last"), False),
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),
+    **dict.fromkeys(("dmarc", "spf", "dkim", "arc", "compauth", "compauth_reason"), "pass"),
+    "sender_authenticated": True,
     "invoice_issue_date": date(2026, 1, 1),
     "form": "mime",
     "invoice_total": 1,

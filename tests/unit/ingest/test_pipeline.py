@@ -639,6 +639,23 @@ def test_an_old_address_of_a_tenant_that_is_switched_off_routes_nowhere(world: W
     world.quarantined(world.mail.deliver(email(to=[OLD])), Reason.TENANT_INACTIVE)
 
 
+# Senders
+
+
+@pytest.mark.parametrize(("dmarc", "authenticated"), [("pass", True), ("fail", False)])
+def test_the_verdicts_on_the_sender_stand_on_each_copy_and_lose_no_mail(
+    world: World,
+    dmarc: str,
+    authenticated: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    mail = email()
+    mail["Authentication-Results"] = f"spf=pass smtp.mailfrom=a.example; dmarc={dmarc} header.from=supplier.example"
+    ref = world.mail.deliver(mail)
+    assert isinstance(world.pipeline.ingest_message(ref), Stored)
+    found = world.saved(ref).message.authentication
+    assert (found.dmarc, found.spf, found.sender_authenticated) == (dmarc, "pass", authenticated)
+
+
 # Turns
 
 

@@ -48,6 +48,7 @@ def test_what_is_set_is_taken() -> None:
         INGEST_ROUTE="all",
         INGEST_SWEEP_LIMIT="50",
         INGEST_TENANT_BUDGET="0",
+        INGEST_AUTHSERV_ID="mx.dms.example",
         INGEST_LEASE_SECONDS="30.5",
         INGEST_RETRY_SECONDS="0.5",
     )
@@ -58,6 +59,7 @@ def test_what_is_set_is_taken() -> None:
     assert read.address_pattern.search("IN-abc@x")
     assert (read.delete_mode, read.sweep_scope, read.route) == (DeleteMode.PERMANENT, SweepScope.ALL, RouteMode.ALL)
     assert (read.sweep_limit, read.tenant_budget, read.lease_seconds, read.retry_seconds) == (50, 0, 30.5, 0.5)
+    assert read.authserv_id == "mx.dms.example"
 
 
 def test_mailboxes_and_client_states_are_lists_in_their_order() -> None:
