@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import burst, chart, coldstart, goals, growth, hostile, inbox, report, rounds, sizes, traffic
+from bench import burst, chart, coldstart, goals, growth, hostile, inbox, load, report, rounds, sizes, traffic
 from bench.goals import Goal
 from bench.growth import Growth
 from bench.inbox import Swept
+from bench.load import Loaded
 from bench.processes import machine
 from bench.report import Row
 from bench.rounds import Counts, Rounds
@@ -43,6 +44,7 @@ class Size:
     bursts: int
     recorded: int
     inbox: int
+    load: int
 
 
 _FULL = Size(
@@ -52,6 +54,7 @@ _FULL = Size(
     bursts=5,
     recorded=1_000_000,
     inbox=20_000,
+    load=2_000,
 )
 _QUICK = Size(
     near=Counts(rounds=1, backlog=60, rival=20, rival_paced=5, webhook=30, bound=40, four=20, single=5),
@@ -60,6 +63,7 @@ _QUICK = Size(
     bursts=3,
     recorded=20_000,
     inbox=2_000,
+    load=300,
 )
 
 
@@ -130,6 +134,13 @@ def _inbox(run: Run) -> Swept:
         return inbox.measure(stack, stack.add_tenant("Bench"), run.size.inbox, limit)
 
 
+def _load(run: Run) -> Loaded:
+    settings = {**load.SETTINGS, **_NO_SCHEDULE}
+    with _stack(run.data / "load", settings=settings, mailboxes=_MAILBOXES[:1], hosts=load.HOSTS) as stack:
+        stack.admin.set_latency(run.latency)
+        return load.measure(stack, run.size.load)
+
+
 PARTS: tuple[Part[Any], ...] = (
     Part(name="import", what="import times", measure=lambda _: coldstart.measure(times=7), goals=goals.COLD_START),
     Part(name="speed", what="speed", measure=_near, goals=goals.SPEED),
@@ -167,6 +178,7 @@ PARTS: tuple[Part[Any], ...] = (
     ),
     Part(name="growth", what="SQL beside recorded messages", measure=_growth, goals=goals.GROWTH),
     Part(name="inbox", what="a sweep of a full inbox", measure=_inbox, goals=goals.INBOX),
+    Part(name="load", what="single mails beside a backlog and a flood", measure=_load, goals=goals.LOAD),
 )
 
 

@@ -4,6 +4,7 @@ The figures come from the issue "two requests per mail". A row without a thresho
 """
 
 import operator
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from bench.coldstart import ColdStart
 from bench.growth import Growth
 from bench.hostile import Hostile
 from bench.inbox import Swept
+from bench.load import Loaded, median_ratio
 from bench.ours import Drained
 from bench.processes import MIB, machine
 from bench.report import Row, Spread
@@ -292,6 +294,25 @@ def _shares(drained: Sequence[Drained]) -> str:
     return ", ".join(f"{part} {share:.0%}" for part, share in largest)
 
 
+def _beside_backlog(measured: Loaded) -> Reading:
+    slowest = max(measured.during_backlog)
+    return Reading(
+        figure=slowest,
+        shown=f"{slowest:,.0f} ms, backlog of {measured.backlog:,}",
+        values={"median": statistics.median(measured.during_backlog)},
+    )
+
+
+def _beside_flood(measured: Loaded) -> Reading:
+    ratio = median_ratio(measured)
+    idle, beside = statistics.median(measured.idle), statistics.median(measured.during_flood)
+    return Reading(
+        figure=ratio,
+        shown=f"{ratio:.2f} x ({beside:,.0f} ms, idle {idle:,.0f} ms), flood of {measured.flood:,}",
+        values={"idle": idle, "beside": beside},
+    )
+
+
 COLD_START = (
     Goal(
         name="import",
@@ -402,6 +423,20 @@ GROWTH = (
         what="SQL for one mail beside many recorded messages, and beside few",
         threshold=at_most(1.1, "x"),
         read=_sql,
+    ),
+)
+LOAD = (
+    Goal(
+        name="new_mail_beside_backlog",
+        what="the slowest new mail while hosts work on a backlog",
+        threshold=at_most(60_000, "ms"),
+        read=_beside_backlog,
+    ),
+    Goal(
+        name="other_tenant_beside_flood",
+        what="another tenant's mail while one tenant's flood has its turns, beside idle",
+        threshold=at_most(2, "x"),
+        read=_beside_flood,
     ),
 )
 INBOX = (

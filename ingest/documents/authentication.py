@@ -1,4 +1,4 @@
-"""What the receiving service found out about a sender: the topmost Authentication-Results field (RFC 8601), if its own.
+"""The receiving service's verdicts on a sender: the topmost Authentication-Results field (RFC 8601), if its own.
 
 Any stranger can write such a field. The receiving service puts its own above all that came in, so only the topmost
 field counts, and only where it bears the service's authserv-id. Exchange Online writes no such id: its field begins
