@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands import audit, doctor, messages, migrate, quarantine, status, subscriptions, sweep, tenants
+from commands import audit, console, doctor, messages, migrate, quarantine, status, subscriptions, sweep, tenants
 from commands.output import shown
 from ingest import log
 from ingest.errors import IngestError
@@ -32,6 +32,7 @@ app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
+app.command("console")(console.console)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

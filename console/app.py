@@ -19,10 +19,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from console.access import SESSION_COOKIE, Access, LoopbackAccess
+from console.assertion import Assertions
 from console.content import Content, Form, Links
 from console.desk import Desk
 from console.guard import CONTENT_POLICY, PAGE_POLICY, Guard, RateLimit
 from console.language import COOKIE, LANGUAGES
+from console.own_history import OwnHistory
 from console.pages import Pages
 from console.pdf_pages import render
 from console.preview import IMAGES, MAX_PDF, MAX_TEXT, head
@@ -32,23 +34,31 @@ from ingest.errors import BlobMissing, IngestError
 DOWNLOADS_A_MINUTE = 120
 _MINUTE = 60.0
 _YEAR = 365 * 24 * 3600
-# Reached without a session: content proves itself by its link, the way in by its key.
-_OPEN = ("/static/", "/content/", "/enter")
+# Reached without a session: content proves itself by its link, the way in by its key, a tenant by an assertion.
+_OPEN = ("/static/", "/content/", "/enter", "/tenant/history")
 type _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build(
-    desk: Desk, access: Access, *, hosts: tuple[str, ...] | None = None, page_url: str = "'self'", content_url: str = ""
+    desk: Desk,
+    access: Access,
+    *,
+    assertions: Assertions | None = None,
+    hosts: tuple[str, ...] | None = None,
+    page_url: str = "'self'",
+    content_url: str = "",
 ) -> Starlette:
     """Return the application.
 
-    `hosts`: host names under which it answers, None where a proxy checks them. `page_url`, `content_url`: the
-    origins of pages and of content where they differ.
+    `assertions`: the check of a DMS's word for a tenant, None where no DMS asks. `hosts`: host names under which it
+    answers, None where a proxy checks them. `page_url`, `content_url`: the origins of pages and of content, where
+    these differ.
     """
     links = Links(base_url=content_url)
     pages = Pages(desk, links)
     limit = RateLimit(most=DOWNLOADS_A_MINUTE, seconds=_MINUTE)
     serve = _Contents(desk, links, limit, CONTENT_POLICY.format(page=page_url))
+    own = OwnHistory(desk=desk, assertions=assertions)
     number = "{number:int}"
     return Starlette(
         routes=[
@@ -66,6 +76,8 @@ def build(
             Route("/enter", _enter(access)),
             Route("/language/{language}", _choose_language),
             Route("/content/{link}", serve.content),
+            Route("/tenant/history", own.as_json),
+            Route("/tenant/history.html", own.as_fragment),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,8 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from ingest.errors import OperatorError
+from operations.audit import AuditEntry
+from operations.figures import Figures
 from operations.history import Copy, MailHistory, PartRecord
 from operations.search import FoundMail
 
@@ -72,61 +74,17 @@ class Result:
     undo: Undo | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hour:
-    """One hour: mails stored, and seconds from receipt to stored (None without mails)."""
-
-    at: datetime
-    mails: int
-    p50_seconds: float | None
-    p99_seconds: float | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TenantVolume:
-    """A tenant's last 30 days: mails, documents, bytes of originals."""
-
-    tenant_id: int | UUID
-    tenant: str | None
-    mails: int
-    documents: int
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overview:
-    """The entrance at a glance. `oldest_seconds`: age of the oldest mail that is not done, None without one."""
-
-    oldest_seconds: float | None
-    open: int
-    quarantined: int
-    last_stored_at: datetime | None
-    last_notified_at: datetime | None
-    last_swept_at: datetime | None
-    hours: Sequence[Hour]
-    reasons: Mapping[str, int]
-    tenants: Sequence[TenantVolume]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditEntry:
-    """An entry of the append-only record."""
-
-    at: datetime
-    who: str
-    action: str
-    subject: str
-    why: str | None
-
-
 class Desk(Protocol):
     """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
 
-    def overview(self) -> Overview:
-        """Return health and plots' figures."""
+    def figures(self) -> Figures:
+        """Return health and the figures of the plots."""
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         """Return the newest mails that the text describes."""
+
+    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
+        """Return the newest mails of one tenant, by the text of its id, that the text describes."""
 
     def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
         """Return a mail and its copies."""

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console import plots
 from console.access import Role
 from console.content import Content, Form, Links
-from console.desk import Action, Desk, Overview, TenantChoice, Undo
+from console.desk import Action, Desk, TenantChoice, Undo
 from console.guard import is_form_token
 from console.language import Words
 from console.preview import content_of, preview_kind, preview_of
@@ -23,6 +23,7 @@ from console.render import Notice, in_thread, page, person_of, trouble, words_of
 from console.text import shown
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
+from operations.figures import Figures
 from operations.history import Copy, MailHistory, PartRecord
 
 LIMIT = 50  # mails in a list of the search
@@ -83,7 +84,7 @@ class Pages:
     def overview(self, request: Request) -> Response:
         """Show health and plots."""
         words = words_of(request)
-        seen = self._desk.overview()
+        seen = self._desk.figures()
         return page(
             request,
             "overview.html",
@@ -158,7 +159,7 @@ class Pages:
         if part is None:
             self._desk.note_look(person_of(request).name, number, "download of the original")
             return RedirectResponse(self._links.url(original_of(copy)), status_code=303)
-        record = next((item for item in self._desk.parts(copy.id) if item.id == part), None)
+        record = next((item for item in self._desk.parts(copy.duplicate_of or copy.id) if item.id == part), None)
         if record is None or record.blob_name is None:
             return trouble(request, "trouble.not_found", "trouble.no_mail", status=404)
         self._desk.note_look(person_of(request).name, number, f"download of part {record.position}")
@@ -259,7 +260,7 @@ class Pages:
                     download=f"{base}/parts/{part.id}" if part.blob_name else None,
                     preview=f"/mails/{number}/preview/{part.id}" if part.blob_name and preview_kind(part) else None,
                 )
-                for part in self._desk.parts(copy.id)
+                for part in self._desk.parts(copy.duplicate_of or copy.id)
             ],
         )
 
@@ -305,7 +306,7 @@ def timeline(mail: MailHistory, copies: Sequence[Copy], words: Words) -> list[St
 
 def _chosen(desk: Desk, found: tuple[MailHistory, Sequence[Copy]], part_id: int) -> tuple[Copy, PartRecord] | None:
     for copy in found[1]:
-        for part in desk.parts(copy.id):
+        for part in desk.parts(copy.duplicate_of or copy.id):
             if part.id == part_id and part.blob_name:
                 return copy, part
     return None
@@ -318,19 +319,20 @@ class _Card:
     style: str = ""
 
 
-def _cards(seen: Overview, words: Words) -> list[_Card]:
-    late = seen.oldest_seconds is not None and seen.oldest_seconds > OLD_SECONDS
+def _cards(seen: Figures, words: Words) -> list[_Card]:
+    health, quarantined = seen.health, sum(seen.reasons.values())
+    late = health.oldest_seconds is not None and health.oldest_seconds > OLD_SECONDS
     return [
-        _Card(key="oldest", value=words.duration(seen.oldest_seconds), style="bad" if late else "good"),
-        _Card(key="open", value=words.number(seen.open)),
-        _Card(key="quarantined", value=words.number(seen.quarantined), style="warn" if seen.quarantined else "good"),
-        _Card(key="last_stored", value=words.age(seen.last_stored_at)),
-        _Card(key="last_notified", value=words.age(seen.last_notified_at)),
-        _Card(key="last_swept", value=words.age(seen.last_swept_at)),
+        _Card(key="oldest", value=words.duration(health.oldest_seconds), style="bad" if late else "good"),
+        _Card(key="open", value=words.number(health.open)),
+        _Card(key="quarantined", value=words.number(quarantined), style="warn" if quarantined else "good"),
+        _Card(key="last_stored", value=words.age(health.last_stored_at)),
+        _Card(key="last_notified", value=words.age(health.last_notified_at)),
+        _Card(key="last_swept", value=words.age(health.last_swept_at)),
     ]
 
 
-def _plots(seen: Overview, words: Words) -> list[dict[str, Any]]:
+def _plots(seen: Figures, words: Words) -> list[dict[str, Any]]:
     labels = [words.time(hour.at)[-8:-3] for hour in seen.hours]
     hourly = plots.Series(name=words("overview.mails"), style="mails", values=[hour.mails for hour in seen.hours])
     p50 = plots.Series(name=words("overview.p50"), style="p50", values=[hour.p50_seconds for hour in seen.hours])

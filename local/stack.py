@@ -225,6 +225,11 @@ class Stack:
             admin, wanted = self.simulator.admin, len(self.identity.mailboxes)
             admin.wait_for(lambda: len(admin.subscriptions()) >= wanted, what="the app's subscriptions")
 
+    def operator_environment(self) -> dict[str, str]:
+        """Give the environment of an operator's command on this stack."""
+        environment = self._environment(notified_port=self.hosts[0].port if self.hosts else 0)
+        return environment | {"INGEST_OWNER_DATABASE_URL": self.postgres.owner_url}
+
     def _environment(self, *, notified_port: int) -> dict[str, str]:
         """Return the environment of the app: ours, over it the stack's, over that the caller's."""
         environment = os.environ | self._variables(notified_port=notified_port)

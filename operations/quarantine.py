@@ -53,6 +53,22 @@ class Quarantine:
         stored = ingest_assigned(self._app, ref, Tenant(id=tenant.id))
         return f"ingested for tenant {tenant.id}: {stored}; the mail has left Quarantine"
 
+    def delete(self, ref: MessageRef, account: Account) -> None:
+        """Move a mail to Deleted Items, where Exchange keeps it for a while. Raises OperatorError."""
+        self._categories(ref)
+        self._audit.record("message.delete", ref.message_id, account, details={"mailbox": ref.mailbox})
+        self._app.mailboxes.discard(ref)
+
+    def bring_back(self, ref: MessageRef, account: Account) -> None:
+        """Move a mail that was released or deleted a moment ago to Quarantine again. Raises OperatorError."""
+        self._audit.record("message.bring_back", ref.message_id, account, details={"mailbox": ref.mailbox})
+        try:
+            self._app.mailboxes.bring_back(ref)
+        except NotFound:
+            raise OperatorError(
+                "The mail is not in the mailbox any more: it was ingested, or deleted for good."
+            ) from None
+
     def _categories(self, ref: MessageRef) -> Sequence[str]:
         try:
             location = self._app.mailboxes.locate(ref)

@@ -200,6 +200,14 @@ class Mailboxes:
         self._graph.request("release_message", "PATCH", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, body=body)
         self._move(ref, "inbox")
 
+    def discard(self, ref: MessageRef) -> None:
+        """Move the message to Deleted Items. Raises NotFound, Later."""
+        self._move(ref, "deleteditems")
+
+    def bring_back(self, ref: MessageRef) -> None:
+        """Move the message to the Quarantine folder as it is. Raises NotFound, Later."""
+        self._move(ref, self._folders.quarantine(ref.mailbox))
+
     def find_quarantine(self, mailbox: str) -> str | None:
         """Return the id of the Quarantine folder, or None where there is none yet."""
         return self._folders.find_quarantine(mailbox)

@@ -2,6 +2,7 @@
 
 import hashlib
 import smtplib
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from local.demo.console import running_console
 from local.demo.evidence import ClaimRow, Evidence, StoredMessage, evidence
 from local.demo.mails import DemoMail, Kept, Quarantined, Stored, demo_mails
 from local.demo.samples import scan_pdf
@@ -71,7 +73,19 @@ def run_demo(data: Path) -> int:
                 console.print(f"    {tenant.name:<20} {tenant.address}")
             console.print("Running the mails through it")
             verdicts = run_mails(stack, tenants)
-    return _report(verdicts)
+            code = _report(verdicts)
+            _show_page(stack)
+    return code
+
+
+def _show_page(stack: Stack) -> None:
+    """Offer the page with these mails on it, as long as a person is at the terminal."""
+    if not sys.stdin.isatty():
+        console.print("To see them on the page for people: run this at a terminal.")
+        return
+    with running_console(stack) as link:
+        console.print(f"\nThe same mails on the page for people:\n\n  {link}\n\nEnter stops everything.")
+        input()
 
 
 def run_mails(stack: Stack, tenants: Sequence[LocalTenant]) -> list[Verdict]:

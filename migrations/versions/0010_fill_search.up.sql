@@ -30,4 +30,10 @@ drop index concurrently if exists ingest.message_received;
 -- next statement
 create index concurrently message_received on ingest.message (received_at desc);
 -- next statement
+drop index concurrently if exists ingest.claim_without_copy;
+-- next statement
+-- Claims that a search can't find by their copies: few among millions.
+create index concurrently claim_without_copy on ingest.claim (id)
+    where state in ('waiting', 'processing', 'quarantined', 'gone');
+-- next statement
 reset lock_timeout;

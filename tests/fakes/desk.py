@@ -8,18 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from console.desk import (
-    Action,
-    AuditEntry,
-    Hour,
-    Overview,
-    QuarantinedMail,
-    Result,
-    TenantChoice,
-    TenantVolume,
-    Undo,
-)
+from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
 from ingest.errors import BlobMissing
+from operations.audit import AuditEntry
+from operations.figures import Figures, Health, Hour, TenantVolume
 from operations.history import Copy, MailHistory, PartRecord
 from operations.search import FoundMail
 
@@ -133,15 +125,10 @@ class FakeDesk:
     journal: list[str] = field(default_factory=list)
     trouble: Exception | None = None
 
-    def overview(self) -> Overview:
+    def figures(self) -> Figures:
         self._may_fail()
-        return Overview(
-            oldest_seconds=90,
-            open=3,
-            quarantined=len(self.in_quarantine),
-            last_stored_at=NOON,
-            last_notified_at=NOON,
-            last_swept_at=None,
+        return Figures(
+            health=Health(oldest_seconds=90, open=3, last_stored_at=NOON, last_notified_at=NOON, last_swept_at=None),
             hours=[
                 Hour(
                     at=NOON - timedelta(hours=hour),
@@ -160,6 +147,9 @@ class FakeDesk:
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         self._may_fail()
         return [mail for mail in self.found if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
+
+    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
+        return [mail for mail in self.search(text, limit=limit) if str(mail.tenant_id) == tenant]
 
     def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
         self._may_fail()
@@ -198,8 +188,19 @@ class FakeDesk:
 
     def audit(self, *, limit: int) -> Sequence[AuditEntry]:
         return [
-            AuditEntry(at=NOON, who=line.partition(":")[0], action="act", subject=line, why=None)
-            for line in self.journal[:limit]
+            AuditEntry(
+                number=number,
+                at=NOON,
+                login="dms_operator",
+                action="message.release",
+                subject=line,
+                details="{}",
+                why="because",
+                remark=line.partition(":")[0],
+                previous="",
+                hash="",
+            )
+            for number, line in enumerate(self.journal[:limit], start=1)
         ]
 
     def _may_fail(self) -> None:

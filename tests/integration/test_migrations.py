@@ -187,9 +187,16 @@ where application_name = 'mail-ingest migrate' and datname = current_database()
 
 
 @contextmanager
-def migrating(database: Database, tell: Callable[[str], None] = lambda _: None) -> Iterator[Future[list[str]]]:
+def migrating(
+    database: Database, *others: psycopg.Connection, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Future[list[str]]]:
+    """Migrate in a thread. A test that fails gives the locks of `others` back, or the thread would wait forever."""
     with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(migrate, database.owner_url, tell=tell)
+        try:
+            yield thread.submit(migrate, database.owner_url, tell=tell)
+        finally:
+            for other in others:
+                other.rollback()
 
 
 def wait_until(connection: psycopg.Connection, condition: str) -> None:
@@ -210,7 +217,7 @@ def test_the_fill_holds_no_lock_that_anybody_waits_for(empty_database: Database)
     with (
         psycopg.connect(empty_database.owner_url) as writer,
         empty_database.owner() as dms,
-        migrating(empty_database) as done,
+        migrating(empty_database, writer) as done,
     ):
         writer.execute("update dms_tenant set name = 'busy' where slug = 'tenant-1000'")  # and no commit yet
         wait_until(dms, "select count(*) = 1999 from dms_tenant where ingest_token is not null")
@@ -233,7 +240,7 @@ def test_the_index_is_built_beside_writers(empty_database: Database) -> None:
     with (
         psycopg.connect(empty_database.owner_url) as report,
         empty_database.owner() as dms,
-        migrating(empty_database) as done,
+        migrating(empty_database, report) as done,
     ):
         report.execute("update dms_tenant set name = 'open' where slug = 'tenant-1'")  # a transaction to wait for
         wait_until(dms, _BLOCKED)
@@ -259,7 +266,7 @@ def test_a_lock_that_others_hold_is_given_way_to_and_asked_for_again(
     with (
         psycopg.connect(empty_database.owner_url) as report,
         empty_database.owner() as dms,
-        migrating(empty_database, tell) as done,
+        migrating(empty_database, tell=tell) as done,
     ):
         report.execute("select count(*) from dms_tenant")  # a long report; its lock keeps `alter table` out
         assert waited.wait(30)

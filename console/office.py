@@ -1,0 +1,169 @@
+"""The work behind the pages, done: searches, histories, Quarantine through Graph, and the record of every action."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from threading import Lock
+
+from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
+from ingest import wiring
+from ingest.errors import IngestError, OperatorError
+from ingest.model import MessageRef, Trigger
+from ingest.storage.blobs import BlobStore
+from ingest.wiring import App
+from operations.audit import Account, Audit, AuditEntry
+from operations.figures import Figures, read_figures
+from operations.history import Copy, Histories, MailHistory, PartRecord
+from operations.inspection import Inspection
+from operations.quarantine import Quarantine
+from operations.search import FoundMail, Search
+from operations.tenants import Tenants
+
+FIGURES_SECONDS = 15.0  # that the overview's figures are kept
+MAX_CHOICES = 20  # tenants in a list to choose from
+MAX_TENANTS = 100_000
+REF_SEPARATOR = "|"
+
+
+class Office:
+    """A `Desk` on one app and one operator's login. Close it when done."""
+
+    def __init__(self, app: App, operator_database_url: str) -> None:
+        self._app = app
+        self._url = operator_database_url
+        self._search = Search(operator_database_url)
+        self._histories = Histories(operator_database_url)
+        self._inspection = Inspection(operator_database_url)
+        self._tenants = Tenants(operator_database_url)
+        self._audit = Audit(operator_database_url)
+        self._quarantine = Quarantine(app, operator_database_url)
+        self._figures: tuple[float, Figures] | None = None
+        self._stores: dict[str, BlobStore] = {}
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close the app's connections."""
+        for store in self._stores.values():
+            store.close()
+        self._app.close()
+
+    def figures(self) -> Figures:
+        """Return the figures, at most FIGURES_SECONDS old."""
+        with self._lock:
+            if self._figures is None or self._figures[0] < time.monotonic():
+                self._figures = (time.monotonic() + FIGURES_SECONDS, read_figures(self._url))
+            return self._figures[1]
+
+    def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
+        """Return the newest mails that the text describes."""
+        return self._search.find(text, limit=limit)
+
+    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
+        """Return the newest mails of one tenant that the text describes."""
+        return self._search.find(text, tenant=tenant, limit=limit)
+
+    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
+        """Return a mail and its copies."""
+        return self._histories.mail(number)
+
+    def parts(self, copy: int) -> Sequence[PartRecord]:
+        """Return the parts of a copy."""
+        return self._histories.parts(copy)
+
+    def read(self, container: str, name: str) -> Iterator[bytes]:
+        """Return a blob's content in blocks."""
+        return self._store(container).read(name)
+
+    def quarantined(self, *, limit: int) -> Sequence[QuarantinedMail]:
+        """Return the mails in the Quarantine folders, oldest first."""
+        found: list[QuarantinedMail] = []
+        for mailbox in self._app.settings.mailboxes:
+            mails = list(islice(self._quarantine.mails(mailbox), limit - len(found)))
+            numbers = self._inspection.numbers(mailbox, [mail.ref.message_id for mail in mails])
+            found += [
+                QuarantinedMail(
+                    key=f"{mailbox}{REF_SEPARATOR}{mail.ref.message_id}",
+                    number=numbers.get(mail.ref.message_id),
+                    mailbox=mailbox,
+                    reason=mail.reason or "none",
+                    received_at=mail.received_at,
+                    sender=mail.sender,
+                    subject=mail.subject,
+                )
+                for mail in mails
+            ]
+        return sorted(found, key=lambda mail: mail.received_at)
+
+    def tenants(self, text: str) -> Sequence[TenantChoice]:
+        """Return tenants with the text in their name, or with the text as their id, at most MAX_CHOICES."""
+        wanted = text.strip().lower()
+        found = (
+            TenantChoice(id=tenant.id, name=tenant.name)
+            for tenant in self._tenants.first(limit=MAX_TENANTS)
+            if wanted and (wanted in (tenant.name or "").lower() or wanted == str(tenant.id))
+        )
+        return list(islice(found, MAX_CHOICES))
+
+    def tenant(self, text: str) -> TenantChoice | None:
+        """Return the one tenant that is meant, by id or by full name; None where none or several match."""
+        wanted = text.strip()
+        found = [tenant for tenant in self.tenants(wanted) if wanted in {str(tenant.id), tenant.name}]
+        return found[0] if len(found) == 1 else None
+
+    def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
+        """Do the action for each mail, and record each."""
+        account = Account(why=why, remark=by)
+        steps: Mapping[Action, Callable[[MessageRef], None]] = {
+            Action.RELEASE: lambda ref: self._release(ref, account),
+            Action.DELETE: lambda ref: self._quarantine.delete(ref, account),
+            Action.ASSIGN: lambda ref: self._assign(ref, tenant, account),
+        }
+        done: list[str] = []
+        trouble: dict[str, None] = {}
+        for key in keys:
+            try:
+                steps[action](self._ref(key))
+            except IngestError as error:
+                trouble[str(error)] = None
+            else:
+                done.append(key)
+        undo = Undo(action=action, keys=tuple(done)) if done and action is not Action.ASSIGN else None
+        return Result(done=len(done), trouble=tuple(trouble), undo=undo)
+
+    def undo(self, undo: Undo, *, by: str) -> int:
+        """Bring mails back to Quarantine that were released or deleted a moment ago, and record that."""
+        for key in undo.keys:
+            self._quarantine.bring_back(self._ref(key), Account(why=f"undo of {undo.action}", remark=by))
+        return len(undo.keys)
+
+    def note_look(self, who: str, number: int, what: str) -> None:
+        """Record that a person looks at content."""
+        self._audit.record("content.read", f"message {number}", Account(remark=who), details={"what": what})
+
+    def audit(self, *, limit: int) -> Sequence[AuditEntry]:
+        """Return the newest entries."""
+        return self._audit.newest(limit=limit)
+
+    def _store(self, container: str) -> BlobStore:
+        with self._lock:
+            if container not in self._stores:
+                self._stores[container] = wiring.blob_store(self._app.settings, container)
+            return self._stores[container]
+
+    def _release(self, ref: MessageRef, account: Account) -> None:
+        rejected = self._quarantine.release(ref, account)
+        if rejected is not None:
+            raise OperatorError(f"Released, but the cause is not mended: {rejected}.")
+
+    def _assign(self, ref: MessageRef, tenant: TenantChoice | None, account: Account) -> None:
+        if tenant is None:
+            raise OperatorError("Name the tenant to assign the mail to.")
+        self._quarantine.assign(ref, str(tenant.id), account)
+
+    def _ref(self, key: str) -> MessageRef:
+        mailbox, _, message_id = key.partition(REF_SEPARATOR)
+        if mailbox not in self._app.settings.mailboxes or not message_id:
+            raise OperatorError("The form names no mail of these mailboxes.")
+        return MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.OPERATOR)

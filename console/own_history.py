@@ -1,0 +1,65 @@
+"""A tenant's own history, for the DMS to show: as JSON, and as a fragment of HTML in words for laypeople.
+
+The DMS asks for a tenant that has signed in there, with an assertion in the Authorization header. Nothing of the
+answer is chosen by the request but the search text: the tenant comes from the assertion alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from console.assertion import Assertions
+from console.desk import Desk
+from console.language import Words
+from console.render import templates, words_of
+from operations.search import FoundMail
+
+LIMIT = 100
+MAX_QUERY = 500  # characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnHistory:
+    """The two endpoints. `assertions` is None where the DMS's key is not set: then nothing is served."""
+
+    desk: Desk
+    assertions: Assertions | None
+
+    def as_json(self, request: Request) -> Response:
+        """Answer with the tenant's newest mails, at most LIMIT."""
+        mails = self._mails(request)
+        if mails is None:
+            return JSONResponse({"error": "The Authorization header holds no valid assertion."}, status_code=401)
+        words = words_of(request)
+        return JSONResponse({"mails": [_row(mail, words) for mail in mails], "limit": LIMIT})
+
+    def as_fragment(self, request: Request) -> Response:
+        """Answer with a table to include in a page of the DMS, without script and style."""
+        mails = self._mails(request)
+        if mails is None:
+            return HTMLResponse("", status_code=HTTPStatus.UNAUTHORIZED)
+        return HTMLResponse(templates.get_template("own_history.html").render(w=words_of(request), mails=mails))
+
+    def _mails(self, request: Request) -> list[FoundMail] | None:
+        tenant = self.assertions.tenant(request.headers.get("authorization", "")) if self.assertions else None
+        if tenant is None:
+            return None
+        query = request.query_params.get("q", "")[:MAX_QUERY]
+        return [mail for mail in self.desk.of_tenant(tenant, query, limit=LIMIT) if str(mail.tenant_id) == tenant]
+
+
+def _row(mail: FoundMail, words: Words) -> dict[str, object]:
+    return {
+        "number": mail.number,
+        "received_at": mail.received_at.isoformat() if mail.received_at else None,
+        "stored_at": mail.stored_at.isoformat() if mail.stored_at else None,
+        "sender": mail.sender,
+        "subject": mail.subject,
+        "documents": mail.documents,
+        "state": mail.state,
+        "state_in_words": words(f"own.{mail.state}"),
+    }

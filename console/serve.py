@@ -1,0 +1,77 @@
+"""The console as a server: on this machine for one person, on Azure for people with an app role."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import uvicorn
+from starlette.applications import Starlette
+
+from console.access import EntraAccess, LoopbackAccess, on_azure
+from console.app import build
+from console.assertion import SETTING, Assertions
+from console.office import Office
+from ingest import wiring
+from ingest.errors import OperatorError, SettingsError
+from ingest.settings import Settings, operator_database_url
+
+DEFAULT_PORT = 8321
+HOST = "127.0.0.1"
+# Browsers keep cookies of these two names apart, so that content never sees the session of the pages.
+PAGE_NAME, CONTENT_NAME = "127.0.0.1", "localhost"
+
+
+def serve_here(environ: Mapping[str, str], *, port: int, announce: Callable[[str], None]) -> None:
+    """Serve on the loopback until interrupted; `announce` gets the link that opens the page, once.
+
+    `port`: 0 takes any free one. Raises SettingsError, and OperatorError where the port is taken or on Azure.
+    """
+    if on_azure(environ):
+        raise OperatorError("On Azure the console runs behind Entra sign-in: see docs/console.md.")
+    office = Office(wiring.build(Settings.from_env(environ)), operator_database_url(environ))
+    access = LoopbackAccess(getpass.getuser())
+    try:
+        with _listening(port) as listener:
+            number: int = listener.getsockname()[1]
+            page, content = f"http://{PAGE_NAME}:{number}", f"http://{CONTENT_NAME}:{number}"
+            hosts = (f"{PAGE_NAME}:{number}", f"{CONTENT_NAME}:{number}")
+            app = build(
+                office, access, assertions=_assertions(environ), hosts=hosts, page_url=page, content_url=content
+            )
+            announce(f"{page}/enter?key={access.key}")
+            # No access log: a link's key stands in its URL.
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+            server.run(sockets=[listener])
+    finally:
+        office.close()
+
+
+def on_app_service() -> Starlette:
+    """Return the application for App Service: `uvicorn --factory console.serve:on_app_service`.
+
+    Raises SettingsError without App Service authentication.
+    """
+    if not on_azure(os.environ):
+        raise SettingsError(["WEBSITE_HOSTNAME is missing: on a machine of your own use python -m ingest console"])
+    office = Office(wiring.build(Settings.from_env(os.environ)), operator_database_url(os.environ))
+    return build(office, EntraAccess(os.environ), assertions=_assertions(os.environ))
+
+
+def _assertions(environ: Mapping[str, str]) -> Assertions | None:
+    key = environ.get(SETTING, "").replace("\\n", "\n").strip()
+    return Assertions(key) if key else None
+
+
+def _listening(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()  # so that a browser which is faster than the server waits
+    except OSError as error:
+        listener.close()
+        raise OperatorError(f"Port {port} can't be used ({error.strerror}): name another one with --port.") from None
+    return listener

@@ -1,0 +1,193 @@
+"""The console in a real browser, over the running system."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from local.demo.console import running_console
+from local.stack import Stack
+from tests.integration.test_cli_operator import copies, wait_for
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# No sandbox, as tests may run as root; nothing that calls home.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
+PREVIEWS = 3  # looked at of one mail
+PHONE = {"width": 390, "height": 844}
+PDF = b"%PDF-1.7\n%%EOF\n"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """A browser of its own; a test's parameters may choose language, size and colours."""
+    context = browser.new_context(**{"locale": "en-GB", **getattr(request, "param", {})})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, stack: Stack) -> Iterator[Page]:
+    """The first page, signed in. Errors in the browser's console fail the test."""
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    with running_console(stack) as link:
+        page.goto(link)
+        yield page
+    assert errors == []
+
+
+def deliver(stack: Stack, to: str, subject: str, sender: str = "billing@supplier.example") -> str:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = sender, to, subject
+    mail.set_content("Anbei die Rechnung.")
+    mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
+    (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
+    return message.id
+
+
+def test_a_mail_is_found_by_its_sender_as_one_types(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Suchmann KG")
+    wait_for(stack, deliver(stack, tenant.address, "Rechnung 4711", "anna@find-me.example"), "deleted")
+    page.get_by_role("link", name="Mails", exact=True).click()
+    page.get_by_role("searchbox").press_sequentially("find-me today")
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Rechnung 4711").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rechnung 4711")
+    expect(page.locator(".timeline")).to_contain_text("Deleted from the mailbox")
+    expect(page.get_by_text("rechnung.pdf")).to_be_visible()
+
+
+def test_a_quarantined_mail_is_assigned_and_its_document_is_there(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Zugeordnet GmbH")
+    mail = deliver(stack, "upload.00000000000000000000000000000000@dms.cloud", "Falsche Adresse 815")
+    wait_for(stack, mail, "Quarantine")
+    page.get_by_role("link", name="Quarantine", exact=True).click()
+    page.get_by_role("checkbox", name="Choose the mail Falsche Adresse 815").check()
+    page.get_by_label("Why (is recorded)").fill("The supplier was asked")
+    page.get_by_label("Tenant (name or number)").fill(tenant.name)
+    page.get_by_role("button", name="Assign to the tenant").click()
+    expect(page.get_by_role("status").first).to_contain_text("1 mails are stored for the tenant")
+    assert [whose for whose, _ in copies(stack, mail)] == [tenant.id]
+    page.get_by_role("link", name="Mails", exact=True).click()
+    page.get_by_role("searchbox").fill("Falsche Adresse 815")
+    page.get_by_role("link", name="Falsche Adresse 815").click()
+    expect(page.get_by_text("rechnung.pdf")).to_be_visible()
+    page.get_by_role("link", name="Record", exact=True).click()
+    expect(page.locator("tbody tr").first).to_contain_text("The supplier was asked")
+
+
+def test_a_deleted_mail_comes_back(stack: Stack, page: Page) -> None:
+    mail = deliver(stack, "nobody@dms.cloud", "Aus Versehen gelöscht")
+    wait_for(stack, mail, "Quarantine")
+    page.get_by_role("link", name="Quarantine", exact=True).click()
+    page.get_by_role("checkbox", name="Choose the mail Aus Versehen gelöscht").check()
+    page.get_by_label("Why (is recorded)").fill("spam")
+    page.get_by_role("button", name="Delete").click()
+    wait_for(stack, mail, "deleted")
+    page.get_by_role("button", name="Undo").click()
+    wait_for(stack, mail, "Quarantine")
+
+
+def test_every_sample_can_be_looked_at(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Muster zum Ansehen")
+    delivered: list[str] = []
+    for path in sorted(SAMPLES.glob("*.eml")):
+        sent = re.sub(rb"upload\.[0-9a-f]{32}@dms\.cloud", tenant.address.encode(), path.read_bytes())
+        (message,) = stack.admin.deliver(sent, [stack.identity.mailboxes[0]])
+        delivered.append(message.id)
+    for message_id in delivered:
+        wait_for(stack, message_id, "deleted", "Quarantine")
+    base = page.url.rstrip("/")
+    page.goto(f"{base}/mails?q=muster+ansehen")
+    paths = [str(link.get_attribute("href")) for link in page.locator("#found tbody a").all()]
+    assert paths
+    for mail in paths:
+        page.goto(base + mail)
+        look_at_every_part(page)
+
+
+def look_at_every_part(page: Page) -> None:
+    for link in page.get_by_role("link", name="Preview").all()[:PREVIEWS]:
+        link.click()
+        shown = page.locator(f"{link.get_attribute('hx-target')} > *")
+        expect(shown.first).to_be_visible()
+        for picture in shown.locator("xpath=self::img").all():
+            picture.scroll_into_view_if_needed()
+            expect(picture).not_to_have_js_property("naturalWidth", 0)
+
+
+@pytest.mark.parametrize(
+    "context", [{"locale": "de-DE", "viewport": PHONE, "color_scheme": "dark"}, {"locale": "en-GB"}], indirect=True
+)
+def test_no_page_has_a_serious_barrier(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Barrierefrei eG")
+    wait_for(stack, deliver(stack, tenant.address, "Rechnung ohne Hürden"), "deleted")
+    wait_for(stack, deliver(stack, "nobody@dms.cloud", "Ohne Adresse"), "Quarantine")
+    base = page.url.rstrip("/")
+    page.goto(f"{base}/mails?q=Hürden")
+    mail = page.locator("#found tbody a").first.get_attribute("href")
+    for path in ("/", "/mails", str(mail), "/quarantine", "/audit"):
+        page.goto(base + path)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"
+        found = [
+            f"{path}: {finding['id']}"
+            for finding in Axe().run(page).response["violations"]
+            if finding["impact"] in {"serious", "critical"}
+        ]
+        assert found == []
+
+
+def test_everything_is_reached_by_keyboard(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Tastatur AG")
+    wait_for(stack, deliver(stack, tenant.address, "Nur mit Tasten"), "deleted")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
+    while page.locator(":focus").inner_text() != "Mails":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("tasten")
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    while page.locator(":focus").inner_text() != "Nur mit Tasten":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nur mit Tasten")
+
+
+@pytest.mark.parametrize("context", [{"java_script_enabled": False}], indirect=True)
+def test_reading_needs_no_script(stack: Stack, page: Page) -> None:
+    tenant = stack.add_tenant("Skriptlos OHG")
+    wait_for(stack, deliver(stack, tenant.address, "Ohne Skript"), "deleted")
+    page.get_by_role("link", name="Mails", exact=True).click()
+    page.get_by_role("searchbox").fill("skript")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Ohne Skript").click()
+    expect(page.get_by_text("rechnung.pdf")).to_be_visible()

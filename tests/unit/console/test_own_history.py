@@ -1,0 +1,126 @@
+"""A tenant's own history: what an assertion proves, and what it can never open."""
+
+import time
+from http import HTTPStatus
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from console.access import LoopbackAccess
+from console.app import build
+from console.assertion import AUDIENCE, MAX_SECONDS, Assertions
+from ingest.errors import SettingsError
+from operations.search import FoundMail
+from tests.fakes.desk import NOON, FakeDesk
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+ROUTES = ("/tenant/history", "/tenant/history.html")
+
+
+def claims(**changes: object) -> dict[str, object]:
+    now = int(time.time())
+    return {"sub": "42", "aud": AUDIENCE, "iat": now, "exp": now + 60, **changes}
+
+
+def signed(key: Ed25519PrivateKey = KEY, **changes: object) -> str:
+    return f"Bearer {jwt.encode(claims(**changes), key, algorithm='EdDSA')}"
+
+
+def mail_of(tenant: int) -> FoundMail:
+    return FoundMail(
+        number=tenant,
+        mailbox="upload@dms.cloud",
+        state="deleted",
+        reason=None,
+        tenant_id=tenant,
+        tenant=f"Tenant {tenant}",
+        sender=f"supplier@of-{tenant}.example",
+        subject=f"Secret of {tenant}",
+        received_at=NOON,
+        stored_at=NOON,
+        documents=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    desk = FakeDesk(found=[mail_of(tenant) for tenant in range(40, 45)])
+    return TestClient(
+        build(desk, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
+    )
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@given(tenant=st.integers(min_value=40, max_value=44), query=st.text(max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_an_assertion_opens_its_own_tenant_and_no_other(
+    client: TestClient, route: str, tenant: int, query: str
+) -> None:
+    answer = client.get(route, params={"q": query}, headers={"authorization": signed(sub=str(tenant))})
+    assert answer.status_code == HTTPStatus.OK
+    assert not any(f"Secret of {other}" in answer.text for other in range(40, 45) if other != tenant)
+
+
+def test_the_history_has_words_for_laypeople(client: TestClient) -> None:
+    headers = {"authorization": signed(), "accept-language": "de"}
+    (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
+    assert (mail["subject"], mail["state_in_words"]) == ("Secret of 42", "angekommen")
+    assert "angekommen" in client.get("/tenant/history.html", headers=headers).text
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer ",
+        "Bearer x.y.z",
+        "Basic NDI6",
+        signed(Ed25519PrivateKey.generate()),
+        signed(aud="another"),
+        signed(exp=int(time.time()) - 3600),
+        signed(exp=int(time.time()) + MAX_SECONDS + 100),
+        signed(sub=""),
+        f"Bearer {jwt.encode(claims(), '', algorithm='none')}",
+        f"Bearer {jwt.encode(claims(), 'a' * 32, algorithm='HS256')}",
+    ],
+    ids=[
+        "none",
+        "empty",
+        "rubbish",
+        "basic",
+        "other key",
+        "audience",
+        "expired",
+        "too long",
+        "nobody",
+        "alg none",
+        "hmac",
+    ],
+)
+def test_anything_else_opens_nothing(client: TestClient, route: str, authorization: str) -> None:
+    answer = client.get(route, headers={"authorization": authorization})
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+    assert "Secret" not in answer.text
+
+
+def test_without_a_key_nothing_is_served() -> None:
+    client = TestClient(build(FakeDesk(found=[mail_of(42)]), LoopbackAccess("anna")))
+    assert client.get("/tenant/history", headers={"authorization": signed()}).status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_an_assertion_opens_no_page_of_the_operators(client: TestClient) -> None:
+    for path in ("/", "/mails", "/mails/1", "/quarantine", "/audit", "/tenants"):
+        assert client.get(path, headers={"authorization": signed()}).status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("key", ["", "no key", KEY.private_bytes_raw().hex()], ids=["empty", "text", "raw"])
+def test_a_setting_that_is_no_public_key_is_named(key: str) -> None:
+    with pytest.raises(SettingsError, match="INGEST_TENANT_ASSERTION_KEY"):
+        Assertions(key)

@@ -1,0 +1,81 @@
+"""The evidence of one mail as a zip file."""
+
+import hashlib
+import json
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import BlobMissing, OperatorError
+from operations.export import _safe, export_mail
+from operations.history import Copy, Histories, MailHistory, PartRecord
+from tests.fakes import desk as fake
+
+ORIGINAL, PDF = b"Subject: x\r\n\r\nHello", b"%PDF-1.7"
+
+
+class Kept(Histories):
+    """One mail's history and blobs, in memory."""
+
+    def __init__(self, **blobs: bytes) -> None:
+        self.blobs = {"original": ORIGINAL, "pdf": PDF, **blobs}
+
+    def mail(self, number: int) -> tuple[MailHistory, list[Copy]] | None:
+        sha256 = hashlib.sha256(ORIGINAL).hexdigest()
+        return (fake.history(7), [fake.copy(blob_name="original", sha256=sha256)]) if number == 7 else None
+
+    def parts(self, copy: int) -> list[PartRecord]:  # noqa: ARG002 - as Histories has it
+        sha256 = hashlib.sha256(PDF).hexdigest()
+        first = fake.part(1, name="../../etc/passwd", blob_name="pdf", sha256=sha256)
+        same = fake.part(2, name="again.pdf", blob_name="pdf", sha256=sha256)
+        return [first, same, fake.part(3, blob_name=None, disposition="rejected")]
+
+    def read(self, name: str) -> Iterator[bytes]:
+        if name not in self.blobs:
+            raise BlobMissing(f"there is no blob {name}")
+        yield self.blobs[name]
+
+
+def export(kept: Kept, target: Path) -> int:
+    return export_mail(kept, 7, target, reader=lambda _: kept)
+
+
+def test_anyone_can_check_it_with_sha256sum(tmp_path: Path) -> None:
+    assert export(Kept(), tmp_path / "mail.zip") == 3
+    with zipfile.ZipFile(tmp_path / "mail.zip") as archive:
+        archive.extractall(tmp_path / "out")
+    names: Sequence[str] = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert names == ["001-etc_passwd", "SHA256SUMS", "manifest.json", "original.eml"]
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "out", capture_output=True, check=False)  # noqa: S607
+    assert done.returncode == 0
+    manifest = json.loads((tmp_path / "out" / "tenant-42" / "manifest.json").read_text())
+    assert [part["file"] for part in manifest["parts"]] == ["tenant-42/parts/001-etc_passwd"] * 2 + [None]
+    assert manifest["parts"][0]["name"] == "../../etc/passwd"
+
+
+@pytest.mark.parametrize("blobs", [{"pdf": b"changed"}, {"original": b"changed"}])
+def test_a_blob_that_is_not_what_was_stored_leaves_no_export(tmp_path: Path, blobs: dict[str, bytes]) -> None:
+    with pytest.raises(OperatorError, match="not what was stored"):
+        export(Kept(**blobs), tmp_path / "mail.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mail.zip").write_text("mine")
+    with pytest.raises(OperatorError, match="exists already"):
+        export(Kept(), tmp_path / "mail.zip")
+    assert (tmp_path / "mail.zip").read_text() == "mine"
+
+
+@given(st.text())
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    safe = _safe(name)
+    assert safe
+    assert safe.isascii()
+    assert not set(safe) & set("/\\:\0")
+    assert not safe.startswith(".")
