@@ -91,8 +91,8 @@ select coalesce(reason, 'none') as reason, count(*) as mails from ingest.claim
 where state = 'quarantined' group by 1 order by 2 desc
 """
 _VOLUMES: LiteralString = """
-select volume.tenant_id, (select tenant.name from ingest.tenant_name as tenant where tenant.id = volume.tenant_id) as tenant, volume.mails,
-    volume.documents, volume.bytes
+select volume.tenant_id, volume.mails, volume.documents, volume.bytes,
+    (select tenant.name from ingest.tenant_name as tenant where tenant.id = volume.tenant_id) as tenant
 from (
     select tenant_id, count(*) as mails, sum(size)::bigint as bytes,
         (
