@@ -61,7 +61,7 @@ def _up(options: argparse.Namespace) -> int:
     with stack:
         for name in DEMO_TENANTS:
             stack.add_tenant(name)
-        _tell_where_things_are(stack)
+        _print_addresses(stack)
         try:
             ended = _follow(stack)
         except KeyboardInterrupt:
@@ -149,7 +149,7 @@ def _drill(options: argparse.Namespace) -> int:
     return run_drill(options.data)
 
 
-def _tell_where_things_are(stack: Stack) -> None:
+def _print_addresses(stack: Stack) -> None:
     console.print()
     if stack.simulator is not None:
         console.print(f"Send mails with any mail program over SMTP to {_smtp(stack)} (no encryption, no password), to:")

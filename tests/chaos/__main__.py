@@ -33,8 +33,8 @@ def main() -> int:
     options.data.mkdir(parents=True)
     console.print(f"{plan.mails} mails, seed {plan.seed}; logs in {options.data}")
     with console.status("starting") as status:
-        tell = status.update if console.is_terminal else _now_and_then()
-        result = Chaos(plan, options.data, foreign=_foreign(options), tell=tell).run()
+        show = status.update if console.is_terminal else _now_and_then()
+        result = Chaos(plan, options.data, foreign=_foreign(options), show=show).run()
     report(console, plan, result)
     if result.books.balanced and len(result.missed) <= len(result.kills) - plan.points:
         return 0
@@ -45,13 +45,13 @@ def main() -> int:
 def _now_and_then() -> Callable[[str], None]:
     said = 0.0
 
-    def tell(progress: str) -> None:
+    def show(progress: str) -> None:
         nonlocal said
         if time.monotonic() - said > _PROGRESS_SECONDS:
             said = time.monotonic()
             console.print(f"{time.strftime('%H:%M:%S')} {progress}")
 
-    return tell
+    return show
 
 
 def _foreign(options: argparse.Namespace) -> Foreign | None:

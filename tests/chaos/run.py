@@ -95,15 +95,15 @@ class Result:
 
 
 class Chaos:
-    """One run, in the (empty) directory `data`. `tell` hears how far it has come."""
+    """One run, in the (empty) directory `data`. `show` takes lines of progress."""
 
     def __init__(
-        self, plan: Plan, data: Path, *, foreign: Foreign | None = None, tell: Callable[[str], None] = lambda _: None
+        self, plan: Plan, data: Path, *, foreign: Foreign | None = None, show: Callable[[str], None] = lambda _: None
     ) -> None:
         self._plan = plan
         self._data = data
         self._foreign = foreign
-        self._tell = tell
+        self._show = show
         self._random = random.Random(plan.seed)  # noqa: S311 - replayable, not unpredictable
         self._nursery = Nursery()
         self._sent: list[Sent] = []
@@ -142,7 +142,7 @@ class Chaos:
     # Before
 
     def _start(self, entered: ExitStack) -> None:
-        self._tell("starting the stack")
+        self._show("starting the stack")
         stack = Stack(
             self._data,
             hosts=0,
@@ -270,7 +270,7 @@ class Chaos:
             self._report_due = now + 1
             self._count_ended()
             hit = sum(self._control.killed(point) > 0 for point in POINTS)
-            self._tell(
+            self._show(
                 f"{len(self._sent)} mails sent, {self._places_ended} ended, {self._deaths} processes killed, "
                 f"{hit} of {len(POINTS)} points hit, {self._outages} outages"
             )
@@ -396,7 +396,7 @@ class Chaos:
                 if self._all_ended() and not self._release():
                     return
             self._calm_round()
-            self._tell(
+            self._show(
                 f"calming down: {len(self._sent)} mails sent, {self._places_ended} ended, "
                 f"{unfinished(self._stack)} in work"
             )

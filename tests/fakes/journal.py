@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 
 class Journal:
-    """`steps` are the names of the calls; `trouble[name]` is raised by the next calls of that name, in order; a
-    None lets one pass, and a function is called for what it returns.
+    """The calls and their trouble.
+
+    `steps` are the names of the calls. The next calls of a name raise `trouble[name]` in order; None lets a call pass,
+    and a function returns the error.
     """
 
     def __init__(self) -> None:

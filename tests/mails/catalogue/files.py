@@ -111,7 +111,7 @@ def markup_without_declaration(expected: Expected) -> bytes:
 
 @FAMILY.sample
 def office_files_with_macros(expected: Expected) -> bytes:
-    """Office files whose type says that they have macros."""
+    """Office files of types with macros."""
     parts = []
     for name, main in (
         ("Vertrag.docm", "vnd.ms-word.document.macroEnabled"),
