@@ -19,6 +19,8 @@ from operations.tenants import Tenants
 from tests.integration.databases import OWNER, Database
 from tests.integration.test_isolation import Store, add_tenant, save, store_of
 
+pytestmark = pytest.mark.shares("postgres")
+
 ANNA = Account(remark="anna")
 OLD = "rechnung@tischlerei.example"
 NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)

@@ -1,9 +1,12 @@
 """The figures of `status`, from rows that say what happened when."""
 
 import psycopg
+import pytest
 
 from operations.status import HOURS, read_status
 from tests.integration.databases import Database
+
+pytestmark = pytest.mark.shares("postgres")
 
 CLAIMS = """
 insert into ingest.claim (mailbox, message_id, state, trigger, reason, attempts, received_at, first_seen_at, ended_at)

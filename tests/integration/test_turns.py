@@ -18,6 +18,8 @@ from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.test_isolation import Store, add_tenant, blob, save, store_of
 
+pytestmark = pytest.mark.shares("postgres")
+
 BUDGET = 3
 ANNA = Account(remark="anna")
 
