@@ -170,6 +170,18 @@ def test_nothing_of_the_app_needs_what_is_never_deployed(module: str) -> None:
     assert not [name for name in imports(module) if any(is_of(name, other) for other in ("local", "tests", "bench"))]
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("commands/*.py")), ids=lambda path: path.stem)
+def test_a_command_does_no_io_of_its_own(path: Path) -> None:
+    outside = {"azure", "httpx", "msal", "psycopg", "requests", "sqlalchemy", "urllib", "socket", "subprocess"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in named:
+            assert name.partition(".")[0] not in outside, f"{path.name} imports {name}"
+            assert not is_of(name, "ingest.graph"), f"{path.name} imports {name}"
+            assert not is_of(name, "ingest.storage"), f"{path.name} imports {name}"
+
+
 def test_a_cold_start_loads_no_sdk() -> None:
     # A webhook handshake has ten seconds, starting the instance included.
     script = "import sys, function_app; print(*sys.modules)"
