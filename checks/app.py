@@ -24,9 +24,20 @@ from ingest.storage.queue_lengths import queue_lengths
 from subscriptions.calls import Subscriptions
 from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
+# Graph's codes for an address that no mailbox has. For one of the app's own mailboxes that is a fault of the settings:
+# the client takes these for trouble of the infrastructure.
+_NO_SUCH_MAILBOX = (
+    "ErrorInvalidUser",
+    "ErrorNonExistentMailbox",
+    "MailboxNotEnabledForRESTAPI",
+    "MailboxNotSupportedForRESTAPI",
+    "Request_ResourceNotFound",
+)
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _TOKEN_ADVICE = {
+    # MSAL's answer where Entra has no configuration for the tenant.
+    "ValueError": "Set AZURE_INGEST_TENANT_ID to the Entra tenant of the mailbox; is AZURE_AUTHORITY_HOST Entra's?",
     "AADSTS90002": "Set AZURE_INGEST_TENANT_ID to the Entra tenant of the mailbox: Entra knows no such tenant.",
     "AADSTS900023": "Set AZURE_INGEST_TENANT_ID to the Entra tenant of the mailbox: Entra knows no such tenant.",
     "AADSTS700016": "Set AZURE_INGEST_CLIENT_ID: this tenant has no such application.",
@@ -73,7 +84,11 @@ def _other_mailboxes(patient: Patient) -> str:
         patient.app.mailboxes.count_inbox(other)
     except GraphForbidden:
         return f"{other} is refused, as it should be"
-    except (NotFound, GraphRefused):  # Graph answers 404 to an unknown address, and 400 to what is none
+    except (NotFound, GraphRefused):
+        raise Trouble(f"there is no mailbox {other}: name one that exists", warning=True) from None
+    except GraphUnavailable as refused:
+        if not any(code in str(refused) for code in _NO_SUCH_MAILBOX):
+            raise
         raise Trouble(f"there is no mailbox {other}: name one that exists", warning=True) from None
     raise Trouble(f"the app can read {other}")
 

@@ -311,7 +311,7 @@ def test_one_thing_that_is_wrong(
     [
         ("INGEST_CONTAINER=documnets", "container", "warning", "there is no container documnets"),
         ("INGEST_DATABASE_URL=postgresql://x:y@127.0.0.1:1/z", "mailbox access", "skipped", "needs: database"),
-        ("AZURE_INGEST_TENANT_ID=no-such-tenant", "token", "failed", "AADSTS90002"),
+        ("AZURE_INGEST_TENANT_ID=no-such-tenant", "token", "failed", "token endpoint: builtins.ValueError"),
         ("AZURE_AUTHORITY_HOST=https://127.0.0.1:1", "token", "failed", "token endpoint: "),
         (
             "INGEST_STORAGE=DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;BlobEndpoint=http://127.0.0.1:1/a;",
@@ -328,6 +328,13 @@ def test_the_broken_thing_is_named_and_not_the_next_one(
     monkeypatch.setenv(*setting.split("=", 1))
     found = findings(cli("doctor", "--json"))[check]
     assert (found["status"], words in found["said"]) == (status, True), found
+
+
+def test_a_wrong_tenant_of_entra_is_not_taken_for_a_code(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_INGEST_TENANT_ID", "no-such-tenant")
+    assert "AZURE_INGEST_TENANT_ID" in findings(cli("doctor", "--json"))["token"]["advice"]
 
 
 def test_a_container_that_is_not_there_is_not_made(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -557,7 +557,7 @@ def parameters(statement: str) -> list[str]:
 # Some value for each parameter. A new one has to be added here: nothing goes untested.
 SAMPLES: dict[str, object] = {
     **dict.fromkeys(("lease", "retry", "most"), 60.0),
-    **dict.fromkeys(("new", "defects", "position", "size", "limit", "rules_version", "budget"), 1),
+    **dict.fromkeys(("new", "defects", "overruns", "position", "size", "limit", "rules_version", "budget"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
     **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words", "header"), "x"),
