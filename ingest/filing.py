@@ -8,6 +8,7 @@ from threading import Lock
 
 from ingest import log
 from ingest.codes import Disposition, Rule
+from ingest.documents.blocked_types import Blocking
 from ingest.documents.budget import Budget
 from ingest.documents.pdf import ReadObjects, read_objects_here
 from ingest.documents.rules import of_mail_without_documents
@@ -27,12 +28,13 @@ _EXTENSIONS = {OriginalForm.MIME: "eml", OriginalForm.GRAPH_JSON: "json"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilingOptions:
-    """The limits of unpacking, storing the body, the reader of PDFs, and the lane of costly mails."""
+    """The limits of unpacking, storing the body, the reader of PDFs, the lane of costly mails, and blocked files."""
 
     limits: Limits = field(default_factory=Limits)
     body: BodyMode = BodyMode.NEVER
     read_objects: ReadObjects = read_objects_here
     lane: Lock = field(default_factory=Lock)
+    blocking: Blocking = field(default_factory=Blocking)
 
 
 class Filing:
@@ -85,7 +87,13 @@ def derive_parts(
 
     `stored` is the original's own blob: a mail without another document is one itself, if a person wrote the mail.
     """
-    sorter = Sorter(limits=options.limits, budget=budget, store=store, read_objects=options.read_objects)
+    sorter = Sorter(
+        limits=options.limits,
+        budget=budget,
+        store=store,
+        read_objects=options.read_objects,
+        blocking=options.blocking,
+    )
     shut = original.sort(sorter, budget)
     parts = sorter.parts()
     if shut is not None or not any(part.disposition is Disposition.DOCUMENT for part in parts):

@@ -21,6 +21,7 @@ DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
 MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
+_EXTENSION = re.compile(r"[^\W_][\w-]{0,31}")
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
 _MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
 
@@ -78,6 +79,8 @@ class Settings:
     retry_seconds: float
     body: BodyMode
     limits: Limits
+    blocked_extensions: frozenset[str]
+    allowed_extensions: frozenset[str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -210,6 +213,8 @@ class _Reader:
             retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
             body=self._choice("INGEST_BODY", BodyMode.NEVER),
             limits=self._limits(),
+            blocked_extensions=self._extensions("INGEST_BLOCK_EXTENSIONS"),
+            allowed_extensions=self._extensions("INGEST_ALLOW_EXTENSIONS"),
         )
         self.raise_problems()
         return settings
@@ -278,6 +283,14 @@ class _Reader:
             if not _DOMAIN.match(domain):
                 self._wrong("INGEST_ADDRESS_DOMAINS", f"names {domain!r}: write the part behind the @ only")
         return domains
+
+    def _extensions(self, name: str) -> frozenset[str]:
+        """Return file name extensions in lower case, without a dot in front."""
+        extensions = frozenset(item.lower().removeprefix(".") for item in self._list(name))
+        for extension in sorted(extensions):
+            if not _EXTENSION.fullmatch(extension):
+                self._wrong(name, f"names {extension!r}: write extensions such as iso,mdb")
+        return extensions
 
     def _url(self, name: str, default: str) -> str:
         url = (self._optional(name) or default).rstrip("/")

@@ -116,6 +116,7 @@ def blob_store(settings: Settings, container: str) -> BlobStore:
 
 def build(settings: Settings) -> App:
     """Build an app for these settings."""
+    from ingest.documents.blocked_types import Blocking
     from ingest.documents.reader_pool import ReaderPool
     from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient
@@ -153,7 +154,12 @@ def build(settings: Settings) -> App:
         copies=Copies(database, tenants),
         turns=Turns(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
-        filing=FilingOptions(limits=settings.limits, body=settings.body, read_objects=readers.read),
+        filing=FilingOptions(
+            limits=settings.limits,
+            body=settings.body,
+            read_objects=readers.read,
+            blocking=Blocking(added=settings.blocked_extensions, allowed=settings.allowed_extensions),
+        ),
         authserv_id=settings.authserv_id,
     )
     return App(

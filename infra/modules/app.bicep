@@ -130,6 +130,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         // Rules: an empty value is the default of docs/settings.md
         INGEST_ADDRESS_DOMAINS: addressDomains
         INGEST_ADDRESS_PATTERN: ''
+        INGEST_ALLOW_EXTENSIONS: ''
+        INGEST_BLOCK_EXTENSIONS: ''
         INGEST_BODY: ''
         INGEST_DELETE_MODE: ''
         INGEST_LEASE_SECONDS: ''

@@ -6,7 +6,7 @@ An operator adds extensions (`INGEST_BLOCK_EXTENSIONS`) and takes others off the
 from __future__ import annotations
 
 import string
-from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Final
 
 
@@ -56,6 +56,21 @@ def extension_of(name: str) -> str:
     return extension.lower() if dot else ""
 
 
-def is_blocked(name: str, blocked: AbstractSet[str] = BLOCKED) -> bool:
-    """Return whether a file of this name is blocked."""
-    return extension_of(name) in blocked
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocking:
+    """The extensions that an operator blocks besides, and those that an operator allows."""
+
+    added: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+    def is_blocked(self, name: str) -> bool:
+        """Return whether a file of this name is blocked."""
+        extension = extension_of(name)
+        return extension not in self.allowed and (extension in BLOCKED or extension in self.added)
+
+    def is_allowed(self, name: str) -> bool:
+        """Return whether an operator allows files of this name."""
+        return extension_of(name) in self.allowed
+
+
+USUAL: Final = Blocking()

@@ -11,17 +11,17 @@ import logging
 import re
 import struct
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import IO
 
-from ingest.documents.blocked_types import BLOCKED, is_blocked
+from ingest.documents.blocked_types import USUAL, Blocking
 from ingest.documents.media_types import (
     ANDROID_PACKAGE,
     APPLE_DOUBLE,
     BY_EXTENSION,
     CABINET,
     CALENDAR,
+    CARRIERS,
     CMS_ENCRYPTED,
     DANGEROUS,
     DISK_IMAGE,
@@ -195,31 +195,34 @@ _PROVABLE = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detected:
-    """The type of a content. `mismatch`: declared type or name claim another type. `blocked`: the name is blocked."""
+    """The type of a content. `mismatch`: declared type or name claim another type.
+
+    `dangerous`: a computer would run or mount the file, by its content or by its name.
+    """
 
     media_type: str
-    mismatch: bool
-    blocked: bool = False
-
-    @property
-    def dangerous(self) -> bool:
-        """Return whether a computer would run the file, by its content or by its name."""
-        return self.blocked or self.media_type in DANGEROUS
+    mismatch: bool = False
+    dangerous: bool = False
 
 
 def detect(
-    file: IO[bytes], head: bytes, *, name: str, declared_type: str | None, blocked: AbstractSet[str] = BLOCKED
+    file: IO[bytes], head: bytes, *, name: str, declared_type: str | None, blocking: Blocking = USUAL
 ) -> Detected:
-    """Return the type of the content in `file`, which begins with `head`. `blocked`: extensions. Raises nothing."""
+    """Return the type of the content in `file`, which begins with `head`. Raises nothing."""
     if not head:
-        return Detected(media_type=UNKNOWN, mismatch=False)
+        return Detected(media_type=UNKNOWN)
     declared = _canonical(declared_type)
-    runs = is_blocked(name, blocked)
+    blocked = blocking.is_blocked(name)
     found = _of_content(file, head, name, declared)
-    if runs and found in {None, TEXT, "text/html"}:
+    if blocked and found in {None, TEXT, "text/html"}:
         found = SCRIPT if found else PROGRAM
     media_type = found or _by_library(head)
-    return Detected(media_type=media_type, mismatch=_contradicts(media_type, declared, name), blocked=runs)
+    dangerous = media_type in DANGEROUS or (media_type in CARRIERS and not blocking.is_allowed(name))
+    return Detected(
+        media_type=media_type,
+        mismatch=_contradicts(media_type, declared, name),
+        dangerous=blocked or dangerous,
+    )
 
 
 def _of_content(file: IO[bytes], head: bytes, name: str, declared: str) -> str | None:

@@ -55,14 +55,13 @@ DANGEROUS = frozenset(
         JAVA_ARCHIVE,
         ANDROID_PACKAGE,
         WINDOWS_PACKAGE,
-        CABINET,
-        DISK_IMAGE,
-        ONENOTE,
         HTML_HELP,
         WINDOWS_INSTALLER,
         SCRIPT,
     }
 )
+# Carriers of programs. Dangerous, unless an operator allows the extension.
+CARRIERS = frozenset({CABINET, DISK_IMAGE, ONENOTE})
 
 OFFICE_OPEN_XML: Final = "application/vnd.openxmlformats-officedocument."
 BY_EXTENSION = {

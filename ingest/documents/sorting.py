@@ -12,6 +12,7 @@ from functools import cache
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
+from ingest.documents.blocked_types import USUAL, Blocking
 from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import read_invoice
@@ -83,9 +84,16 @@ class Sorter:
     """
 
     def __init__(
-        self, *, limits: Limits, budget: Budget, store: Store, read_objects: ReadObjects = read_objects_here
+        self,
+        *,
+        limits: Limits,
+        budget: Budget,
+        store: Store,
+        read_objects: ReadObjects = read_objects_here,
+        blocking: Blocking = USUAL,
     ) -> None:
-        """`read_objects` reads a PDF in which a search found something to read."""
+        """`read_objects` reads a PDF in which a search found something to read. `blocking`: an operator's changes."""
+        self._blocking = blocking
         self._limits = limits
         self._budget = budget
         self._store = store
@@ -99,7 +107,7 @@ class Sorter:
 
         `shown` returns the content ids in the mail's body. Raises the errors of `store`.
         """
-        self._sort(member, _detect(member, spool), spool, self._next_place(shown))
+        self._sort(member, self._detect(member, spool), spool, self._next_place(shown))
 
     def take_item(self, member: Member, spool: Spool, *, shown: Shown) -> None:
         """Sort an attached Outlook item, which Graph names without an extension. Otherwise as `take`."""
@@ -150,6 +158,11 @@ class Sorter:
         if verdict.opened is None:
             return part.disposition in {Disposition.DOCUMENT, Disposition.DUPLICATE_IN_MAIL}
         return self._take_out(verdict.opened, part, place)
+
+    def _detect(self, member: Member, spool: Spool) -> Detected:
+        # A made-up name may end in anything, "Ihre Bestellung bei firma.com" too.
+        name = "" if member.lacks_extension else member.name
+        return detect(spool.file, spool.head(), name=name, declared_type=member.declared_type, blocking=self._blocking)
 
     def _judge(self, member: Member, detected: Detected, spool: Spool, place: _Place) -> _Verdict:
         """Decide on the part, open a container, and look into a document."""
@@ -236,7 +249,7 @@ class Sorter:
                 bare = _bare(member, self._reserve(), place.parent, Disposition.REJECTED, rejected.rule)
                 self._record(bare)
                 return False
-            return self._sort(member, _detect(member, spool), spool, place)
+            return self._sort(member, self._detect(member, spool), spool, place)
 
     def _take_embedded(self, member: Member, container: Container, opened: _Opened, place: _Place) -> bool:
         """Sort a message without bytes of its own: its attachments lie in the file around the message."""
@@ -269,12 +282,6 @@ class Sorter:
 
     def _record(self, part: Part) -> None:
         self._parts[part.position - 1] = part
-
-
-def _detect(member: Member, spool: Spool) -> Detected:
-    # A made-up name may end in anything, "Ihre Bestellung bei firma.com" too.
-    name = "" if member.lacks_extension else member.name
-    return detect(spool.file, spool.head(), name=name, declared_type=member.declared_type)
 
 
 def _unopened(rule: Rule) -> _Verdict:

@@ -8,6 +8,7 @@ Facts: https://learn.microsoft.com/graph/outlook-immutable-id
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -38,6 +39,9 @@ POOL_SIZE = 32  # connections kept alive: more than the invocations one instance
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
 
 type Json = dict[str, Any]
+
+# Its warnings quote headers of attachments and the paths of requests: a stranger's text, and addresses of mailboxes.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class TokenSource(Protocol):

@@ -15,6 +15,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from psycopg.rows import dict_row
 
+from ingest.model import RULES_VERSION
 from local.stack import Stack
 from tests.mails.mime import ADDRESS, TOKEN
 from tests.mails.table import Row, table
@@ -106,7 +107,7 @@ def test_the_evidence_is_one_record(stack: Stack, stored: Mapping[str, Stored]) 
     assert row is not None
     assert row["sha256"] == mail.message["sha256"]
     assert row["received_at"] <= row["stored_at"]
-    assert row["rules_version"] == 1
+    assert row["rules_version"] == RULES_VERSION
     assert [part["reason"] for part in row["parts"]] == [part["reason"] for part in mail.parts]
 
 

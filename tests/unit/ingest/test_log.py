@@ -1,5 +1,6 @@
 """Log lines that no sender can forge, and exceptions logged without the text that they quote."""
 
+import importlib
 import logging
 
 import pytest
@@ -95,3 +96,14 @@ def test_a_suppressed_context_is_not_told() -> None:
     with pytest.raises(Defect) as raised:
         hidden()
     assert "ValueError" not in log.frames(raised.value)
+
+
+@pytest.mark.parametrize("name", ["urllib3.connection", "urllib3.connectionpool", "azure.core", "puremagic", "pypdf"])
+def test_no_library_writes_what_strangers_wrote(name: str) -> None:
+    # Each is set where its library is imported.
+    importlib.import_module("ingest.graph.client")
+    importlib.import_module("ingest.storage.blobs")
+    importlib.import_module("ingest.documents.detection")
+    importlib.import_module("ingest.documents.pdf_objects")
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+    assert name == "azure.core" or not logging.getLogger(name).isEnabledFor(logging.WARNING)

@@ -148,6 +148,13 @@ def test_a_malformed_setting_is_named(name: str, value: str) -> None:
     assert [problem.split()[0] for problem in problems(**{name: value})] == [name]
 
 
+def test_extensions_are_taken_with_and_without_their_dot() -> None:
+    changed = settings(INGEST_BLOCK_EXTENSIONS=".Pages, mdb", INGEST_ALLOW_EXTENSIONS="iso")
+    assert changed.blocked_extensions == {"pages", "mdb"}
+    assert changed.allowed_extensions == {"iso"}
+    assert any("INGEST_BLOCK_EXTENSIONS" in problem for problem in problems(INGEST_BLOCK_EXTENSIONS="*.exe"))
+
+
 def test_the_domains_are_the_same_for_commands_and_in_their_order() -> None:
     told = {"INGEST_ADDRESS_DOMAINS": "@Other.example,DMS.example", "AZURE_INGEST_MAILBOX": MAILBOX}
     assert AddressSettings.from_env(told).domains == ("other.example", "dms.example")

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from ingest.documents.blocked_types import BLOCKED, GMAIL, OURS, OUTLOOK, extension_of
+from ingest.documents.blocked_types import BLOCKED, GMAIL, OURS, OUTLOOK, Blocking, extension_of
 from ingest.documents.detection import Detected, detect
 from ingest.documents.media_types import MAIL, PDF, TEXT, XML
 from tests.mails.catalogue.contents import executable, media, zipped
@@ -25,8 +25,10 @@ def test_comments_before_the_root_are_read_in_one_way_only(content: bytes, found
     assert detect(io.BytesIO(content), content, name="", declared_type=None).media_type == found
 
 
-def detected(content: bytes, *, name: str = "", declared: str | None = None) -> Detected:
-    return detect(io.BytesIO(content), content, name=name, declared_type=declared)
+def detected(
+    content: bytes, *, name: str = "", declared: str | None = None, blocking: Blocking | None = None
+) -> Detected:
+    return detect(io.BytesIO(content), content, name=name, declared_type=declared, blocking=blocking or Blocking())
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,14 @@ def test_the_lists_are_extensions_and_none_is_that_of_an_invoice() -> None:
         "html",
         "jpg",
     }
+
+
+def test_an_operator_blocks_and_allows_names_but_no_programs() -> None:
+    blocking = Blocking(added=frozenset({"pages"}), allowed=frozenset({"iso", "js"}))
+    image = bytes(32769) + b"CD001"
+    assert detected(b"PK", name="a.PAGES", blocking=blocking).dangerous
+    assert not detected(image, name="a.iso", blocking=blocking).dangerous
+    assert not detected(b"run()", name="a.js", blocking=blocking).dangerous
+    assert detected(image, name="a.img", blocking=blocking).dangerous
+    assert detected(image, name="a.pdf", blocking=blocking).dangerous
+    assert detected(executable(), name="a.iso", blocking=blocking).dangerous
