@@ -69,3 +69,11 @@ class Rule(StrEnum):
     AUTOMATIC = "automatic"
     UNREADABLE = "unreadable"
     UNKNOWN_ATTACHMENT_TYPE = "unknown_attachment_type"
+
+
+class ActiveContent(StrEnum):
+    """Content of a document that acts on opening, on the records of part and document. docs/documents.md has each."""
+
+    EXTERNAL_LINK = "external_link"
+    MACROS = "macros"
+    SCRIPT = "script"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
 
-from ingest.codes import Disposition, Reason, Rule
+from ingest.codes import ActiveContent, Disposition, Reason, Rule
 from ingest.errors import DatabaseUnavailable, MalformedRef
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
@@ -367,6 +367,7 @@ class Part:
     sha256: str | None = None
     blob: StoredBlob | None = None
     invoice: Invoice | None = None
+    active_content: tuple[ActiveContent, ...] = ()
     related: int | None = None
 
     @property

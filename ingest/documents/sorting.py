@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from ingest.codes import Disposition, Rule
+from ingest.codes import ActiveContent, Disposition, Rule
 from ingest.documents import media_types
+from ingest.documents.active_content import find_active_content
 from ingest.documents.blocked_types import USUAL, Blocking
 from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
@@ -71,6 +72,7 @@ class _Verdict:
     opened: _Opened | None = None
     first: int | None = None
     invoice: Invoice | None = None
+    active_content: tuple[ActiveContent, ...] = ()
 
     @property
     def encrypted(self) -> bool:
@@ -150,6 +152,7 @@ class Sorter:
             sha256=spool.sha256,
             blob=self._blob(verdict, place, name, spool),
             invoice=verdict.invoice,
+            active_content=verdict.active_content,
             related=verdict.first if verdict.disposition is Disposition.DUPLICATE_IN_MAIL else None,
         )
         self._record(part)
@@ -187,9 +190,10 @@ class Sorter:
             return replace(verdict, rule=rejected.rule)
 
     def _look_into(self, verdict: _Verdict, spool: Spool, media_type: str) -> _Verdict:
-        """Add the findings in a document: encryption, and the e-invoice. Raises PartRejected(too_costly)."""
+        """Add the findings in a document: active content, encryption, e-invoice. Raises PartRejected(too_costly)."""
         if verdict.disposition is not Disposition.DOCUMENT:
             return verdict
+        verdict = replace(verdict, active_content=find_active_content(spool.file, spool.size, media_type))
         if media_type == media_types.XML:
             return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size)))
         if media_type == media_types.PDF:

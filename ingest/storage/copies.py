@@ -36,18 +36,19 @@ class Copies:
     INSERT_PART = """
     with part as (
         insert into ingest.part (message_id, tenant_id, position, parent, disposition, reason, name, declared_type,
-            detected_type, type_mismatch, encrypted, related, size, sha256, blob_name)
+            detected_type, type_mismatch, encrypted, active_content, related, size, sha256, blob_name)
         values (%(message)s, %(tenant)s, %(position)s, %(parent)s, %(disposition)s, %(reason)s, %(name)s,
-            %(declared_type)s, %(detected_type)s, %(type_mismatch)s, %(encrypted)s, %(related)s, %(size)s, %(sha256)s,
-            %(blob_name)s)
+            %(declared_type)s, %(detected_type)s, %(type_mismatch)s, %(encrypted)s, %(active_content)s, %(related)s,
+            %(size)s, %(sha256)s, %(blob_name)s)
         returning id, message_id, tenant_id
     )
-    insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, encrypted, size, sha256,
-        container, blob_name, related_id, invoice_kind, invoice_profile, invoice_number, invoice_issue_date,
-        invoice_seller, invoice_total, invoice_currency, invoice_problem)
-    select %(document)s, tenant_id, message_id, id, %(name)s, %(content_type)s, %(encrypted)s, %(size)s, %(sha256)s,
-        %(container)s, %(blob_name)s, %(related_document)s, %(invoice_kind)s, %(invoice_profile)s, %(invoice_number)s,
-        %(invoice_issue_date)s, %(invoice_seller)s, %(invoice_total)s, %(invoice_currency)s, %(invoice_problem)s
+    insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, encrypted, active_content,
+        size, sha256, container, blob_name, related_id, invoice_kind, invoice_profile, invoice_number,
+        invoice_issue_date, invoice_seller, invoice_total, invoice_currency, invoice_problem)
+    select %(document)s, tenant_id, message_id, id, %(name)s, %(content_type)s, %(encrypted)s, %(active_content)s,
+        %(size)s, %(sha256)s, %(container)s, %(blob_name)s, %(related_document)s, %(invoice_kind)s,
+        %(invoice_profile)s, %(invoice_number)s, %(invoice_issue_date)s, %(invoice_seller)s, %(invoice_total)s,
+        %(invoice_currency)s, %(invoice_problem)s
     from part where %(disposition)s = 'document'
     """
 
@@ -189,6 +190,7 @@ def _columns(part: Part) -> dict[str, object]:
         "content_type": as_text(part.content_type),
         "type_mismatch": part.type_mismatch,
         "encrypted": part.encrypted,
+        "active_content": [str(kind) for kind in part.active_content],
         "related": part.related,
         "size": part.size,
         "sha256": part.sha256,

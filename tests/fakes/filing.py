@@ -114,6 +114,7 @@ def rows(parts: Sequence[Part]) -> list[Row]:
             detected=part.detected_type,
             mismatch=part.type_mismatch,
             encrypted=part.encrypted,
+            active=part.active_content,
             related=part.related,
             size=part.size,
             sha256=part.sha256,

@@ -154,6 +154,11 @@ def _read(database: psycopg.Connection, blobs: BlobServiceClient, name: str) -> 
         return Stored(message=message, parts=parts, blobs=dict(zip(names, hashes, strict=True)))
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    assert isinstance(value, list)
+    return tuple(map(str, value))
+
+
 def _row(part: Mapping[str, object]) -> Row:
     return Row(
         position=_number(part["position"]) or 0,
@@ -165,6 +170,7 @@ def _row(part: Mapping[str, object]) -> Row:
         detected=_text(part["detected_type"]),
         mismatch=bool(part["type_mismatch"]),
         encrypted=bool(part["encrypted"]),
+        active=_texts(part["active_content"]),
         related=_number(part["related"]),
         size=_number(part["size"]),
         sha256=_text(part["sha256"]),

@@ -569,6 +569,7 @@ SAMPLES: dict[str, object] = {
     "invoice_issue_date": date(2026, 1, 1),
     "form": "mime",
     "invoice_total": 1,
+    "active_content": ["macros"],
     "disposition": "document",
     "trigger": "operator",
     "state": "gone",

@@ -29,6 +29,7 @@ class Row:
     size: int | None = None
     sha256: str | None = None
     invoice: str | None = None
+    active: tuple[str, ...] = ()
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -49,7 +50,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    flags = ["mismatch"] * row.mismatch + ["encrypted"] * row.encrypted
+    flags = ["mismatch"] * row.mismatch + ["encrypted"] * row.encrypted + list(row.active)
     if row.related is not None:
         flags.append(f"→{row.related}")
     return (

@@ -89,6 +89,15 @@ def read_small(file: IO[bytes], name: str, at_most: int) -> bytes:
             return content.read(at_most)
 
 
+def read_several(file: IO[bytes], names: frozenset[str], *, at_most: int, max_parts: int) -> Iterator[bytes]:
+    """Yield the first bytes of each of these members, at most `at_most`. Raises as `open_zip`."""
+    archive, entries = _directory(file, max_parts)
+    for entry in entries:
+        if entry.filename in names and entry.compress_type in _METHODS and not entry.flag_bits & _ENCRYPTED:
+            with _readable(), archive.open(entry) as content:
+                yield content.read(at_most)
+
+
 def _directory(file: IO[bytes], max_parts: int) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     bound = _Archive(file, at_once=max(_SMALLEST_DIRECTORY, DIRECTORY_BYTES_PER_PART * max_parts), rule=Rule.TOO_MANY)
     bound.most_entries = _FREE_ENTRIES + _ENTRIES_PER_PART * max_parts

@@ -122,9 +122,31 @@ def office_files_with_macros(expected: Expected) -> bytes:
         types = f'<Types><Override ContentType="application/{main}.main+xml"/></Types>'.encode()
         content = zipped({"[Content_Types].xml": types, "word/vbaProject.bin": b"x"})
         media_type = f"application/{main}.12"
-        expected.add("document", "file", name, media_type.lower(), media_type.lower(), content)
+        expected.add("document", "file", name, media_type.lower(), media_type.lower(), content, active=("macros",))
         parts.append(file(name, media_type, content))
     return mail("Makros", multipart("mixed", text(GREETING), *parts))
+
+
+@FAMILY.sample
+def active_content(expected: Expected) -> bytes:
+    """Documents that act on opening: stored, and marked for the DMS."""
+    relations = b'<Relationships><Relationship Type="x/attachedTemplate" Target="https://x" TargetMode="External"/>'
+    links = (
+        b'<Relationships><Relationship Type="x/hyperlink" Target="https://x" TargetMode="External"/></Relationships>'
+    )
+    office = {"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w:document/>"}
+    files: list[tuple[str, str, bytes, tuple[str, ...]]] = [
+        ("Formular.pdf", PDF, b"%PDF-1.7\n1 0 obj<</S/J#61vaScript/JS(app.alert\\(1\\))>>endobj\n", ("script",)),
+        ("Bild.svg", "image/svg+xml", b'<svg xmlns="x" onload="run()"/>', ("script",)),
+        ("Rechnung.html", "text/html", b"<html><script>location='https://x'</script></html>", ("script",)),
+        ("Vorlage.docx", DOCX, zipped({**office, "word/_rels/settings.xml.rels": relations}), ("external_link",)),
+        ("Brief.docx", DOCX, zipped({**office, "word/_rels/document.xml.rels": links}), ()),
+        ("Plan.html", "text/html", b"<html><p>the switch on = off, javascript</p></html>", ()),
+    ]
+    for name, media_type, content, active in files:
+        expected.add("document", "file", name, media_type, media_type, content, active=active)
+    parts = (file(name, media_type, content) for name, media_type, content, _ in files)
+    return mail("Aktiv", multipart("mixed", text(GREETING), *parts))
 
 
 @FAMILY.sample

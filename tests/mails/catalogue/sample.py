@@ -50,6 +50,7 @@ class Expected:
         encrypted: bool = False,
         related: int | None = None,
         invoice: str | None = None,
+        active: tuple[str, ...] = (),
     ) -> int:
         """One more part; its number."""
         position = len(self.rows) + 1
@@ -68,6 +69,7 @@ class Expected:
                 size=None if content is None else len(content),
                 sha256=None if content is None else hashlib.sha256(content).hexdigest(),
                 invoice=invoice,
+                active=active,
             )
         )
         return position
