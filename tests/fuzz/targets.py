@@ -12,10 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingest.codes import Disposition
+from ingest.documents import headers
 from ingest.documents.budget import Budget
 from ingest.documents.detection import detect
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import read_pdf
+from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import BLOCK, HEAD, Spool
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
@@ -100,6 +102,16 @@ def fuzz_detection(data: bytes) -> None:
     name, _, content = data.partition(b"\n")
     text = name.decode("utf-8", "replace")
     detect(io.BytesIO(content), content[:HEAD], name=text, declared_type=text)
+
+
+def fuzz_headers(data: bytes) -> None:
+    """Read a header block, and all that the pipeline asks of one. Addresses have one `@` outside of quotes."""
+    header = headers.parse_headers(data)
+    for ask in (headers.subject, headers.sender, headers.message_id, headers.newest_received):
+        ask(header)
+    found = (*headers.to(header), *headers.cc(header), *headers.received_for(header))
+    assert all("@" in address for address in found)
+    of_mail_without_documents(header)
 
 
 def fuzz_sorting(data: bytes) -> None:

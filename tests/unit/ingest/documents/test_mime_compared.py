@@ -21,9 +21,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.codes import Disposition, Rule
 from ingest.documents.unpacking import mime
 from ingest.errors import PartRejected
+from ingest.model import Limits
 from local.graph.mail.mime import parse
+from tests.fuzz.targets import sort
 
 SAMPLES = Path(__file__).parents[3] / "mails" / "samples"
 _PIECE_OF_TEXT = re.compile(r"ATT\d{5}\.(txt|html?)")
@@ -173,3 +176,16 @@ def test_a_header_that_lacks_its_blank_line_costs_no_content() -> None:
     raw += b"Content-Type: application/pdf; name=a.pdf\n" + content + b"\n--b--\n"
     assert found_by_python(raw) == Counter([b"%PDF-1.4" * 20])
     assert ours(raw)[b"%PDF-1.4" * 20] == 1
+
+
+def test_a_mail_in_a_mail_in_a_mail_ends_at_the_limit() -> None:
+    raw = b"Subject: innen\n\nText"
+    for level in range(60):
+        boundary = b"b%d" % level
+        raw = b"Content-Type: multipart/mixed; boundary=%b\n\n--%b\nContent-Type: message/rfc822\n\n%b\n--%b--\n" % (
+            boundary, boundary, raw, boundary,
+        )  # fmt: skip
+    parts = sort(raw, name="a.eml", limits=Limits(depth=5))
+    assert [part.disposition for part in parts[:-2]] == [Disposition.CONTAINER] * 4
+    assert parts[-2].rule is Rule.MAIL_WITHOUT_DOCUMENTS
+    assert parts[-1].rule is Rule.TOO_DEEP
