@@ -2,5 +2,5 @@
 
 from operations.migrations import sql_files
 
-revision, down_revision = "0016_active_content", "0015_original_form"
+revision, down_revision = "0019_active_content", "0018_hashes"
 upgrade, downgrade = sql_files(__file__)
