@@ -31,8 +31,9 @@ MAX_NESTING: Final = 50  # multiparts within multiparts
 MAX_MULTIPARTS: Final = 1000
 MAX_BLANK: Final = 1024  # bytes of a part that may be nothing but line breaks
 
-_LINE_OF_DASHES: Final = re.compile(rb"\n--")
-_BLANK_LINE_OR_DASHES: Final = re.compile(rb"\n(?=\r?\n|--)")
+_BLANK_LINE: Final = rb"\n(?=\r?\n)"
+_NOTHING: Final = re.compile(rb"(?!)")
+_DISTINCT: Final = 32  # bytes of a boundary that a search compares; the rest of a longer one is compared afterwards
 _FIELD: Final = re.compile(rb"^[!-9;-~]+[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?", re.MULTILINE)
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;,()<>\"]+/[^\s/;,()<>\"]+")
 
@@ -132,11 +133,13 @@ class _Walk:
     _count: int = 0
     _multiparts: int = 0
     _headers_left: int = MAX_HEADERS
+    _delimiters: re.Pattern[bytes] = _NOTHING
+    _delimiters_and_blanks: re.Pattern[bytes] = re.compile(_BLANK_LINE)
 
     def entities(self) -> Iterator[Entity]:
         start = self._first_line()
         while True:
-            stop = self._next_stop(start, _BLANK_LINE_OR_DASHES)
+            stop = self._next_stop(start, self._delimiters_and_blanks)
             entity, begin = self._part(start, stop)
             if entity is None:
                 stop = self._next_delimiter(begin)
@@ -161,7 +164,7 @@ class _Walk:
     def _next_delimiter(self, position: int) -> _Stop:
         if not self._open:
             return _Stop(position=self.file.seek(0, io.SEEK_END))
-        return self._next_stop(position, _LINE_OF_DASHES)
+        return self._next_stop(position, self._delimiters)
 
     def _next_stop(self, position: int, pattern: re.Pattern[bytes]) -> _Stop:
         """Return the first line that matters from `position` on, where a line begins. Reads each byte about once."""
@@ -169,12 +172,10 @@ class _Walk:
         block, base = b"\n" + self.file.read(BLOCK), position - 1
         while True:
             last = len(block) < BLOCK
-            passed = len(block) - len(b"\n-")  # a mark that the block cuts off is looked at again
-            for match in pattern.finditer(block):
+            # A line that the block cuts off is read again whole; but a line of a whole block is no delimiter.
+            passed = max(block.rfind(b"\n"), 0) or len(block)
+            for match in pattern.finditer(block, 0, len(block) if last else passed + 1):
                 end = block.find(b"\n", match.start() + 1)
-                if end < 0 and not last:
-                    passed = match.start() or passed  # so is a line; but a line of a whole block is no delimiter
-                    break
                 line = block[match.start() + 1 : end + 1 if end >= 0 else None]
                 if (stop := self._stop(base + match.start() + 1, line)) is not None:
                     return stop
@@ -260,7 +261,7 @@ class _Walk:
         head = self.file.read(MAX_BLANK)
         text = head.lstrip()
         if text.startswith(b"--"):
-            return self._next_delimiter(begin).position == begin + len(head) - len(text)
+            return self._stop(begin, text.partition(b"\n")[0]) is not None
         return not text and len(head) < MAX_BLANK
 
     def _enter(self, boundary: bytes, subtype: str) -> None:
@@ -275,13 +276,24 @@ class _Walk:
         self._note_levels()
 
     def _note_levels(self) -> None:
+        """Note the delimiters of the open multiparts. One pattern for all of them keeps a search linear."""
         self._levels = {b"--" + boundary: level for level, (boundary, _) in enumerate(self._open)}
+        alternatives = b"|".join(_delimiter(boundary) for boundary, _ in self._open)
+        self._delimiters = re.compile(rb"\n--(?:%b)" % alternatives)
+        self._delimiters_and_blanks = re.compile(rb"%b|\n--(?:%b)" % (_BLANK_LINE, alternatives))
 
     def _counted(self, entity: Entity) -> Entity:
         self._count += 1
         if self._count > self.max_parts:
             raise PartRejected(Rule.TOO_MANY)
         return entity
+
+
+def _delimiter(boundary: bytes) -> bytes:
+    """Return a pattern for a boundary in its line, or for the beginning of a long one."""
+    if len(boundary) > _DISTINCT:
+        return re.escape(boundary[:_DISTINCT])
+    return re.escape(boundary) + rb"(?:--)?[ \t\r\f\v]*+(?=\n|\Z)"
 
 
 def _parameters(headers: Headers, name: str) -> Parametrised:

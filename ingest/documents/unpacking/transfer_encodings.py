@@ -13,6 +13,7 @@ from typing import Final
 
 LINE: Final = 64 * 1024  # bytes of one line; a longer one comes in several
 _NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_PADDING: Final = re.compile(rb"=+")
 _BASE64_LINE: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _LENGTH_OF_ESCAPE: Final = 3  # =4F
 _UU_BEGIN: Final = re.compile(rb"begin[ \t]+[0-7]{3,4}[ \t]+([^\r\n]{1,1000})")
@@ -157,15 +158,15 @@ def _decode_base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
     digits = bytearray()
     for block in encoded:
         position = 0
-        while (pad := block.find(b"=", position)) >= 0:
-            digits += block[position:pad].translate(None, _NOT_BASE64)
-            position = pad + 1
+        while (pads := _PADDING.search(block, position)) is not None:
+            digits += block[position : pads.start()].translate(None, _NOT_BASE64)
             missing = -len(digits) % 4
-            following = block[position : position + 1] if position < len(block) else b"="
-            if missing == 1 or (missing == 2 and following == b"="):  # noqa: PLR2004 - padding that fits
+            cut = pads.end() == len(block)  # the other half of the padding may stand in the next block
+            if missing == 1 or (missing == 2 and (cut or pads.end() - pads.start() > 1)):  # noqa: PLR2004 - it fits
                 yield binascii.a2b_base64(digits + b"=" * missing)
-                yield from _further_base64(block[position + missing - 1 :], encoded)
+                yield from _further_base64(block[pads.start() + missing :], encoded)
                 return
+            position = pads.end()
         digits += block[position:].translate(None, _NOT_BASE64)
         whole = len(digits) - len(digits) % 4
         yield binascii.a2b_base64(digits[:whole])

@@ -209,6 +209,15 @@ def test_work_is_bounded_as_well(raw: bytes, rule: Rule) -> None:
     assert refused.value.rule is rule
 
 
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 70, 1000])
+def test_boundaries_of_any_length_are_compared_whole(length: int) -> None:
+    boundary = (b"(+.*" * 250)[:length]
+    content = b"--" + boundary + b"x\n--" + boundary[:-1] + b"\n--" + boundary + b"-\n" + b"y" * 300_000
+    raw = b'Content-Type: multipart/mixed; boundary="%b"\n\n--%b\nContent-Type: a/b; name=a\n\n' % (boundary, boundary)
+    raw += content + b"\n--%b \nContent-Type: a/b; name=b\n\n2\n--%b--" % (boundary, boundary)
+    assert opened(raw) == [("a", content), ("b", b"2")]
+
+
 @pytest.mark.parametrize("around", [0, 1, 2, 3, 4, 5])
 def test_lines_that_begin_as_delimiters_do_are_content(around: int) -> None:
     lines = b"x" * around + b"--\n--x\n--bb\n" * 60_000
