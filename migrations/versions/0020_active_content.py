@@ -2,5 +2,5 @@
 
 from operations.migrations import sql_files
 
-revision, down_revision = "0019_active_content", "0018_hashes"
+revision, down_revision = "0020_active_content", "0019_authentication"
 upgrade, downgrade = sql_files(__file__)
