@@ -179,8 +179,8 @@ def message_of(
 ) -> Message:
     """Return the message's metadata. `received_at`: the time in the inbox's listing, where a listing has shown it.
 
-    Without a listing, the newest Received header has the time, else the Date header. `authserv_id`: the receiving
-    service's name in Authentication-Results; None for Exchange Online, which writes none.
+    Without a listing, the newest Received header has the time, else it is now: the sender writes the Date header.
+    `authserv_id`: the receiving service's name in Authentication-Results; None for Exchange Online, which writes none.
     """
     return Message(
         ref=ref,
@@ -191,9 +191,6 @@ def message_of(
         cc=mail_headers.cc(headers),
         redirected_to=tuple(_redirected_to(headers)),
         receipt_requested=any(name in headers for name in _RECEIPT_HEADERS),
-        received_at=received_at
-        or mail_headers.newest_received(headers)
-        or mail_headers.parse_date(headers.get("date") or "")
-        or datetime.now(UTC),
+        received_at=received_at or mail_headers.newest_received(headers) or datetime.now(UTC),
         authentication=read_authentication(headers, service=authserv_id),
     )
