@@ -18,6 +18,7 @@ STORY = {
     f"ingest.{name}"
     for name in (
         "claims",
+        "ends",
         "fallback",
         "filing",
         "original",
@@ -28,6 +29,7 @@ STORY = {
         "suspects",
         "sweep",
         "transfer",
+        "tries",
     )
 }
 WHOLE_APP = {"kernel", "graph", "documents", "storage", "story", "wiring", "subscriptions", "maintenance", "checks"}

@@ -956,7 +956,7 @@ def test_a_defect_is_told_with_frames_and_without_the_texts_of_foreign_exception
     assert "leaked" not in str(defect.value)
     assert defect.value.__suppress_context__  # or the host would print the foreign one
     assert "message.defect" in caplog.text
-    assert "builtins.ValueError at pipeline.py:" in caplog.text
+    assert "builtins.ValueError at tries.py:" in caplog.text
 
 
 def test_neither_tokens_nor_content_reach_the_log_of_a_stored_mail(

@@ -1,0 +1,46 @@
+"""The ends of a message: deleted when stored, moved to Quarantine with a reason, or gone without the app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ingest import log
+from ingest.claims import log_fields
+from ingest.codes import Reason
+from ingest.errors import NotFound
+from ingest.model import Claim, ClaimState, Gone, Outcome, Quarantined, Scope
+from ingest.ports import Claims, Mail
+
+
+class Ends:
+    """The last steps on a message: at the mailbox first, then on the record."""
+
+    def __init__(self, mail: Mail, claims: Claims) -> None:
+        self._mail = mail
+        self._claims = claims
+
+    def delete(self, claim: Claim, scope: Scope) -> None:
+        """Delete a stored message from the mailbox."""
+        # The message is stored and committed, so that any owner may delete it: the claim needs no further proof.
+        self._mail.delete(claim.ref, scope)
+        self._claims.end(claim, ClaimState.DELETED)
+
+    def quarantine(self, claim: Claim, reason: Reason, categories: Sequence[str]) -> Outcome:
+        """Move a message to Quarantine, or end it as gone. `categories`: those that the message has."""
+        # The reason is recorded first: an owner that dies after the move leaves a record that can be completed.
+        self._claims.renew(claim, reason=reason)
+        try:
+            self._mail.quarantine(claim.ref, reason, categories)
+        except NotFound:
+            return self.gone(claim)
+        self._claims.end(claim, ClaimState.QUARANTINED, reason=reason)
+        log.warning("message.rejected", **log_fields(claim), reason=reason)
+        return Quarantined(reason=reason)
+
+    def gone(self, claim: Claim) -> Outcome:
+        """End the claim of a message that left the inbox; complete the quarantine that an earlier owner began."""
+        if claim.reason is not None:
+            self._claims.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
+            return Quarantined(reason=claim.reason)
+        self._claims.end(claim, ClaimState.GONE)
+        return Gone()
