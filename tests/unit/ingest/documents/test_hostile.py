@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from ingest.codes import Disposition
+from ingest.documents.spool import BLOCK
+from ingest.documents.unpacking.mime import open_mail
 from ingest.model import Limits
 from tests.fuzz.targets import sort
 from tests.mails import hostile
@@ -25,3 +29,26 @@ def test_a_hostile_pattern_is_kept(name: str) -> None:
     first, *_ = sort(SHAPES[name], name, Limits())
     assert first.disposition in {Disposition.CONTAINER, Disposition.DOCUMENT}
     assert first.blob is not None
+
+
+class Counted(io.BytesIO):
+    """A file that counts the bytes that are read of it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        data = super().readline(size)
+        self.taken += len(data)
+        return data
+
+
+def test_the_content_of_a_mail_is_searched_once_and_not_once_for_each_multipart() -> None:
+    content = hostile.content("multiparts.eml", 5_000_000)  # fifty multiparts in each other
+    file = Counted(content)
+    open_mail(file, max_parts=1000)
+    assert file.taken < 3 * len(content) + 51 * 4 * BLOCK
