@@ -183,9 +183,11 @@ def queue_names(storage: Bicep) -> set[str]:
 
 
 def role_assignments(file: Bicep) -> Iterator[tuple[str, str]]:
-    """Each role that is given: its name, and the symbol of the resource that it is for."""
+    """Yield each role that the app's identity is given: its name, and the symbol of the resource that it is for."""
     for _, body in file.resources("Microsoft.Authorization/roleAssignments"):
         properties = file.properties(body["properties"])
+        if file.text(properties["principalId"]) != "identityPrincipalId":
+            continue  # of the deployer, who may read the clientState to keep it
         variable = file.text(properties["roleDefinitionId"]).rpartition(",")[2].strip(" )")
         value = file.variable(variable)
         role = "" if value is None else file.text(value).strip("'")

@@ -29,6 +29,9 @@ param mailAppClientId string = ''
 @secure()
 param clientState string
 
+@description('Object id of the person or pipeline that deploys, which may read the clientState to keep it. azd knows it.')
+param deployerObjectId string = ''
+
 @description('Object id of the person, group or pipeline that owns the database.')
 param databaseAdminObjectId string = ''
 
@@ -163,6 +166,7 @@ module vault 'modules/vault.bicep' = {
     location: location
     tags: tags
     clientState: clientState
+    deployerObjectId: deployerObjectId
     identityPrincipalId: identity.outputs.principalId
     privateNetwork: privateNetwork
     operatorIpAddresses: operatorIpAddresses

@@ -5,6 +5,8 @@ param tags object
 @secure()
 param clientState string
 param identityPrincipalId string
+@description('Who deploys. Empty: azd draws a new secret with each deployment, as it can\'t read the one in the vault.')
+param deployerObjectId string
 param privateNetwork bool
 param operatorIpAddresses array
 param endpointSubnetId string
@@ -45,6 +47,15 @@ resource readsSecret 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
     principalId: identityPrincipalId
     principalType: 'ServicePrincipal'
+  }
+}
+
+resource deployerReadsSecret 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerObjectId)) {
+  name: guid(vault::secret.id, deployerObjectId, keyVaultSecretsUser)
+  scope: vault::secret
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
+    principalId: deployerObjectId
   }
 }
 

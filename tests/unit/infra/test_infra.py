@@ -42,7 +42,7 @@ def test_a_role_is_told_by_its_name_and_its_scope(tmp_path: Path) -> None:
           scope: vault
           properties: {
             roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsUser)
-            principalId: id
+            principalId: identityPrincipalId
           }
         }
         """,
