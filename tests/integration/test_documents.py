@@ -30,7 +30,7 @@ PATIENCE = 90.0
 
 PARTS = """
 select part.position, part.parent, part.disposition, part.reason, part.name, part.declared_type, part.detected_type,
-    part.type_mismatch, part.encrypted, part.related, part.size, part.sha256, part.blob_name,
+    part.type_mismatch, part.encrypted, part.active_content, part.related, part.size, part.sha256, part.blob_name,
     document.id as document_id, document.related_id, document.sha256 as document_sha256,
     concat_ws(' ', document.invoice_kind, coalesce(document.invoice_profile, '-'),
         coalesce(document.invoice_number, '-'), coalesce(document.invoice_issue_date::text, '-'),
