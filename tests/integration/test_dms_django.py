@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,7 @@ class Dms:
             shutil.copy(HERE / "dms_settings.py", version)
         shutil.copy(EXAMPLES / "tenant.py", self._after / "dms" / "example_tenant.py")
         shutil.copy(EXAMPLES / "ingest_document.py", self._after / "dms" / "example_documents.py")
+        shutil.copy(EXAMPLES / "take_over.py", self._after / "dms" / "example_take_over.py")
         migration = (EXAMPLES / "central_mailbox.py").read_text(encoding="utf-8")
         (self._after / "dms" / "migrations" / "0003_central_mailbox.py").write_text(
             migration.replace("0041_your_last_migration", "0002_rules_without_accounts"), encoding="utf-8"
@@ -94,7 +97,9 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
         claim = store.claims.claim(values.ref())
         assert isinstance(claim, Claim)
         with store.tenants.tenant_context(tenant):
-            store.copies.save(claim, values.message(), blob(tenant, "abc"), [document(tenant, "abc")], last=True)
+            content = f"documents: {tenant.id}/abc".encode()  # as the blob of this name has it
+            part = replace(document(tenant, "abc"), sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+            store.copies.save(claim, values.message(), blob(tenant, "abc"), [part], last=True)
     document_id = next(heard)
     heard.close()
 
@@ -107,4 +112,5 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert seen["address"] == f"upload.{seen['created']}@dms.cloud"
     assert seen["renamed"] == "Saved with the token of before"
     assert seen["rotation_stands"]
-    assert seen["documents"] == [["old-code", "abc.pdf", document_id, "abc", values.message().subject, None]]
+    assert seen["documents"] == [["old-code", "abc.pdf", document_id, part.sha256, values.message().subject, None]]
+    assert seen["taken_over"] == [1, [], {document_id: content.decode()}]

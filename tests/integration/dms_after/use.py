@@ -10,7 +10,8 @@ from django.db import connection
 
 django.setup()
 
-from dms.models import IngestDocument, Tenant  # noqa: E402 - only after setup
+from dms.example_take_over import take_over  # noqa: E402 - only after setup
+from dms.models import IngestDocument, Tenant  # noqa: E402 - likewise
 
 match sys.argv[1]:
     case "prepare":
@@ -29,9 +30,16 @@ match sys.argv[1]:
         stale.name = "Saved with the token of before"
         stale.save()
         Tenant.objects.filter(slug="tenant-3").delete()
+        mine: dict[str, str] = {}  # the DMS's own documents: id and content
+        taken_over = take_over(
+            lambda limit, without: list(IngestDocument.objects.exclude(id__in=[*mine, *without])[:limit]),
+            lambda container, name: iter([f"{container}: ".encode(), name.encode()]),  # the blob
+            lambda document, content: mine.update({str(document.id): content.read().decode()}),
+        )
         print(
             json.dumps(
                 {
+                    "taken_over": [taken_over[0], taken_over[1], mine],
                     "sql": [line for line in sql.getvalue().splitlines() if not line.startswith("--")],
                     "tenants": Tenant.objects.count(),
                     "tokens": len(tokens),
