@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,8 +18,10 @@ from ingest.errors import OperatorError
 from ingest.filing import FilingOptions
 from ingest.model import ClaimState
 from ingest.settings import Settings, operator_database_url, owner_database_url
+from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
+from operations.export import export_mail
 from operations.history import Histories, PartRecord
 from operations.inspection import ClaimRecord
 from operations.search import Search
@@ -147,6 +150,27 @@ def _part(part: PartRecord) -> Row:
         "document": part.document_id,
         "invoice": part.invoice_number,
     }
+
+
+@app.command()
+def export(
+    message: MessageArgument,
+    *,
+    to: Annotated[Path, typer.Option(help="The zip file to write; nothing is overwritten.")],
+    why: Annotated[str, typer.Option(help="Why it is exported, for the record.")] = "",
+) -> None:
+    """Write the evidence of one message to a zip file: original, parts, manifest, and hashes for sha256sum.
+
+    \b
+    Example:
+      python -m ingest messages export 4711 --to 4711.zip && unzip 4711.zip && sha256sum -c SHA256SUMS
+    """
+    number, url = claim_of(message).number, operator_database_url(os.environ)
+    # Recorded first: nothing leaves without an entry.
+    Audit(url).record("content.export", f"message {number}", Account(why=why), details={})
+    with containers_by_name(Settings.from_env(os.environ)) as container:
+        files = export_mail(Histories(url), number, to, reader=container)
+    typer.echo(f"{to}: {files} files; unzip it and check them with: sha256sum -c SHA256SUMS")
 
 
 @app.command()

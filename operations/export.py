@@ -52,7 +52,7 @@ def export_mail(histories: Histories, number: int, target: Path, *, reader: Call
         with file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             bundle = _Bundle(archive)
             for copy in copies:
-                _add_copy(bundle, history, copy, histories.parts(copy.id), reader(copy.container))
+                _add_copy(bundle, history, copy, histories.parts(copy.duplicate_of or copy.id), reader(copy.container))
             return bundle.finish()
     except BaseException:
         target.unlink(missing_ok=True)  # half an export proves nothing

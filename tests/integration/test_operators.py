@@ -171,6 +171,10 @@ def test_a_tenant_is_forgotten_and_no_other(
     holdings = tenants.holdings(wanted)
     assert holdings == Holdings(messages=1, documents=1, containers=("documents",))
 
+    database.run(
+        "insert into ingest.old_address (address, tenant_id, source, added_by)"
+        f" values ('anna@ours.example', {wanted}, 'operator', 'anna')"
+    )
     with pytest.raises(OperatorError, match="is not disabled"):
         tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container])
     tenants.disable(wanted, ACCOUNT)
@@ -183,6 +187,7 @@ def test_a_tenant_is_forgotten_and_no_other(
     with server.admin(database) as admin:
         assert everything_of(admin, ours.tenant)[:-1] == [[], [], []]
         assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1]
+    assert database.value("select count(*) from ingest.old_address") == 0
     entry = audit.newest(limit=1)[0]
     assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1}')
     database.run(f"delete from dms_tenant where id = {wanted}")
