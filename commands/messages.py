@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,9 @@ import typer
 
 from commands.context import MessageArgument, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
+from ingest import wiring
+from ingest.documents.reader_pool import ReaderPool
 from ingest.errors import OperatorError
-from ingest.filing import FilingOptions
 from ingest.model import ClaimState
 from ingest.settings import Settings, operator_database_url, owner_database_url
 from operations.audit import Account, Audit
@@ -305,8 +306,8 @@ def _list_unrecorded(delete_after: int | None, *, as_json: bool) -> None:
 @contextmanager
 def _derivation(database_url: str, number: int | None, *, upload: bool) -> Iterator[Derivation]:
     settings = Settings.from_env(os.environ)
-    options = FilingOptions(limits=settings.limits, body=settings.body)
-    with containers_by_name(settings) as container:
+    with containers_by_name(settings) as container, closing(ReaderPool()) as readers:
+        options = wiring.filing_options(settings, readers)
         yield Derivation(database_url, container=container, options=options, number=number, upload=upload)
 
 

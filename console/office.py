@@ -23,7 +23,6 @@ from operations.tenants import Tenants
 
 FIGURES_SECONDS = 15.0  # that the overview's figures are kept
 MAX_CHOICES = 20  # tenants in a list to choose from
-MAX_TENANTS = 100_000
 REF_SEPARATOR = "|"
 
 
@@ -98,19 +97,15 @@ class Office:
 
     def tenants(self, text: str) -> Sequence[TenantChoice]:
         """Return tenants with the text in their name, or with the text as their id, at most MAX_CHOICES."""
-        wanted = text.strip().lower()
-        found = (
-            TenantChoice(id=tenant.id, name=tenant.name)
-            for tenant in self._tenants.first(limit=MAX_TENANTS)
-            if wanted and (wanted in (tenant.name or "").lower() or wanted == str(tenant.id))
-        )
-        return list(islice(found, MAX_CHOICES))
+        return [
+            TenantChoice(id=id_, name=name) for id_, name in self._tenants.matching(text.strip(), limit=MAX_CHOICES)
+        ]
 
     def tenant(self, text: str) -> TenantChoice | None:
         """Return the one tenant that is meant, by id or by full name; None where none or several match."""
         wanted = text.strip()
-        found = [tenant for tenant in self.tenants(wanted) if wanted in {str(tenant.id), tenant.name}]
-        return found[0] if len(found) == 1 else None
+        exact = [tenant for tenant in self.tenants(wanted) if wanted in {str(tenant.id), tenant.name}]
+        return exact[0] if len(exact) == 1 else None
 
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
         """Do the action for each mail, and record each."""

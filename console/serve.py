@@ -56,6 +56,8 @@ def on_app_service() -> Starlette:
     """
     if not on_azure(os.environ):
         raise SettingsError(["WEBSITE_HOSTNAME is missing: on a machine of your own use python -m ingest console"])
+    if not os.environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
+        raise SettingsError(["INGEST_OPERATOR_DATABASE_URL is missing: the console never takes the owner's rights"])
     office = Office(wiring.build(Settings.from_env(os.environ)), operator_database_url(os.environ))
     return build(office, EntraAccess(os.environ), assertions=_assertions(os.environ))
 

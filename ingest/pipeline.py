@@ -146,12 +146,7 @@ class Pipeline:
         return Stored(documents=documents, received_at=original.message.received_at, tenants=tenants)
 
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
-        tokens = routing.candidate_tokens(message, self._addressing)
-        if tokens:
-            matches = self._tenants.resolve_tokens(tokens)
-        else:  # redirected, and no header kept the token
-            matches = self._tenants.resolve_addresses((*message.to, *message.cc))
-        tenants = routing.choose_tenants(tokens, matches, self._addressing.route)
+        tenants, matches = routing.route(message, self._addressing, self._tenants)
         if claim.ref.trigger is Trigger.WEBHOOK:  # a message of the sweep comes behind all new mail as it is
             routing.await_turn(tenants, matches)
         return tenants

@@ -1,4 +1,4 @@
-"""Recipients → tokens → tenants. Pure: the caller asks the database which tenants the tokens belong to.
+"""Recipients → tokens → tenants. All but `route`, which asks the database, is pure.
 
 Only addresses route. Display names, subject and sender never do: any stranger can write them. No header shows BCC
 recipients, so that a mail which came by BCC alone has no token, unless a server wrote the recipient into its Received
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ingest.codes import Reason
 from ingest.errors import IngestError, Rejected
 from ingest.model import Message, Tenant, TokenMatch
+from ingest.ports import Tenants
 from ingest.settings import RouteMode
 
 
@@ -67,6 +68,17 @@ def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]
         if token is not None:
             tokens[token] = None
     return tuple(tokens)
+
+
+def route(message: Message, addressing: Addressing, tenants: Tenants) -> tuple[tuple[Tenant, ...], list[TokenMatch]]:
+    """Return the tenants that get the mail, at least one, and all matches of its addresses.
+
+    Raises Rejected as `choose_tenants`, and DatabaseUnavailable.
+    """
+    tokens = candidate_tokens(message, addressing)
+    # Without a token the mail was redirected, and no header kept the token.
+    matches = tenants.resolve_tokens(tokens) if tokens else tenants.resolve_addresses((*message.to, *message.cc))
+    return choose_tenants(tokens, matches, addressing.route), matches
 
 
 def choose_tenants(tokens: Sequence[str], matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:

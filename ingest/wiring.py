@@ -19,6 +19,7 @@ from ingest.settings import Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.documents.reader_pool import ReaderPool
+    from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
@@ -114,11 +115,22 @@ def blob_store(settings: Settings, container: str) -> BlobStore:
     )
 
 
+def filing_options(settings: Settings, readers: ReaderPool) -> FilingOptions:
+    """Return the rules by which this app files mails, with PDFs read by `readers`."""
+    from ingest.documents.blocked_types import Blocking
+    from ingest.filing import FilingOptions
+
+    return FilingOptions(
+        limits=settings.limits,
+        body=settings.body,
+        read_objects=readers.read,
+        blocking=Blocking(added=settings.blocked_extensions, allowed=settings.allowed_extensions),
+    )
+
+
 def build(settings: Settings) -> App:
     """Build an app for these settings."""
-    from ingest.documents.blocked_types import Blocking
     from ingest.documents.reader_pool import ReaderPool
-    from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
@@ -154,12 +166,7 @@ def build(settings: Settings) -> App:
         copies=Copies(database, tenants),
         turns=Turns(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
-        filing=FilingOptions(
-            limits=settings.limits,
-            body=settings.body,
-            read_objects=readers.read,
-            blocking=Blocking(added=settings.blocked_extensions, allowed=settings.allowed_extensions),
-        ),
+        filing=filing_options(settings, readers),
         authserv_id=settings.authserv_id,
     )
     return App(

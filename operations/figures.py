@@ -1,6 +1,6 @@
 """The entrance in figures, from Postgres alone: what is open, how old, how fast, and for whom.
 
-All ages by the database's clock: the app's and Graph's may be off by minutes.
+Ages end at the database's clock, so that the clocks of the app's instances do not matter.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ select
         from ingest.claim where state in ('waiting', 'processing', 'stored')
     ) as oldest_seconds,
     (select count(*) from ingest.claim where state in ('waiting', 'processing', 'stored')) as open,
-    (select stored_at from ingest.message order by received_at desc limit 1) as last_stored_at,
+    (
+        select max(stored_at) from (select stored_at from ingest.message order by id desc limit 1000) as newest
+    ) as last_stored_at,
     (select first_seen_at from recent where trigger = 'webhook' order by id desc limit 1) as last_notified_at,
     (select first_seen_at from recent where trigger = 'sweep' order by id desc limit 1) as last_swept_at
 """
@@ -99,7 +101,7 @@ from (
             select count(*) from ingest.document
             where document.tenant_id = message.tenant_id and created_at > now() - %(days)s * interval '1 day'
         ) as documents
-    from ingest.message where received_at > now() - %(days)s * interval '1 day'
+    from ingest.message where stored_at > now() - %(days)s * interval '1 day'
     group by tenant_id order by mails desc limit %(limit)s
 ) as volume order by volume.mails desc
 """

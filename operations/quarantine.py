@@ -86,9 +86,7 @@ class Quarantine:
         try:
             with suppress(NotFound, MimeUnavailable), self._app.mailboxes.original(ref, Scope.MAILBOX) as blocks:
                 headers, _ = read_header(blocks)
-                tokens = routing.candidate_tokens(message_of(ref, headers, None), addressing)
-                matches = self._app.tenants.resolve_tokens(tokens) if tokens else []
-                routing.choose_tenants(tokens, matches, addressing.route)
+                routing.route(message_of(ref, headers, None), addressing, self._app.tenants)
         except Rejected as rejected:
             return rejected.reason
         return None

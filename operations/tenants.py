@@ -87,6 +87,11 @@ class Container(Protocol):
 
 
 _LIST: LiteralString = "select * from ingest.tenants(%(wanted)s, %(limit)s)"
+_MATCHING = """
+select id, name from ingest.tenant_name
+where id::text = %(text)s or strpos(lower(name), lower(%(text)s)) > 0
+order by id::text <> %(text)s and name is distinct from %(text)s, name limit %(limit)s
+"""
 _ADD = "insert into dms_tenant (name) values (%(name)s) returning id"
 _ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
@@ -108,6 +113,12 @@ class Tenants:
         """Return up to `limit` tenants by id."""
         with connect(self._url) as connection:
             return [_record(row) for row in connection.execute(_LIST, {"wanted": None, "limit": limit})]
+
+    def matching(self, text: str, *, limit: int) -> list[tuple[int | UUID, str | None]]:
+        """Return id and name of tenants with `text` in their name or as their id; exact ones first, at most `limit`."""
+        with connect(self._url) as connection:
+            rows = connection.execute(_MATCHING, {"text": text, "limit": limit}) if text else ()
+            return [(row["id"], row["name"]) for row in rows]
 
     def show(self, wanted: str) -> TenantRecord:
         """Return the tenant with this id, or with this token, present or earlier."""
