@@ -312,11 +312,17 @@ def _derivation(database_url: str, number: int | None, *, upload: bool) -> Itera
 
 
 def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:
+    underivable = 0
     with progress() as bar:
         task = bar.add_task(title, total=derivation.count())
         for comparison in derivation.comparisons():
             bar.advance(task)
-            yield comparison
+            if comparison.derivable:
+                yield comparison
+            else:
+                underivable += 1
+    if underivable:
+        typer.echo(f"{underivable} copies were left out: Exchange had no MIME of them, only Graph's message.", err=True)
 
 
 def _damaged(number: int | None) -> tuple[list[Verdict], int]:

@@ -82,7 +82,7 @@ class Comparison:
 
     `derived`: all parts by the rules. `found`: documents that are not on record. `lost`: documents on record that the
     rules do not find as documents. `unproved`: recorded contents that are not in the original. `problem`: the reason
-    for which nothing could be derived.
+    for which nothing could be derived. Not `derivable`: the original is Graph's message, without its attachments.
     """
 
     copy: Copy
@@ -92,6 +92,7 @@ class Comparison:
     lost: Sequence[RecordedPart] = ()
     unproved: Sequence[RecordedPart] = ()
     problem: str | None = None
+    derivable: bool = True
 
 
 class Derivation:
@@ -171,7 +172,7 @@ class Derivation:
 
     def _compare(self, copy: Copy) -> Comparison:
         if copy.original != OriginalForm.MIME:
-            return Comparison(copy=copy, problem="the original is Graph's message, whose attachments are not in it")
+            return Comparison(copy=copy, derivable=False)
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(RecordedPart)) as cursor:
             recorded = cursor.execute(_PARTS, {"message": copy.id}).fetchall()
         try:

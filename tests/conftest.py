@@ -8,6 +8,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
@@ -17,6 +18,10 @@ _WHOLE = frozenset({"chaos", "contract"})
 # Read from the text: the process that distributes the tests does not import them. The plugin's own way (`loadgroup`)
 # changes a private attribute of pytest's items, which pytest 9.2 no longer has.
 _MARKER = re.compile(r'^pytestmark = pytest\.mark\.shares\("(\w+)"\)', re.MULTILINE)
+
+# No test asserts its own time: a busy machine would fail one.
+hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.load_profile("any speed")
 
 
 class _ByWhatRuns(LoadFileScheduling):  # type: ignore[misc]  # the library has no types

@@ -186,9 +186,17 @@ class Mailboxes:
             # The message or the folder is gone. A folder that is looked up again shows which of the two.
             self._folders.forget_quarantine(ref.mailbox)
             found = self._folders.quarantine(ref.mailbox)
-            if found == folder:
+            if found != folder:
+                self._move(ref, found)
+            elif not self._lies_in(ref, folder):
                 raise
-            self._move(ref, found)
+
+    def _lies_in(self, ref: MessageRef, folder: str) -> bool:
+        """Return True where a move was carried out and only its answer was lost."""
+        try:
+            return self.locate(ref).folder_id == folder
+        except NotFound:
+            return False
 
     def release(self, ref: MessageRef, categories: Sequence[str]) -> None:
         """Move the message back to the inbox, unread and without its reason. Raises NotFound, Later.

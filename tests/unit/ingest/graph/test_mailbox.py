@@ -249,7 +249,20 @@ def test_a_message_that_is_gone_can_not_be_quarantined() -> None:
     with pytest.raises(NotFound):
         boxes(graph(error(404))).quarantine(ref(), Reason.NO_TOKEN)
     with pytest.raises(NotFound):
-        boxes(graph(PATCHED, FOUND, error(404), FOUND)).quarantine(ref(), Reason.NO_TOKEN)
+        boxes(graph(PATCHED, FOUND, error(404), FOUND, error(404))).quarantine(ref(), Reason.NO_TOKEN)
+
+
+def test_a_move_that_was_carried_out_before_its_404_is_done() -> None:
+    located = Answer(content={"id": "AAkALg1", "parentFolderId": "q1", "categories": []})
+    one = graph(PATCHED, FOUND, error(404), FOUND, located)
+    boxes(one).quarantine(ref(), Reason.NO_TOKEN)
+    assert one.calls[-1] == ("GET", ANYWHERE)
+
+
+def test_a_message_that_still_lies_elsewhere_was_not_moved() -> None:
+    located = Answer(content={"id": "AAkALg1", "parentFolderId": "inbox-id", "categories": []})
+    with pytest.raises(NotFound):
+        boxes(graph(PATCHED, FOUND, error(404), FOUND, located)).quarantine(ref(), Reason.NO_TOKEN)
 
 
 # Listing
