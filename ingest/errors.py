@@ -14,6 +14,7 @@
     │   ├── ReaderUnavailable
     │   ├── Overdue
     │   │   └── TooCostly         the one Later that counts: other mails are filed meanwhile
+    │   ├── SlowTransfer
     │   ├── DatabaseUnavailable
     │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
     │   └── LeaseLost
@@ -98,6 +99,10 @@ class Overdue(Later):
 
 class TooCostly(Overdue):
     """A message is not filed within its time, while others are: counted, and ends in Quarantine after a limit."""
+
+
+class SlowTransfer(Later):
+    """A message is not filed within its time, and transfers from Graph and to Blob took most of the time."""
 
 
 class ReaderUnavailable(Later):

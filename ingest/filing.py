@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
 from ingest import log
@@ -77,7 +78,7 @@ class Filing:
 
     def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
-        return self._blobs.store(name, self._transfer.while_owned(content.blocks()), metadata=short)
+        return self._transfer.upload(content.blocks(), partial(self._blobs.store, name, metadata=short))
 
 
 def derive_parts(

@@ -383,12 +383,13 @@ class Part:
 class Stored:
     """The message is in the tenants' storage and out of the mailbox.
 
-    `received_at`: by Exchange. `tenants`: who got a copy. Both are for the log.
+    `received_at`: by Exchange. `tenants`: who got a copy. Both are for the log. `form`: the form that Graph gave.
     """
 
     documents: int
     received_at: datetime | None = field(default=None, compare=False)
     tenants: tuple[Tenant, ...] = field(default=(), compare=False)
+    form: OriginalForm = field(default=OriginalForm.MIME, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

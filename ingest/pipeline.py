@@ -143,7 +143,12 @@ class Pipeline:
             with suppress(NotFound):
                 self._mail.mark_read(claim.ref, scope)
         self._ends.delete(claim, scope)
-        return Stored(documents=documents, received_at=original.message.received_at, tenants=tenants)
+        return Stored(
+            documents=documents,
+            received_at=original.message.received_at,
+            tenants=tenants,
+            form=original.message.form,
+        )
 
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
         tenants, matches = routing.route(message, self._addressing, self._tenants)

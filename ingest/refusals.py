@@ -1,7 +1,7 @@
 """Refusals of Graph that are about Graph, not about one mail.
 
 In an incident Graph answers 4xx to an operation for every mail. A refusal counts against a mail only if the same
-operation has succeeded for another mail since the last refusal.
+operation has succeeded for another mail since the last refusal. A refused look-up never counts.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from threading import Lock
 
 from ingest import log
 from ingest.errors import GraphRefused, GraphUnavailable
-from ingest.model import MessageRef, Outcome, Quarantined, Stored
+from ingest.model import MessageRef, OriginalForm, Outcome, Quarantined, Stored
 
-# The operations that have succeeded for a message with this end.
-_SUCCEEDED: dict[type[Outcome], frozenset[str]] = {
-    Stored: frozenset({"get_mime", "delete_message"}),
-    Quarantined: frozenset({"categorise_message", "move_message"}),
+# The operations that have succeeded for a message that is stored, by the form of its original, or quarantined.
+_STORED = {
+    OriginalForm.MIME: frozenset({"get_mime", "delete_message"}),
+    OriginalForm.GRAPH_JSON: frozenset({"get_message", "list_attachments", "get_attachment", "delete_message"}),
 }
+_QUARANTINED = frozenset({"categorise_message", "move_message"})
+# These read no mail's content and take no mail out of the inbox: the mail is not the cause of a refusal.
+_LOOKUPS = frozenset({"locate_message", "get_inbox", "find_folder", "create_folder", "mark_read"})
+_OBSERVED = _QUARANTINED.union(*_STORED.values())  # operations whose successes are known
 
 
 class Refusals:
@@ -29,18 +33,21 @@ class Refusals:
 
     def note_end(self, outcome: Outcome) -> None:
         """Remember the operations that succeeded for a message."""
-        operations = _SUCCEEDED.get(type(outcome), frozenset())
+        operations = _succeeded(outcome)
         with self._lock:
             self._succeeded |= operations
             for operation in operations:
                 self._refused.pop(operation, None)
 
     def must_count(self, ref: MessageRef, refused: GraphRefused) -> None:
-        """Raise GraphUnavailable where the operation has succeeded for no other mail since the last refusal.
+        """Raise GraphUnavailable where the refusal may be about Graph.
 
-        Operations that only few mails need always count.
+        That is every refusal of a look-up, and of an operation that has succeeded for no other mail since its last
+        refusal.
         """
-        if not any(refused.operation in operations for operations in _SUCCEEDED.values()):
+        if refused.operation in _LOOKUPS:
+            raise GraphUnavailable(f"{refused}; a refused look-up says nothing about the mail")
+        if refused.operation not in _OBSERVED:
             return
         with self._lock:
             if refused.operation in self._succeeded:
@@ -51,3 +58,13 @@ class Refusals:
         if len(mails) > 1:
             log.error("graph.refuses_operation", operation=refused.operation, status=refused.status, code=refused.code)
         raise GraphUnavailable(f"{refused}; the operation has succeeded for no other mail meanwhile")
+
+
+def _succeeded(outcome: Outcome) -> frozenset[str]:
+    match outcome:
+        case Stored(form=form):
+            return _STORED[form]
+        case Quarantined():
+            return _QUARANTINED
+        case _:
+            return frozenset()

@@ -51,12 +51,15 @@ def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...]:
-    """Return the distinct tokens of all To and then all Cc recipients, normalised, in the message's order.
+    """Return the distinct tokens of a mail, normalised, the one that names this copy of the mail first.
 
-    Where To and Cc have no token, those of the addresses that a redirect wrote into other headers. A token proves the
-    same in any header.
+    A redirect leaves To and Cc as they were and writes the copy's own recipient into another header. Tokens that stand
+    in such a header alone come first, then those of all To and of all Cc recipients, each in the message's order. A
+    token proves the same in any header.
     """
-    return _tokens((*message.to, *message.cc), addressing) or _tokens(message.redirected_to, addressing)
+    named = _tokens((*message.to, *message.cc), addressing)
+    redirected = _tokens(message.redirected_to, addressing)
+    return (*(token for token in redirected if token not in named), *named)
 
 
 def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]:
@@ -73,12 +76,15 @@ def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]
 def route(message: Message, addressing: Addressing, tenants: Tenants) -> tuple[tuple[Tenant, ...], list[TokenMatch]]:
     """Return the tenants that get the mail, at least one, and all matches of its addresses.
 
+    Old addresses of several tenants route to all of them: no header says which tenant's mailbox redirected this copy.
     Raises Rejected as `choose_tenants`, and DatabaseUnavailable.
     """
     tokens = candidate_tokens(message, addressing)
-    # Without a token the mail was redirected, and no header kept the token.
-    matches = tenants.resolve_tokens(tokens) if tokens else tenants.resolve_addresses((*message.to, *message.cc))
-    return choose_tenants(tokens, matches, addressing.route), matches
+    if tokens:
+        matches, mode = tenants.resolve_tokens(tokens), addressing.route
+    else:  # the mail was redirected, and no header kept the token
+        matches, mode = tenants.resolve_addresses((*message.to, *message.cc)), RouteMode.ALL
+    return choose_tenants(tokens, matches, mode), matches
 
 
 def choose_tenants(tokens: Sequence[str], matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:

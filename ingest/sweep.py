@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ingest import log
-from ingest.errors import Later
+from ingest.errors import IngestError
 from ingest.model import LeftOver, MessageRef
 from ingest.ports import Backlog, Inbox
 
@@ -22,18 +22,18 @@ class Sweep:
     def sweep(self, mailbox: str) -> list[MessageRef]:
         """Return the messages to enqueue now; the backlog records them as enqueued.
 
-        A message that is enqueued and then lost comes up again, each time after a longer wait. Raises Later where
-        trouble came before any message was found.
+        A message that is enqueued and then lost comes up again, each time after a longer wait. Trouble
+        that came before any message was found is raised: Later, NotFound or Defect.
         """
         due: list[MessageRef] = []
         try:
             for found in self._due(mailbox):
                 due += found
-        except Later as later:
+        except IngestError as trouble:
             if not due:
                 raise
             # The backlog records these messages as enqueued: held back now, they would wait for the next sweep.
-            log.warning("sweep.interrupted", mailbox=mailbox, cause=log.describe(later))
+            log.warning("sweep.interrupted", mailbox=mailbox, cause=log.describe(trouble))
         log.info("sweep.done", mailbox=mailbox, enqueued=len(due))
         return due
 

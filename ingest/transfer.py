@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 
 from ingest import log
-from ingest.errors import ContentInterrupted, Overdue
+from ingest.errors import ContentInterrupted, Overdue, SlowTransfer
 from ingest.model import Claim
 from ingest.ports import Claims
 
@@ -29,20 +29,28 @@ class Transfer:
         self._claim = claim
         self._claims = claims
         self._clock = clock
-        self._renewed_at = clock()
-        self._deadline = self._renewed_at + MESSAGE_SECONDS
+        self._began = self._renewed_at = clock()
+        self._transferred = 0.0  # seconds of the downloads and uploads that have ended
+        self._transferring_since: float | None = None
 
     def while_owned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the same blocks. Raises LeaseLost, and Overdue past the deadline."""
+        """Yield the same blocks. Raises as `keep_alive`."""
         for block in blocks:
             self.keep_alive()
             yield block
 
     def keep_alive(self) -> None:
-        """Renew the lease where a third of it is used up. Raises LeaseLost, and Overdue past the deadline."""
+        """Renew the lease where a third of it is used up. Raises LeaseLost.
+
+        Raises past the deadline: Overdue where more than half of the message's time went into other work than
+        transfers, else SlowTransfer.
+        """
         now = self._clock()
-        if now > self._deadline:
-            raise Overdue(f"the message is not filed after {MESSAGE_SECONDS:g} seconds; another try goes on")
+        if now - self._began > MESSAGE_SECONDS:
+            late = f"the message is not filed after {MESSAGE_SECONDS:g} seconds"
+            if now - self._began - self._seconds_transferred(now) > MESSAGE_SECONDS / 2:
+                raise Overdue(f"{late}; another try goes on")
+            raise SlowTransfer(f"{late}, most of them in transfers; another try goes on")
         if now - self._renewed_at > self._claim.lease_seconds / 3:
             self._claims.renew(self._claim)
             self._renewed_at = now
@@ -51,7 +59,7 @@ class Transfer:
         """Give all blocks of a download to `take`, and return the result. `name` is for the log.
 
         A download that breaks off starts over with a new call of `take`: half of a content counts for nothing.
-        Raises ContentInterrupted after CONTENT_TRIES, LeaseLost, and Overdue past the deadline.
+        Raises ContentInterrupted after CONTENT_TRIES, and as `keep_alive`.
         """
         for attempt in range(1, CONTENT_TRIES):
             try:
@@ -61,5 +69,22 @@ class Transfer:
         return self._download_once(open_content, take)
 
     def _download_once[Result](self, open_content: Open, take: Callable[[Iterator[bytes]], Result]) -> Result:
-        with open_content() as blocks:
+        with self._timed(), open_content() as blocks:
             return take(self.while_owned(blocks))
+
+    def upload[Result](self, blocks: Iterable[bytes], put: Callable[[Iterator[bytes]], Result]) -> Result:
+        """Give all blocks to `put`, which uploads them, and return the result. Raises as `put` and `keep_alive`."""
+        with self._timed():
+            return put(self.while_owned(blocks))
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        self._transferring_since = self._clock()
+        try:
+            yield
+        finally:
+            self._transferred = self._seconds_transferred(self._clock())
+            self._transferring_since = None
+
+    def _seconds_transferred(self, now: float) -> float:
+        return self._transferred + (0.0 if self._transferring_since is None else now - self._transferring_since)

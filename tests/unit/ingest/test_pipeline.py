@@ -340,11 +340,31 @@ def test_each_header_of_a_redirect_routes(world: World, header: str) -> None:
     assert world.pipeline.ingest_message(world.mail.deliver(mail)) == Stored(documents=1)
 
 
-def test_a_token_in_to_counts_before_those_of_a_redirect(world: World) -> None:
-    mail = email(cc=[address(OTHER_TOKEN)], to=["info@dms.example"])
-    mail["Delivered-To"] = address(TOKEN)
+def test_a_copy_redirected_for_one_tenant_is_not_filed_for_another_that_to_names(world: World) -> None:
+    mail = email(to=[address(TOKEN), "office@b.example"])
+    direct = world.mail.deliver(mail)
+    mail["X-Forwarded-To"] = address(OTHER_TOKEN)
+    redirected = world.mail.deliver(mail)
+    for ref in (direct, redirected):
+        assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert [(tenant, name) for tenant, _, name in world.records.saved] == [
+        (FIRST, direct.message_id),
+        (SECOND, redirected.message_id),
+    ]
+
+
+def test_a_redirect_to_a_token_of_no_tenant_leaves_the_mail_to_the_token_in_to(world: World) -> None:
+    mail = email()
+    mail["Delivered-To"] = address("ab" * 16)
     world.pipeline.ingest_message(world.mail.deliver(mail))
-    assert [tenant for tenant, _, _ in world.records.saved] == [SECOND]
+    assert [tenant for tenant, _, _ in world.records.saved] == [FIRST]
+
+
+def test_a_display_name_in_the_header_of_a_redirect_never_routes(world: World) -> None:
+    mail = email()
+    mail["X-Forwarded-To"] = f'"{address(OTHER_TOKEN)}" <office@b.example>'
+    world.pipeline.ingest_message(world.mail.deliver(mail))
+    assert [tenant for tenant, _, _ in world.records.saved] == [FIRST]
 
 
 def fresh(mail: EmailMessage, ago: timedelta = timedelta()) -> EmailMessage:
@@ -473,6 +493,45 @@ def test_a_refusal_of_every_mail_counts_against_none(world: World, caplog: pytes
     assert {world.records.row(ref).defects for ref in refs} == {0}
     assert "graph.refuses_operation" in caplog.text
     assert [world.pipeline.ingest_message(ref) for ref in refs] == [Stored(documents=1)] * 10
+
+
+@pytest.mark.parametrize("operation", ["locate_message", "get_inbox"])
+def test_an_incident_of_graph_that_refuses_the_look_for_mails_too_brings_none_to_quarantine(
+    world: World, operation: str
+) -> None:
+    ref = world.mail.deliver(email(subject="refused"))
+    world.journal.trouble["original"] = [REFUSED]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    for tried in range(2 * DEFECT_LIMIT):
+        world.pipeline.ingest_message(world.mail.deliver(email(subject=str(tried))))
+        world.journal.trouble["locate"] = [GraphRefused(operation, 400, "ErrorInternalServerTransientError")]
+        with pytest.raises(GraphUnavailable):
+            world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).defects == 0
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation"),
+    [("message_json", "get_message"), ("attachments", "list_attachments"), ("content", "get_attachment")],
+)
+def test_a_refusal_of_graphs_own_message_counts_only_where_another_mail_was_read_so_meanwhile(
+    world: World, step: str, operation: str
+) -> None:
+    refused = GraphRefused(operation, 400, "ErrorInternalServerTransientError")
+    world.pipeline.ingest_message(world.mail.deliver(email(subject="as MIME")))
+    world.mail.unconvertible = True
+    ref = world.mail.deliver(email(subject="refused"))
+    world.journal.trouble[step] = [refused]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).defects == 0
+    world.pipeline.ingest_message(world.mail.deliver(email(subject="not as MIME")))
+    world.journal.trouble[step] = [refused]
+    with pytest.raises(Defect):
+        world.pipeline.ingest_message(ref)
+    assert world.records.row(ref).defects == 1
 
 
 # Once in effect
@@ -632,6 +691,16 @@ def test_a_token_goes_before_an_old_address(world: World) -> None:
     ref = world.mail.deliver(email(to=[OLD, address(TOKEN)]))
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
     assert list(world.records.saved) == [(FIRST, ref.mailbox, ref.message_id)]
+
+
+def test_old_addresses_of_two_tenants_route_to_both_because_no_header_says_which_mailbox_redirected(
+    world: World,
+) -> None:
+    other = "rechnung@a.example"
+    world.records.old_addresses = {OLD: (SECOND, True), other: (FIRST, True)}
+    ref = world.mail.deliver(email(to=[OLD], cc=[other]))
+    assert world.pipeline.ingest_message(ref) == Stored(documents=2)
+    assert {tenant for tenant, _, _ in world.records.saved} == {FIRST, SECOND}
 
 
 def test_an_old_address_of_a_tenant_that_is_switched_off_routes_nowhere(world: World) -> None:

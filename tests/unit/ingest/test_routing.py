@@ -1,6 +1,7 @@
-"""Whom a mail is for: tokens among all To and then all Cc addresses, and nothing else."""
+"""The tenant of a mail: tokens among the addresses of a redirect, of To and of Cc, and nothing else."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,17 @@ def test_all_of_to_come_before_all_of_cc_in_their_order() -> None:
 
 def test_a_token_only_in_cc_is_found() -> None:
     assert tokens("info@dms.example", cc=(address(TOKEN),)) == (TOKEN,)
+
+
+def test_the_token_that_a_redirect_wrote_names_the_copy_and_comes_before_to_and_cc() -> None:
+    named = message(to=(address(TOKEN), "office@b.example"))
+    mail = replace(named, redirected_to=("office@b.example", address(OTHER_TOKEN)))
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == (OTHER_TOKEN, TOKEN)
+
+
+def test_a_redirect_to_a_token_of_to_or_cc_changes_no_order() -> None:
+    mail = replace(message(to=(address(TOKEN), address(OTHER_TOKEN))), redirected_to=(address(OTHER_TOKEN),))
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == (TOKEN, OTHER_TOKEN)
 
 
 def test_a_token_named_twice_counts_once_where_it_was_named_first() -> None:

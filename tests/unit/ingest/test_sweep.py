@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.errors import DatabaseUnavailable, GraphUnavailable
+from ingest.errors import DatabaseUnavailable, GraphRefused, GraphUnavailable, NotFound
 from ingest.model import Claim, ClaimState, MessageRef, Trigger
 from ingest.sweep import Sweep
 from tests.fakes.journal import Journal
@@ -112,6 +112,18 @@ def test_what_was_found_before_the_trouble_is_enqueued(step: str, caplog: pytest
     assert world.swept() == world.ids(0, 2)
     assert "sweep.interrupted" in caplog.text
     assert world.swept() == world.ids(2)
+
+
+@pytest.mark.parametrize(
+    "trouble", [GraphRefused("list_inbox", 400, "ErrorInvalidRequest"), NotFound("list_inbox: Graph answered 404")]
+)
+def test_what_was_found_before_a_refused_listing_is_enqueued(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(mails=4)
+    world.journal.trouble["list_inbox"] = [None, None, trouble]
+    assert world.swept() == world.ids(0, 2)
+    assert "sweep.interrupted" in caplog.text
 
 
 @pytest.mark.parametrize("step", ["enqueue_abandoned", "outstanding", "list_inbox", "enqueue"])

@@ -1,11 +1,11 @@
 """The transfers of a message: a lease kept alive, bounded tries, and one deadline for all of the message's tenants."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from ingest.errors import ContentInterrupted, Later, LeaseLost
+from ingest.errors import ContentInterrupted, Later, LeaseLost, Overdue, SlowTransfer
 from ingest.model import Claim, ClaimState
 from ingest.transfer import CONTENT_TRIES, MESSAGE_SECONDS, Transfer
 from tests.fakes.records import FakeRecords
@@ -61,6 +61,35 @@ def test_one_deadline_is_for_the_whole_message() -> None:
     begun.clock.now = MESSAGE_SECONDS + 1
     with pytest.raises(Later, match="not filed after"):
         list(begun.transfer.while_owned([b"second tenant"]))
+
+
+def test_a_message_whose_time_went_into_transfers_is_put_off_and_counts_nothing() -> None:
+    begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
+
+    def download_slowly(blocks: Iterator[bytes]) -> None:
+        begun.clock.now += MESSAGE_SECONDS / 2
+        list(blocks)
+
+    def upload_slowly(blocks: Iterator[bytes]) -> None:
+        begun.clock.now += MESSAGE_SECONDS / 2 + 1
+        list(blocks)
+
+    begun.transfer.download("original", lambda: nullcontext(iter([b"1"])), download_slowly)
+    with pytest.raises(SlowTransfer):
+        begun.transfer.upload([b"1"], upload_slowly)
+
+
+def test_a_message_whose_time_went_into_other_work_than_transfers_is_overdue() -> None:
+    begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
+
+    def upload_slowly(blocks: Iterator[bytes]) -> None:
+        begun.clock.now += MESSAGE_SECONDS / 3
+        list(blocks)
+
+    begun.transfer.upload([b"1"], upload_slowly)
+    begun.clock.now = MESSAGE_SECONDS + 1
+    with pytest.raises(Overdue):
+        begun.transfer.keep_alive()
 
 
 def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_tries() -> None:
