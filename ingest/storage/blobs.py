@@ -1,6 +1,6 @@
 """Documents in Azure Blob Storage: streamed in, hashed on the way, verified, never overwritten.
 
-The only importer of azure.storage.blob.
+The only importer of azure.storage.blob. Of requests, only the session is used that carries the SDK's requests.
 
 https://learn.microsoft.com/rest/api/storageservices/put-block-list
 """
@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, override
 from urllib.parse import quote
 
+import requests
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
@@ -54,9 +55,7 @@ class BlobStore:
     @classmethod
     def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
         """Connect by connection string, or by account URL and the app's managed identity. No request is made yet."""
-        transport = RequestsTransport(
-            use_env_settings=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
-        )
+        transport = RequestsTransport(session=_Session(), connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
         options: dict[str, Any] = {
             "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
             "transport": transport,
@@ -241,6 +240,34 @@ class _Upload:
             size=self._size,
             sha256=self._digest.hexdigest(),
         )
+
+
+class _Session(requests.Session):
+    """A session that sends an upload as the SDK has prepared and signed it.
+
+    requests prepares every request anew: URL, headers, cookies and settings are parsed, merged and copied. That takes
+    a fifth of the processor time of an upload.
+    """
+
+    @override
+    def request(  # type: ignore[override]  # the SDK passes all but method and URL by name
+        self, method: str, url: str, *, headers: Any = None, data: Any = None, **options: Any
+    ) -> requests.Response:
+        """Send an upload by the adapter at once, and any other request as requests does."""
+        if method != "PUT" or not isinstance(data, bytes) or "Content-Length" not in headers:
+            return super().request(method, url, headers=headers, data=data, **options)
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url, prepared.body = method, url, data
+        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+        response = self.get_adapter(url).send(
+            prepared,
+            timeout=options["timeout"],
+            verify=options["verify"],
+            cert=options["cert"],
+            proxies=options["proxies"] or self.proxies,
+        )
+        response.content  # noqa: B018 - read, so that the connection is free again
+        return response
 
 
 def _read_surroundings(transport: RequestsTransport, url: str) -> None:

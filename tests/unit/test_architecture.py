@@ -66,7 +66,12 @@ PREFIXES = {
 OWNERS = {
     "azure.functions": {"function_app"},
     "msal": {"ingest.graph.credentials", "ingest.graph.identity"},
-    "requests": {"ingest.graph.client", "ingest.graph.credentials", "ingest.graph.identity"},
+    "requests": {
+        "ingest.graph.client",
+        "ingest.graph.credentials",
+        "ingest.graph.identity",
+        "ingest.storage.blobs",  # the session that carries the SDK's requests
+    },
     "urllib3": {"ingest.graph.client"},
     "azure.monitor": {"ingest.telemetry.sdk"},
     "azure.storage": {"ingest.storage.blobs", "ingest.storage.queue_lengths"},
