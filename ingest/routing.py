@@ -51,15 +51,16 @@ def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...]:
-    """Return the distinct tokens of a mail, normalised, the one that names this copy of the mail first.
+    """Return the distinct tokens of a mail, normalised, in the order in which they count.
 
-    A redirect leaves To and Cc as they were and writes the copy's own recipient into another header. Tokens that stand
-    in such a header alone come first, then those of all To and of all Cc recipients, each in the message's order. A
-    token proves the same in any header.
+    Tokens of all To and then of all Cc recipients, each in the message's order. A redirect leaves To and Cc as they were
+    and writes the copy's own recipient into another header: such tokens count where To and Cc hold none. Where every
+    tenant gets a copy, they count as well, after the others. A token proves the same in any header.
     """
     named = _tokens((*message.to, *message.cc), addressing)
-    redirected = _tokens(message.redirected_to, addressing)
-    return (*(token for token in redirected if token not in named), *named)
+    if named and addressing.route is RouteMode.FIRST:
+        return named
+    return tuple(dict.fromkeys((*named, *_tokens(message.redirected_to, addressing))))
 
 
 def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]:

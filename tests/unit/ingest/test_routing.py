@@ -1,4 +1,4 @@
-"""The tenant of a mail: tokens among the addresses of a redirect, of To and of Cc, and nothing else."""
+"""The tenant of a mail: tokens among To and Cc, else those of a redirect, and nothing else."""
 
 import re
 from dataclasses import replace
@@ -46,10 +46,11 @@ def test_a_token_only_in_cc_is_found() -> None:
     assert tokens("info@dms.example", cc=(address(TOKEN),)) == (TOKEN,)
 
 
-def test_the_token_that_a_redirect_wrote_names_the_copy_and_comes_before_to_and_cc() -> None:
+def test_the_token_that_a_redirect_wrote_counts_beside_to_and_cc_only_where_all_tenants_get_a_copy() -> None:
     named = message(to=(address(TOKEN), "office@b.example"))
     mail = replace(named, redirected_to=("office@b.example", address(OTHER_TOKEN)))
-    assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == (OTHER_TOKEN, TOKEN)
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == (TOKEN,)
+    assert candidate_tokens(mail, Addressing(pattern=PATTERN, route=RouteMode.ALL)) == (TOKEN, OTHER_TOKEN)
 
 
 def test_a_redirect_to_a_token_of_to_or_cc_changes_no_order() -> None:
