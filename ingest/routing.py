@@ -53,7 +53,7 @@ def token_of(address: str, pattern: re.Pattern[str]) -> str | None:
 def candidate_tokens(message: Message, addressing: Addressing) -> tuple[str, ...]:
     """Return the distinct tokens of a mail, normalised, in the order in which they count.
 
-    Tokens of all To and then of all Cc recipients, each in the message's order. A redirect leaves To and Cc as they were
+    Tokens of all To and then of all Cc recipients, in the message's order. A redirect leaves To and Cc as they were
     and writes the copy's own recipient into another header: such tokens count where To and Cc hold none. Where every
     tenant gets a copy, they count as well, after the others. A token proves the same in any header.
     """
