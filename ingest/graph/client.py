@@ -1,7 +1,8 @@
 """Microsoft Graph over HTTP: one way to send a request.
 
 `ingest.graph.mailbox` and `subscriptions.calls` know what a request means. This module authenticates, limits time,
-retries (`ingest.graph.retry`), and holds a mailbox's gate. The only importer of requests beside the credentials.
+retries (`ingest.graph.retry`), and holds a mailbox's gate. Besides, only the credentials
+and the Blob store import requests.
 
 Facts: https://learn.microsoft.com/graph/outlook-immutable-id
 """
