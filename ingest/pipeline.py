@@ -106,6 +106,9 @@ class Pipeline:
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
         if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
+            if assigned is not None:
+                # The copies on record may be those of other tenants.
+                raise Later("the message was stored before: nothing is deleted on an assignment")
             self._ends.delete(claim, Scope.MAILBOX)
             return CleanedUp()
         if (reason := _reason_to_give_up(claim)) is not None:

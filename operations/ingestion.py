@@ -67,8 +67,6 @@ def ingest_assigned(app: App, ref: MessageRef, tenant: Tenant) -> str:
     match outcome:
         case Stored(documents=documents):
             return f"{documents} document(s)"
-        case CleanedUp():
-            return "it had been stored before"
         case _:
             raise OperatorError(f"Not ingested: {type(outcome).__name__.lower()} (see messages show).")
 

@@ -97,6 +97,11 @@ _ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ASSIGN = "select ingest.assign_message(%(mailbox)s, %(message_id)s, %(id)s, %(why)s, %(remark)s)"
+_STORED_FOR = """
+select array(select tenant_id::text from ingest.message where claim_id = claim.id order by tenant_id) as tenants
+from ingest.claim as claim
+where mailbox = %(mailbox)s and message_id = %(message_id)s and state in ('stored', 'deleted')
+"""
 _SET_BUDGET = "select ingest.set_budget(%(id)s, %(mails)s, %(why)s, %(remark)s)"
 _LOAD = "select * from ingest.tenant_load(%(id)s)"
 _HOLDINGS = "select * from ingest.holdings(%(id)s)"
@@ -163,7 +168,19 @@ class Tenants:
             return Load(**row)
 
     def assign(self, ref: MessageRef, wanted: str, account: Account) -> TenantRecord:
-        """Choose the tenant of a message in place of the token in its address; good for one day."""
+        """Choose the tenant of a message in place of the token in its address; good for one day.
+
+        Raises OperatorError for a message that is stored already: the app would only delete the message, and store no
+        copy for the chosen tenant.
+        """
+        with connect(self._url) as connection:
+            row = connection.execute(_STORED_FOR, {"mailbox": ref.mailbox, "message_id": ref.message_id}).fetchone()
+        if row is not None:
+            tenants = ", ".join(row["tenants"]) or "a tenant that was forgotten"
+            raise OperatorError(
+                f"The mail is stored already (copies: {tenants}). Another tenant gets a copy when the mail is sent to "
+                "its address again; the mail in Quarantine can be deleted."
+            )
         return self._change(_ASSIGN, wanted, account, mailbox=ref.mailbox, message_id=ref.message_id)
 
     def holdings(self, wanted: str) -> Holdings:

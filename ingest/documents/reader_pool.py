@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Condition
 from typing import IO
@@ -21,6 +21,7 @@ from ingest.codes import Rule
 from ingest.documents.budget import BEAT_SECONDS, Budget
 from ingest.documents.pdf import INTRICATE, Pdf
 from ingest.documents.reader_answer import READY, REQUEST, from_line
+from ingest.documents.spool import on_disk
 from ingest.errors import PartRejected, ReaderUnavailable
 
 PROCESSES = 2  # at most; each takes about 40 MB
@@ -46,7 +47,7 @@ class ReaderPool:
         """Read a PDF within the mail's budget.
 
         `file` must be one of the operating system, or become one by `fileno`. Raises PartRejected(too_costly),
-        ReaderUnavailable, and the errors of the budget's `keep_alive`.
+        ReaderUnavailable, DiskUnavailable, and the errors of the budget's `keep_alive`.
         """
         budget.step_aside()
         reader = self._take(budget)
@@ -98,17 +99,10 @@ class _Reader:
 
     def __init__(self) -> None:
         """Start the process and wait until it is ready. Raises ReaderUnavailable."""
-        self._connection, other = socket.socketpair()
-        with closing(other):
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-I", "-c", _CODE, *(str(Path(entry).resolve()) for entry in sys.path)],
-                stdin=other.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=Path(sys.executable).anchor,
-                env={},
-                start_new_session=True,  # Ctrl-C is for the app
-            )
+        try:
+            self._connection, self._process = _start()
+        except OSError as error:  # no memory, process or descriptor is left: no fault of the mail
+            raise ReaderUnavailable(f"the process that reads PDFs can't be started ({error.strerror})") from None
         self._connection.settimeout(START_SECONDS)
         try:
             ready = self._connection.recv(len(READY))
@@ -119,9 +113,13 @@ class _Reader:
             raise ReaderUnavailable("the process that reads PDFs does not start")
 
     def read(self, file: IO[bytes], budget: Budget) -> Pdf:
-        """Read a PDF. Raises PartRejected(too_costly); the process is then dead or at work, and must be closed."""
-        descriptor = file.fileno()
-        file.flush()  # what became a file just now is in a buffer yet
+        """Read a PDF. Raises DiskUnavailable where the file can't be written out.
+
+        Raises PartRejected(too_costly) too; the process is then dead or at work, and must be closed.
+        """
+        with on_disk():
+            descriptor = file.fileno()
+            file.flush()  # what became a file just now is in a buffer yet
         seconds = min(FILE_SECONDS, budget.seconds_left)
         try:
             socket.send_fds(self._connection, [REQUEST.pack(seconds)], [descriptor])
@@ -162,3 +160,22 @@ class _Reader:
         self._connection.close()
         self._process.kill()
         self._process.wait()
+
+
+def _start() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a process and return our end of the socket to it. Raises OSError, and leaves nothing open then."""
+    with ExitStack() as undo:
+        ours, other = socket.socketpair()
+        undo.callback(ours.close)
+        with closing(other):
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-I", "-c", _CODE, *(str(Path(entry).resolve()) for entry in sys.path)],
+                stdin=other.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=Path(sys.executable).anchor,
+                env={},
+                start_new_session=True,  # Ctrl-C is for the app
+            )
+        undo.pop_all()
+    return ours, process

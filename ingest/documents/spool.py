@@ -64,9 +64,9 @@ class Spool:
             if at_most is not None and self.size > at_most:
                 raise PartRejected(Rule.TOO_LARGE)
             self._digest.update(block)
-            with _on_disk():
+            with on_disk():
                 self.file.write(block)
-        with _on_disk():
+        with on_disk():
             self.file.flush()  # a full disk must show here, not in a reader
 
     @property
@@ -111,7 +111,7 @@ class Spool:
         return self._budget.uncounted() if self._budget is not None else nullcontext()
 
     def _start_over(self) -> None:
-        with _on_disk():
+        with on_disk():
             self.file.seek(0)
             self.file.truncate()
         self.size = 0
@@ -119,7 +119,7 @@ class Spool:
 
 
 @contextmanager
-def _on_disk() -> Iterator[None]:
+def on_disk() -> Iterator[None]:
     """Raise DiskUnavailable for an OSError: a full disk is no fault of the mail."""
     try:
         yield

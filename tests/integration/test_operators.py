@@ -157,6 +157,15 @@ def test_an_assigned_message_is_stored_for_that_tenant_and_no_other(
         store.copies.save(claim, values.message(), blob(one, "x"), [document(one, "x")], last=True)
 
 
+def test_a_mail_that_is_stored_for_one_tenant_is_assigned_to_no_other(
+    database: Database, store: Store, tenants: Tenants, audit: Audit
+) -> None:
+    ours, theirs = seed(database, store, "ours"), add_tenant(database, "theirs")
+    with pytest.raises(OperatorError, match=rf"copies: {ours.tenant.id}\)"):
+        tenants.assign(ours.claim.ref, str(theirs.id), ACCOUNT)
+    assert audit.newest(limit=1) == []
+
+
 # Forgetting a tenant
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
+import tempfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, override
 
 import psutil
 import pytest
@@ -17,7 +21,7 @@ from ingest.documents.budget import Budget
 from ingest.documents.pdf import INTRICATE, Pdf
 from ingest.documents.reader_pool import ReaderPool
 from ingest.documents.spool import Spool
-from ingest.errors import LeaseLost, PartRejected
+from ingest.errors import DiskUnavailable, LeaseLost, PartRejected, ReaderUnavailable
 from ingest.model import InvoiceKind, Limits
 from tests.mails import invoices
 
@@ -135,3 +139,32 @@ def test_a_lost_lease_ends_the_wait_for_a_process() -> None:
     all_at_work = ReaderPool(processes=0)
     with spooled(INVOICE) as file, pytest.raises(LeaseLost):
         all_at_work.read(file, budget)
+
+
+def test_a_process_that_can_not_be_started_counts_against_no_mail(pool: ReaderPool) -> None:
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with spooled(INVOICE) as file:
+        file.fileno()
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, most))
+        try:
+            with pytest.raises(ReaderUnavailable):
+                pool.read(file, Budget(Limits()))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    assert number_of(read(pool, INVOICE)) == "ZF-1"
+
+
+class _FullDisk(tempfile.SpooledTemporaryFile[bytes]):
+    """A file in memory that finds no room on the disk."""
+
+    @override
+    def fileno(self) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_counts_against_no_mail(pool: ReaderPool) -> None:
+    with _FullDisk() as file, pytest.raises(DiskUnavailable):
+        pool.read(file, Budget(Limits()))
+    assert number_of(read(pool, INVOICE)) == "ZF-1"

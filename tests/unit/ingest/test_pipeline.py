@@ -34,6 +34,7 @@ from ingest.errors import (
 from ingest.model import (
     Announcement,
     Busy,
+    ClaimState,
     CleanedUp,
     Gone,
     MessageRef,
@@ -649,6 +650,20 @@ def test_an_operator_may_assign_a_mail_to_a_tenant_wherever_it_lies(world: World
     assert world.pipeline.ingest_message(ref, assigned=SECOND) == Stored(documents=1)
     assert world.mail.folder(ref) is None
     assert list(world.records.saved) == [(SECOND, ref.mailbox, ref.message_id)]
+
+
+@pytest.mark.parametrize("state", [ClaimState.STORED, ClaimState.DELETED])
+def test_a_mail_that_was_stored_before_is_not_deleted_on_an_assignment(world: World, state: ClaimState) -> None:
+    ref = world.mail.deliver(email())
+    world.journal.trouble["delete"] = [GraphUnavailable("down")]
+    with pytest.raises(GraphUnavailable):
+        world.pipeline.ingest_message(ref)
+    world.records.row(ref).state = state
+    world.mail.move(ref, "Quarantine")
+    with pytest.raises(Later, match="stored before"):
+        world.pipeline.ingest_message(ref, assigned=SECOND)
+    assert world.mail.folder(ref) == "Quarantine"
+    assert world.records.row(ref).defects == 0
 
 
 # Old addresses
