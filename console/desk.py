@@ -60,7 +60,7 @@ class Undo:
     def from_text(cls, text: str) -> Self:
         """Read the text of a form. Raise OperatorError for any other text."""
         action, *keys = text.split() or [""]
-        if action not in set(Action):
+        if action not in {Action.RELEASE, Action.DELETE}:
             raise OperatorError("There is nothing to take back.")
         return cls(action=Action(action), keys=tuple(keys))
 

@@ -10,7 +10,7 @@ from threading import Lock
 from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
 from ingest import wiring
 from ingest.errors import IngestError, OperatorError
-from ingest.model import MessageRef, Trigger
+from ingest.model import MessageRef, Trigger, is_id
 from ingest.storage.blobs import BlobStore
 from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
@@ -159,6 +159,6 @@ class Office:
 
     def _ref(self, key: str) -> MessageRef:
         mailbox, _, message_id = key.partition(REF_SEPARATOR)
-        if mailbox not in self._app.settings.mailboxes or not message_id:
+        if mailbox not in self._app.settings.mailboxes or not is_id(message_id):
             raise OperatorError("The form names no mail of these mailboxes.")
         return MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.OPERATOR)

@@ -8,13 +8,16 @@ from contextlib import suppress
 from ingest import log, routing
 from ingest.codes import Reason
 from ingest.errors import MimeUnavailable, NotFound, OperatorError, Rejected
-from ingest.model import MessageRef, QuarantinedMail, Scope, Tenant
+from ingest.model import ClaimState, MessageRef, QuarantinedMail, Scope, Tenant
 from ingest.original import message_of, read_header
 from ingest.routing import Addressing
 from ingest.wiring import App
 from operations.audit import Account, Audit
 from operations.ingestion import ingest_assigned
+from operations.inspection import Inspection
 from operations.tenants import Tenants
+
+_UNDER_WAY = frozenset({ClaimState.PROCESSING, ClaimState.STORED, ClaimState.DELETED})
 
 
 class Quarantine:
@@ -24,6 +27,7 @@ class Quarantine:
         self._app = app
         self._audit = Audit(operator_database_url)
         self._tenants = Tenants(operator_database_url)
+        self._inspection = Inspection(operator_database_url)
 
     def mails(self, mailbox: str, *, reason: Reason | None = None) -> Iterator[QuarantinedMail]:
         """Yield the mails in the folder, all or those with one reason, oldest first; none where there is no folder."""
@@ -60,7 +64,13 @@ class Quarantine:
         self._app.mailboxes.discard(ref)
 
     def bring_back(self, ref: MessageRef, account: Account) -> None:
-        """Move a mail that was released or deleted a moment ago to Quarantine again. Raises OperatorError."""
+        """Move a mail that was released or deleted a moment ago to Quarantine again.
+
+        Raises OperatorError where the app works on the mail or has stored it: the mail would be in two places.
+        """
+        claims = [claim for claim in self._inspection.find(ref.message_id) if claim.mailbox == ref.mailbox]
+        if any(claim.state in _UNDER_WAY for claim in claims):
+            raise OperatorError("The mail is being ingested, or was: nothing is taken back.")
         self._audit.record("message.bring_back", ref.message_id, account, details={"mailbox": ref.mailbox})
         try:
             self._app.mailboxes.bring_back(ref)
