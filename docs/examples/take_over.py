@@ -71,7 +71,7 @@ def take_over[AnyDocument: Document](
                 taken += 1
             except AlreadyTaken:
                 log.info("document %s was taken over by another worker", document.id)
-            except Exception:
+            except Exception:  # the fault of one document, of any kind, must not keep the others waiting
                 log.exception("document %s could not be taken over", document.id)
                 faulty.append(document.id)
     return taken, faulty
