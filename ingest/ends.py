@@ -8,7 +8,7 @@ from ingest import log
 from ingest.claims import log_fields
 from ingest.codes import Reason
 from ingest.errors import NotFound
-from ingest.model import Claim, ClaimState, Gone, Outcome, Quarantined, Scope
+from ingest.model import Claim, ClaimState, CleanedUp, Gone, Outcome, Quarantined, Scope
 from ingest.ports import Claims, Mail
 
 
@@ -20,8 +20,7 @@ class Ends:
         self._claims = claims
 
     def delete(self, claim: Claim, scope: Scope) -> None:
-        """Delete a stored message from the mailbox."""
-        # The message is stored and committed, so that any owner may delete it: the claim needs no further proof.
+        """Delete a message that this try has filed from the mailbox."""
         self._mail.delete(claim.ref, scope)
         self._claims.end(claim, ClaimState.DELETED)
 
@@ -42,5 +41,8 @@ class Ends:
         if claim.reason is not None:
             self._claims.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
             return Quarantined(reason=claim.reason)
+        if claim.stored_before:
+            self._claims.end(claim, ClaimState.DELETED)
+            return CleanedUp()
         self._claims.end(claim, ClaimState.GONE)
         return Gone()

@@ -246,7 +246,7 @@ class ClaimState(StrEnum):
 class Claim:
     """The right to work on one message until the lease ends, proved by `fence` in every later statement.
 
-    `state` is PROCESSING for a message to ingest, STORED or DELETED for a message that only needs cleaning up.
+    `state` is PROCESSING for a message to ingest, STORED or DELETED where an earlier owner has recorded its copies.
     `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
     `received_at`: the message's time in a listing of the inbox. `reopened`: the message was quarantined or gone before.
     """
@@ -268,7 +268,12 @@ class Claim:
     @property
     def may_have_left(self) -> bool:
         """Return whether the message may lie outside of the inbox by now: an earlier owner has worked on it."""
-        return self.reopened or self.attempts > 1
+        return self.reopened or self.attempts > 1 or self.stored_before
+
+    @property
+    def stored_before(self) -> bool:
+        """Return whether an earlier owner has recorded the message as stored."""
+        return self.state in {ClaimState.STORED, ClaimState.DELETED}
 
 
 class ClaimInDoubt(DatabaseUnavailable):
@@ -394,7 +399,7 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CleanedUp:
-    """The message had been stored before; only the mailbox was left to clean."""
+    """The message had been stored before, and has left the inbox."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

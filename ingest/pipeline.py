@@ -27,7 +27,6 @@ from ingest.filing import Filing, FilingOptions
 from ingest.model import (
     Busy,
     Claim,
-    ClaimState,
     CleanedUp,
     Message,
     MessageRef,
@@ -105,12 +104,9 @@ class Pipeline:
             return Waits()
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
-        if claim.state in {ClaimState.STORED, ClaimState.DELETED}:
-            if assigned is not None:
-                # The copies on record may be those of other tenants.
-                raise Later("the message was stored before: nothing is deleted on an assignment")
-            self._ends.delete(claim, Scope.MAILBOX)
-            return CleanedUp()
+        if claim.stored_before and assigned is not None:
+            # The copies on record may be those of other tenants.
+            raise Later("the message was stored before: nothing is deleted on an assignment")
         if (reason := _reason_to_give_up(claim)) is not None:
             return self._give_up(claim, reason, assigned)
         # A new claim needs no look: the notification or the listing has just shown the message in the inbox.
@@ -126,7 +122,12 @@ class Pipeline:
                 raise Later(f"a message in the inbox was not found ({missing})") from None
             return self._ends.gone(claim)
 
-    def _ingest(self, claim: Claim, assigned: Tenant | None) -> Stored:
+    def _ingest(self, claim: Claim, assigned: Tenant | None) -> Outcome:
+        """File the message and delete it.
+
+        A record of `stored` by another owner is no proof: a stolen login of the database can write such a record. The
+        try that deletes a message has filed the message itself. A second filing changes nothing.
+        """
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
         transfer = Transfer(claim, self._claims)
         reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id)
@@ -146,6 +147,8 @@ class Pipeline:
             with suppress(NotFound):
                 self._mail.mark_read(claim.ref, scope)
         self._ends.delete(claim, scope)
+        if claim.stored_before:
+            return CleanedUp()
         return Stored(
             documents=documents,
             received_at=original.message.received_at,
@@ -155,7 +158,8 @@ class Pipeline:
 
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
         tenants, matches = routing.route(message, self._addressing, self._tenants)
-        if claim.ref.trigger is Trigger.WEBHOOK:  # a message of the sweep comes behind all new mail as it is
+        # A message of the sweep comes behind all new mail as it is, and a stored one has had its turn.
+        if claim.ref.trigger is Trigger.WEBHOOK and not claim.stored_before:
             routing.await_turn(tenants, matches)
         return tenants
 

@@ -170,8 +170,7 @@ class Tenants:
     def assign(self, ref: MessageRef, wanted: str, account: Account) -> TenantRecord:
         """Choose the tenant of a message in place of the token in its address; good for one day.
 
-        Raises OperatorError for a message that is stored already: the app would only delete the message, and store no
-        copy for the chosen tenant.
+        Raises OperatorError for a message that is stored already: the app files such a message for no other tenant.
         """
         with connect(self._url) as connection:
             row = connection.execute(_STORED_FOR, {"mailbox": ref.mailbox, "message_id": ref.message_id}).fetchone()

@@ -60,10 +60,11 @@ class Backlog:
         return [item.ref for item in found if item.ref.message_id in due]
 
     # Begun and not finished, because a process died or a try failed. No listing need show these messages: they may
-    # have been moved or deleted before the answer was lost, or read by a person.
+    # have been moved or deleted before the answer was lost, or read by a person. A claim with an attempt is looked for
+    # before the app reads or deletes the message.
     ABANDONED = """
     update ingest.claim as claim
-    set enqueued_at = now(), deferrals = claim.deferrals + 1,
+    set enqueued_at = now(), deferrals = claim.deferrals + 1, attempts = greatest(claim.attempts, 1),
         next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
     where id in (
         select id from ingest.claim
@@ -134,12 +135,12 @@ class Backlog:
             mails=int(row["mails"]), oldest_seconds=max(0.0, float(row["oldest_seconds"])), failing=int(row["failing"])
         )
 
-    # No longer on the queue: the message does not count as outstanding while it waits.
+    # No longer on the queue: the message does not count as outstanding while it waits. The attempt: as for ABANDONED.
     POISONED = """
-    insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, next_try_at)
-    values (%(mailbox)s, %(message_id)s, 'waiting', %(trigger)s, 1, now() + %(retry)s * interval '1 second')
+    insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, attempts, next_try_at)
+    values (%(mailbox)s, %(message_id)s, 'waiting', %(trigger)s, 1, 1, now() + %(retry)s * interval '1 second')
     on conflict (mailbox, message_id) do update set
-        enqueued_at = null, deferrals = claim.deferrals + 1,
+        enqueued_at = null, attempts = greatest(claim.attempts, 1), deferrals = claim.deferrals + 1,
         next_try_at = now() + least(%(retry)s * 2 ^ least(claim.deferrals, 20), %(most)s) * interval '1 second'
     where claim.state in ('waiting', 'processing', 'stored')
     """

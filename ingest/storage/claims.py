@@ -23,8 +23,8 @@ class Claims:
         self._lease = lease_seconds
         self._retry = retry_seconds
 
-    # Returns a row for a new message, a resumed one, one taken over from a dead owner, and one that only wants to be
-    # cleaned up. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
+    # Returns a row for a new message, a resumed one, one taken over from a dead owner, and one that is on record as
+    # stored. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
     # ended since it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a
     # repetition and costs no request. Attempts are counted here: a process that is killed a moment later has counted
     # too. A message that comes back from Quarantine starts afresh.

@@ -183,7 +183,7 @@ class FakeRecords:
         row = self.rows.get(key) or self._new(key, ClaimState.WAITING)
         if row.state in _UNFINISHED:
             self._defer(row)
-            row.enqueued = None
+            row.enqueued, row.attempts = None, max(row.attempts, 1)
 
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         self._step("resolve_tokens")
@@ -271,6 +271,7 @@ class FakeRecords:
             rested = row.next_try_at is None or row.next_try_at <= self.now
             if of == mailbox and row.state in _UNFINISHED and rested and not self._owned(row):
                 self._defer(row, outstanding)
+                row.attempts = max(row.attempts, 1)
                 due.append(MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.SWEEP))
         return due
 

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from ingest.codes import Disposition, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import Claim, Part, StoredBlob, Tenant
+from ingest.model import Claim, CleanedUp, Part, StoredBlob, Tenant
+from ingest.pipeline import Pipeline
+from ingest.routing import Addressing
+from ingest.settings import DEFAULT_ADDRESS_PATTERN
 from ingest.storage import database as adapter
 from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
@@ -26,6 +29,8 @@ from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants
 from ingest.storage.turns import Turns
 from tests.fakes import values
+from tests.fakes.blobs import FakeBlobs
+from tests.fakes.mail import FakeMail, email
 from tests.integration.databases import Database, Server
 
 pytestmark = pytest.mark.shares("postgres")
@@ -416,7 +421,7 @@ def test_a_row_names_no_blob_of_another_tenant(database: Database, store: Store,
         ),
     ],
 )
-def test_a_stolen_login_says_of_no_mail_that_it_may_be_deleted(
+def test_a_stolen_login_marks_no_mail_as_stored_without_a_copy(
     database: Database, store: Store, statement: str
 ) -> None:
     assert store.claims.claim(values.ref())
@@ -435,6 +440,7 @@ STILL_POSSIBLE = {
     "read which messages there are, with state, reason and last error, and no content": "select * from ingest.claim",
     "take claims, so that mails wait for a lease": "update ingest.claim set lease_until = now() + interval '1 day'",
     "end claims, so that mails wait for the next sweep": "update ingest.claim set state = 'gone'",
+    "send stored mails to Quarantine, on record only": "update ingest.claim set state = 'quarantined'",
     "count tries and defects, so that mails go to Quarantine": "update ingest.claim set defects = 5",
     "add": "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'waiting', 'sweep')",
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
@@ -452,13 +458,60 @@ def test_a_stolen_login_can_still(database: Database, store: Store, what: str) -
 
 
 def test_with_a_tenants_token_a_stolen_login_adds_rows_for_this_tenant(database: Database, store: Store) -> None:
-    """Tokens are in addresses; so is the right to send mail there. It reads ids back, and no content.
-
-    The claim of such a row may be any mail's: as `stored`, the app deletes the mail. The decision page says so.
-    """
+    """Tokens are in addresses; so is the right to send mail there. It reads ids back, and no content."""
     tenant = add_tenant(database, "one")
     save(store, tenant, "forged")
     assert database.value("select count(*) from ingest.claim where state = 'stored'") == 1
+
+
+@pytest.mark.parametrize("state", ["stored", "deleted"])
+def test_a_row_that_a_stolen_login_hangs_onto_a_mail_of_another_tenant_deletes_no_mail(
+    database: Database, store: Store, state: str
+) -> None:
+    """The app files the mail for its own tenant before it deletes the mail."""
+    thiefs, theirs = add_tenant(database, "thief"), add_tenant(database, "theirs")
+    mail, blobs = FakeMail(), FakeBlobs()
+    ref = mail.deliver(email(to=[f"upload.{theirs.proof}@dms.example"]))
+    claim = store.claims.claim(ref)
+    assert isinstance(claim, Claim)
+    with store.tenants.tenant_context(thiefs):
+        store.copies.save(claim, values.message(of=ref), blob(thiefs, "forged"), [], last=True)
+    with database.app() as app:
+        app.execute("update ingest.claim set lease_until = null, state = %s", [state])
+    assert pipeline_of(store, mail, blobs).ingest_message(ref) == CleanedUp()
+    assert mail.folder(ref) is None
+    with as_tenant(database, theirs) as app:
+        assert app.execute("select count(*) from ingest.document").fetchone() == (1,)
+    assert any(name.startswith(f"{theirs.id}/") and name.endswith("original.eml") for name in blobs.names())
+
+
+def test_a_row_that_a_stolen_login_forges_for_the_mails_own_tenant_leaves_the_original_in_blob(
+    database: Database, store: Store
+) -> None:
+    theirs = add_tenant(database, "theirs")
+    mail, blobs = FakeMail(), FakeBlobs()
+    ref = mail.deliver(email(to=[f"upload.{theirs.proof}@dms.example"]))
+    mime, claim = mail.mime(ref), store.claims.claim(ref)
+    assert isinstance(claim, Claim)
+    with store.tenants.tenant_context(theirs):
+        store.copies.save(claim, values.message(of=ref), blob(theirs, "forged"), [], last=True)
+    with database.app() as app:
+        app.execute("update ingest.claim set lease_until = null")
+    assert pipeline_of(store, mail, blobs).ingest_message(ref) == CleanedUp()
+    (original,) = (name for name in blobs.names() if name.endswith("original.eml"))
+    assert b"".join(blobs.read(original)) == mime
+
+
+def pipeline_of(store: Store, mail: FakeMail, blobs: FakeBlobs) -> Pipeline:
+    return Pipeline(
+        mail=mail,
+        blobs=blobs,
+        claims=store.claims,
+        tenants=store.tenants,
+        copies=store.copies,
+        turns=Turns(store.pool, store.tenants),
+        addressing=Addressing(pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE)),
+    )
 
 
 # The context and the pool

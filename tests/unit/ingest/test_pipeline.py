@@ -41,6 +41,7 @@ from ingest.model import (
     OriginalForm,
     Quarantined,
     Stored,
+    StoredBlob,
     Tenant,
     Trigger,
     Waits,
@@ -50,6 +51,7 @@ from ingest.pipeline import ATTACHMENT_PATIENCE, CRASH_LIMIT, DEFECT_LIMIT, OVER
 from ingest.reading import ATTEMPTS_WITH_500
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
+from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.journal import Journal
 from tests.fakes.mail import PDF, FakeMail, email
@@ -549,15 +551,70 @@ def test_whoever_comes_second_leaves_a_living_owner_alone(world: World) -> None:
     assert "original" not in world.journal.steps
 
 
-def test_what_was_stored_before_a_crash_is_only_cleaned_up(world: World) -> None:
-    ref = world.mail.deliver(email())
+def stored_before_a_crash(world: World, mail: EmailMessage) -> MessageRef:
+    ref = world.mail.deliver(mail)
     world.journal.trouble["delete"] = [GraphUnavailable("down")]
     with pytest.raises(GraphUnavailable):
         world.pipeline.ingest_message(ref)
     assert world.records.row(ref).state == "stored"
+    return ref
+
+
+def test_what_was_stored_before_a_crash_is_filed_once_and_leaves_the_inbox(world: World) -> None:
+    ref = stored_before_a_crash(world, email())
+    blobs, saved = world.blobs.names(), dict(world.records.saved)
+    assert world.restarted().ingest_message(ref) == CleanedUp()
+    assert world.mail.folder(ref) is None
+    assert world.records.row(ref).state == "deleted"
+    assert (world.blobs.names(), world.records.saved) == (blobs, saved)
+
+
+@pytest.mark.parametrize("state", [ClaimState.STORED, ClaimState.DELETED])
+def test_a_record_that_says_stored_deletes_no_mail_that_its_tenant_does_not_have(
+    world: World, state: ClaimState
+) -> None:
+    """A stolen login of the database can hang a copy of another tenant onto any claim."""
+    ref = world.mail.deliver(email())
+    mime, claim = world.mail.mime(ref), world.records.claim(ref)
+    assert claim is not None
+    forged = StoredBlob(container="documents", name="2/x", size=1, sha256="0" * 64)
+    with world.records.tenant_context(SECOND):
+        world.records.save(claim, values.message(of=ref), forged, [], last=True)
+    world.records.row(ref).state, world.records.row(ref).lease_until = state, None
     assert world.pipeline.ingest_message(ref) == CleanedUp()
     assert world.mail.folder(ref) is None
-    assert world.journal.steps.count("original") == 1
+    assert b"".join(world.blobs.read(world.saved(ref, FIRST).original.name)) == mime
+
+
+def test_a_record_that_says_stored_sends_a_mail_without_a_tenant_to_quarantine(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    assert world.records.claim(ref)
+    world.records.row(ref).state, world.records.row(ref).lease_until = ClaimState.STORED, None
+    world.quarantined(ref, Reason.NO_TOKEN)
+
+
+def test_a_stored_mail_that_has_left_the_inbox_is_done_and_stays_where_it_lies(world: World) -> None:
+    ref = stored_before_a_crash(world, email())
+    world.mail.move(ref, "Deleted Items")
+    assert world.pipeline.ingest_message(ref) == CleanedUp()
+    assert world.mail.folder(ref) == "Deleted Items"
+    assert world.records.row(ref).state == "deleted"
+
+
+def test_a_stored_mail_waits_for_no_second_turn(world: World) -> None:
+    ref = stored_before_a_crash(world, email())
+    world.records.over_budget.add(FIRST)
+    assert world.pipeline.ingest_message(ref) == CleanedUp()
+    assert world.mail.folder(ref) is None
+
+
+def test_a_message_that_the_queue_gave_up_is_looked_for_before_it_is_read(world: World) -> None:
+    ref = world.mail.deliver(email())
+    world.mail.checks_folder = False
+    world.records.note_poisoned(ref)
+    world.mail.move(ref, "Projects")
+    assert world.pipeline.ingest_message(ref) == Gone()
+    assert world.mail.folder(ref) == "Projects"
 
 
 def test_the_work_of_a_dead_process_is_taken_over(world: World, caplog: pytest.LogCaptureFixture) -> None:
