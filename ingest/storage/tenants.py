@@ -20,10 +20,7 @@ class Tenants:
         self._budget = budget
         self._current: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
 
-    RESOLVE = """
-    select place, tenant_id, active, ingest.over_budget(tenant_id, %(budget)s) as over_budget
-    from ingest.resolve_tokens(%(tokens)s)
-    """
+    RESOLVE = "select place, tenant_id, active, over_budget from ingest.route_tokens(%(tokens)s, %(budget)s)"
 
     def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
         """Return a match for each (normalised) token that belongs to a tenant. Raises DatabaseUnavailable."""
@@ -31,8 +28,7 @@ class Tenants:
         return [_match(row, proof=tokens[row["place"] - 1]) for row in rows]
 
     RESOLVE_ADDRESSES = """
-    select place, tenant_id, active, ingest.over_budget(tenant_id, %(budget)s) as over_budget
-    from ingest.resolve_addresses(%(addresses)s)
+    select place, tenant_id, active, over_budget from ingest.route_addresses(%(addresses)s, %(budget)s)
     """
 
     def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:

@@ -197,9 +197,8 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "current_tenant"): "EXECUTE",
         ("function", "enter_tenant"): "EXECUTE",
         ("function", "link_copy"): "EXECUTE",
-        ("function", "resolve_tokens"): "EXECUTE",
-        ("function", "resolve_addresses"): "EXECUTE",
-        ("function", "over_budget"): "EXECUTE",
+        ("function", "route_tokens"): "EXECUTE",
+        ("function", "route_addresses"): "EXECUTE",
         ("function", "count_mail"): "EXECUTE",
         ("function", "wait_for_turn"): "EXECUTE",
         ("function", "give_turns"): "EXECUTE",
@@ -274,6 +273,9 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "update ingest.tenant_budget set mails_an_hour = 0",
         "delete from ingest.turn",
         "select ingest.may_receive(1)",
+        "select ingest.over_budget(1, 0)",
+        "select * from ingest.resolve_tokens(array['0123456789abcdef'])",
+        "select * from ingest.resolve_addresses(array['a@b'])",
         "select * from ingest.old_addresses(1, true, 1)",
         "select ingest.add_old_address('a@b', 1, 'csv', '', '')",
         "select ingest.set_budget(1, 1, '', '')",
@@ -443,9 +445,9 @@ STILL_POSSIBLE = {
     "send stored mails to Quarantine, on record only": "update ingest.claim set state = 'quarantined'",
     "count tries and defects, so that mails go to Quarantine": "update ingest.claim set defects = 5",
     "add": "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'waiting', 'sweep')",
+    "give turns away, so that mails wait for a day": "select * from ingest.give_turns('upload@dms.cloud', 1)",
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
-    "ask whether a guessed id is a tenant beyond a budget": "select ingest.over_budget(1, 0)",
-    "ask for the tenant of a token that it has": "select * from ingest.resolve_tokens(array['0123456789abcdef'])",
+    "ask for the tenant of a token that it has": "select * from ingest.route_tokens(array['0123456789abcdef'], 1)",
 }
 
 
@@ -462,6 +464,26 @@ def test_with_a_tenants_token_a_stolen_login_adds_rows_for_this_tenant(database:
     tenant = add_tenant(database, "one")
     save(store, tenant, "forged")
     assert database.value("select count(*) from ingest.claim where state = 'stored'") == 1
+
+
+def test_a_stolen_login_enters_the_tenant_of_an_assignment_by_a_guess_for_a_day(
+    database: Database, store: Store
+) -> None:
+    tenant, other = add_tenant(database, "one"), add_tenant(database, "two")
+    claim = store.claims.claim(values.ref())
+    assert isinstance(claim, Claim)
+    database.run(f"insert into ingest.assignment (claim_id, tenant_id) values ({claim.id}, {tenant.id})")
+    for guess in (other, tenant):
+        with psycopg.connect(database.app_url) as app:
+            proof = {"claim": claim.id, "tenant": guess.id, "proof": None}
+            if guess == tenant:
+                app.execute(Tenants.ENTER, proof)
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    app.execute(Tenants.ENTER, proof)
+    database.run("update ingest.assignment set assigned_at = now() - interval '25 hours'")
+    with psycopg.connect(database.app_url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(Tenants.ENTER, {"claim": claim.id, "tenant": tenant.id, "proof": None})
 
 
 @pytest.mark.parametrize("state", ["stored", "deleted"])
