@@ -22,7 +22,7 @@ from commands.context import (
 )
 from commands.output import JsonOption, LimitOption, Row, print_rows
 from ingest.codes import Reason
-from ingest.errors import OperatorError
+from ingest.errors import IngestError, OperatorError
 from ingest.model import MessageRef, QuarantinedMail
 from ingest.settings import AddressSettings, operator_database_url
 from ingest.wiring import App
@@ -93,18 +93,25 @@ def release(
             names = chosen_mailboxes(ours.settings, mailbox)
             mails = (mail.ref for name in names for mail in quarantine.mails(name, reason=reason))
             refs = list(islice(mails, limit))
-        for ref in refs:
-            _release(quarantine, ref, by=by, why=why)
-    typer.echo(f"released: {len(refs)}; ingested again within minutes")
+        released = sum(_release(quarantine, ref, by=by, why=why) for ref in refs)
+    typer.echo(f"released: {released}; ingested again within minutes")
     if message is None and len(refs) >= limit:
-        typer.echo(f"Only the first {limit} were released: there may be more (--limit).", err=True)
+        typer.echo(f"Only the first {limit} were tried: there may be more (--limit).", err=True)
+    if released < len(refs):
+        raise OperatorError(f"{len(refs) - released} of {len(refs)} mail(s) were not released.")
 
 
-def _release(quarantine: Quarantine, ref: MessageRef, *, by: str, why: str) -> None:
-    rejected = quarantine.release(ref, account(by, why))
+def _release(quarantine: Quarantine, ref: MessageRef, *, by: str, why: str) -> bool:
+    """Release one mail and return True, or say what stands in the way: the trouble of one mail stops no other."""
+    try:
+        rejected = quarantine.release(ref, account(by, why))
+    except IngestError as error:
+        typer.echo(f"{ref.message_id}: {error}", err=True)
+        return False
     if rejected is not None:
         advice = _ADVICE.get(rejected, "the cause is not mended")
         typer.echo(f"warning: {ref.message_id} will come back as {rejected}: {advice}", err=True)
+    return True
 
 
 @app.command()

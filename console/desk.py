@@ -67,10 +67,14 @@ class Undo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """Mails done, what stood in the way of the others, in words, and the way back where there is one."""
+    """Mails done, the trouble of the others and the warnings of those done, in words, and the way back if any.
+
+    After an `undo`, the way back is for the mails that are left.
+    """
 
     done: int
     trouble: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     undo: Undo | None = None
 
 
@@ -107,8 +111,8 @@ class Desk(Protocol):
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
         """Do the action for each mail, and record it."""
 
-    def undo(self, undo: Undo, *, by: str) -> int:
-        """Take an action back, record that, and return the number of mails."""
+    def undo(self, undo: Undo, *, by: str) -> Result:
+        """Take an action back for each mail, and record each."""
 
     def note_look(self, who: str, number: int, what: str) -> None:
         """Record that a person looks at content."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import Lock
 
+from console.batch import Batch, work_through
 from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
 from ingest import wiring
-from ingest.errors import IngestError, OperatorError
+from ingest.errors import OperatorError
 from ingest.model import MessageRef, Trigger, is_id
 from ingest.storage.blobs import BlobStore
 from ingest.wiring import App
@@ -110,28 +111,31 @@ class Office:
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
         """Do the action for each mail, and record each."""
         account = Account(why=why, remark=by)
-        steps: Mapping[Action, Callable[[MessageRef], None]] = {
+        steps: Mapping[Action, Callable[[MessageRef], str | None]] = {
             Action.RELEASE: lambda ref: self._release(ref, account),
             Action.DELETE: lambda ref: self._quarantine.delete(ref, account),
             Action.ASSIGN: lambda ref: self._assign(ref, tenant, account),
         }
-        done: list[str] = []
-        trouble: dict[str, None] = {}
-        for key in keys:
-            try:
-                steps[action](self._ref(key))
-            except IngestError as error:
-                trouble[str(error)] = None
-            else:
-                done.append(key)
-        undo = Undo(action=action, keys=tuple(done)) if done and action is not Action.ASSIGN else None
-        return Result(done=len(done), trouble=tuple(trouble), undo=undo)
+        batch = self._work_through(keys, steps[action])
+        undo = Undo(action=action, keys=batch.done) if batch.done and action is not Action.ASSIGN else None
+        return Result(done=len(batch.done), trouble=batch.trouble, warnings=batch.warnings, undo=undo)
 
-    def undo(self, undo: Undo, *, by: str) -> int:
-        """Bring mails back to Quarantine that were released or deleted a moment ago, and record that."""
-        for key in undo.keys:
-            self._quarantine.bring_back(self._ref(key), Account(why=f"undo of {undo.action}", remark=by))
-        return len(undo.keys)
+    def undo(self, undo: Undo, *, by: str) -> Result:
+        """Bring mails back to Quarantine that were released or deleted a moment ago, and record each."""
+        account = Account(why=f"undo of {undo.action}", remark=by)
+        batch = self._work_through(undo.keys, lambda ref: self._quarantine.bring_back(ref, account))
+        left = Undo(action=undo.action, keys=batch.left) if batch.left else None
+        return Result(done=len(batch.done), trouble=batch.trouble, undo=left)
+
+    def _work_through(self, keys: Sequence[str], step: Callable[[MessageRef], str | None]) -> Batch:
+        """Work through the mails. A form that names another mail, or a database that is down, stops all of them."""
+        refs = {key: self._ref(key) for key in keys}
+        names: dict[str, str] = {}
+        for mailbox in {ref.mailbox for ref in refs.values()}:
+            here = {key: ref.message_id for key, ref in refs.items() if ref.mailbox == mailbox}
+            numbers = self._inspection.numbers(mailbox, list(here.values()))
+            names |= {key: str(numbers.get(message_id, message_id)) for key, message_id in here.items()}
+        return work_through(refs, step, names=names)
 
     def note_look(self, who: str, number: int, what: str) -> None:
         """Record that a person looks at content."""
@@ -147,10 +151,9 @@ class Office:
                 self._stores[container] = wiring.blob_store(self._app.settings, container)
             return self._stores[container]
 
-    def _release(self, ref: MessageRef, account: Account) -> None:
+    def _release(self, ref: MessageRef, account: Account) -> str | None:
         rejected = self._quarantine.release(ref, account)
-        if rejected is not None:
-            raise OperatorError(f"Released, but the cause is not mended: {rejected}.")
+        return None if rejected is None else f"The cause is not mended, the mail will come back ({rejected})."
 
     def _assign(self, ref: MessageRef, tenant: TenantChoice | None, account: Account) -> None:
         if tenant is None:

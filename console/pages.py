@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console import plots
 from console.access import Role
 from console.content import Content, Form, Links
-from console.desk import Action, Desk, TenantChoice, Undo
+from console.desk import Action, Desk, Result, TenantChoice, Undo
 from console.guard import is_form_token
 from console.language import Words
 from console.preview import content_of, preview_kind, preview_of
@@ -196,19 +196,15 @@ class Pages:
             return trouble(request, "nav.quarantine", "trouble.form", status=403)
         try:
             if fields["undo"]:
-                done = self._desk.undo(Undo.from_text(fields["undo"]), by=person.name)
-                return self._quarantine_page(request, Notice(text=words("done.undo", count=done), style="good"))
+                undo = Undo.from_text(fields["undo"])
+                result = self._desk.undo(undo, by=person.name)
+                return self._quarantine_page(request, _notice(words, "done.undo", result, len(undo.keys)))
             wanted = self._wanted(fields, chosen)
         except _Incomplete as incomplete:
             notice = Notice(text=words(incomplete.key), style="bad")
             return self._quarantine_page(request, notice, status=400)
         result = self._desk.act(wanted.action, chosen, tenant=wanted.tenant, why=wanted.why, by=person.name)
-        text = words(f"done.{wanted.action}", count=result.done)
-        if result.trouble:
-            text = words("done.some", done=result.done, count=len(chosen), trouble=" ".join(result.trouble))
-        undo = result.undo.to_text() if result.undo else None
-        notice = Notice(text=text, style="bad" if result.trouble else "good", undo=undo)
-        return self._quarantine_page(request, notice)
+        return self._quarantine_page(request, _notice(words, f"done.{wanted.action}", result, len(chosen)))
 
     def _wanted(self, fields: Mapping[str, str], chosen: Sequence[str]) -> _Wanted:
         """Return what an operator wants. Raise _Incomplete where something of it is missing."""
@@ -354,3 +350,13 @@ def _plots(seen: Figures, words: Words) -> list[dict[str, Any]]:
 
 def _plot(title: str, draw: Callable[[str], str], legend: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
     return {"title": title, "svg": Markup(draw(title)), "legend": legend}  # noqa: S704 - drawn by plots.py, which escapes
+
+
+def _notice(words: Words, key: str, result: Result, chosen: int) -> Notice:
+    """Return the notice on an action for so many chosen mails. `key`: of the text for full success."""
+    text = words(key, count=result.done)
+    if result.trouble:
+        text = words("done.some", done=result.done, count=chosen, trouble=" ".join(result.trouble))
+    style = "bad" if result.trouble else "" if result.warnings else "good"
+    undo = result.undo.to_text() if result.undo else None
+    return Notice(text=" ".join((text, *result.warnings)), style=style, undo=undo)

@@ -124,6 +124,7 @@ class FakeDesk:
     known_tenants: Sequence[TenantChoice] = (TenantChoice(id=42, name="Tischlerei Südhang"),)
     journal: list[str] = field(default_factory=list)
     trouble: Exception | None = None
+    result: Result | None = None  # of the next action, in place of full success
 
     def figures(self) -> Figures:
         self._may_fail()
@@ -177,11 +178,11 @@ class FakeDesk:
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
         self.journal.append(f"{by}: {action} {' '.join(keys)}{f' to {tenant.id}' if tenant else ''}: {why}")
         self.in_quarantine = [mail for mail in self.in_quarantine if mail.key not in keys]
-        return Result(done=len(keys), undo=Undo(action=action, keys=tuple(keys)))
+        return self.result or Result(done=len(keys), undo=Undo(action=action, keys=tuple(keys)))
 
-    def undo(self, undo: Undo, *, by: str) -> int:
+    def undo(self, undo: Undo, *, by: str) -> Result:
         self.journal.append(f"{by}: undo {undo.to_text()}")
-        return len(undo.keys)
+        return self.result or Result(done=len(undo.keys))
 
     def note_look(self, who: str, number: int, what: str) -> None:
         self.journal.append(f"{who}: looks at {number}: {what}")

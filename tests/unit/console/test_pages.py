@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from console.desk import Action, Result, Undo
 from console.language import LANGUAGES, Words, texts
 from console.pages import timeline
 from console.text import shown
@@ -48,6 +49,31 @@ def test_an_action_can_be_taken_back(anna: TestClient, desk: FakeDesk) -> None:
     assert undo is not None
     anna.post("/quarantine/undo", data={"form_token": token(anna), "undo": undo[1]}, headers=ORIGIN)
     assert desk.journal[-1] == "anna: undo delete k2"
+
+
+def test_a_release_that_will_fail_again_is_a_warning_and_no_trouble(anna: TestClient, desk: FakeDesk) -> None:
+    desk.result = Result(
+        done=1,
+        warnings=("4711: The cause is not mended, the mail will come back (no_token).",),
+        undo=Undo(action=Action.RELEASE, keys=("k1",)),
+    )
+    page = act(anna, mail="k1", action="release", why="tenant is back").text
+    assert "1 mails are released" in page
+    assert "4711: The cause is not mended" in page
+    assert 'class="notice bad"' not in page
+    assert 'name="undo" value="release k1"' in page
+
+
+def test_an_undo_names_the_mails_that_are_left_and_can_be_repeated_for_them(anna: TestClient, desk: FakeDesk) -> None:
+    desk.result = Result(
+        done=1,
+        trouble=("4712: The mail is being ingested, or was: nothing is taken back.",),
+        undo=Undo(action=Action.DELETE, keys=("k2",)),
+    )
+    form = {"form_token": token(anna), "undo": "delete k1 k2"}
+    page = anna.post("/quarantine/undo", data=form, headers=ORIGIN).text
+    assert "1 of 2 are done. 4712: The mail is being ingested" in page
+    assert 'name="undo" value="delete k2"' in page
 
 
 @pytest.mark.parametrize(
