@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from local.demo.console import running_console
 from local.stack import Stack
@@ -53,11 +53,20 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
 
 @pytest.fixture
 def page(context: BrowserContext, stack: Stack) -> Iterator[Page]:
-    """The first page, signed in. Errors in the browser's console fail the test."""
+    """The first page, signed in. Errors in the browser's console fail the test.
+
+    No error is the browser's report that the sandbox of a preview has stopped a script.
+    """
     page = context.new_page()
     errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        stopped = message.text.startswith("Blocked script execution in ") and "/content/" in message.text
+        if message.type == "error" and not stopped:
+            errors.append(message.text)
+
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("console", note)
     with running_console(stack) as link:
         page.goto(link)
         yield page
