@@ -27,7 +27,7 @@ MessageArgument = Annotated[
 ByOption = Annotated[
     str, typer.Option("--by", help="A remark for the record, such as a name or ticket; default: your login name.")
 ]
-WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
+WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the record: each action has one.")]
 
 
 def account(by: str, why: str) -> Account:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from commands.context import MessageArgument, claim_of, inspection
+from commands.context import ByOption, MessageArgument, WhyOption, account, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
 from ingest import wiring
 from ingest.documents.reader_pool import ReaderPool
@@ -158,17 +158,18 @@ def export(
     message: MessageArgument,
     *,
     to: Annotated[Path, typer.Option(help="The zip file to write; nothing is overwritten.")],
-    why: Annotated[str, typer.Option(help="Why it is exported, for the record.")] = "",
+    by: ByOption = "",
+    why: WhyOption,
 ) -> None:
     """Write the evidence of one message to a zip file: original, parts, manifest, and hashes for sha256sum.
 
     \b
     Example:
-      python -m ingest messages export 4711 --to 4711.zip && unzip 4711.zip && sha256sum -c SHA256SUMS
+      python -m ingest messages export 4711 --to 4711.zip --why "tax audit" && unzip 4711.zip && sha256sum -c SHA256SUMS
     """
     number, url = claim_of(message).number, operator_database_url(os.environ)
     # Recorded first: nothing leaves without an entry.
-    Audit(url).record("content.export", f"message {number}", Account(why=why), details={})
+    Audit(url).record("content.export", f"message {number}", account(by, why), details={})
     with containers_by_name(Settings.from_env(os.environ)) as container:
         files = export_mail(Histories(url), number, to, reader=container)
     typer.echo(f"{to}: {files} files; unzip it and check them with: sha256sum -c SHA256SUMS")
@@ -191,6 +192,8 @@ def verify(
         int | None,
         typer.Option("--delete-after", metavar="DAYS", min=1, help="Delete those that are older than DAYS."),
     ] = None,
+    by: ByOption = "",
+    why: Annotated[str, typer.Option("--why", help="The reason for --delete-after, for the record.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Read back what was stored, and compare it with the hashes on record. Changes nothing without --delete-after.
@@ -203,10 +206,11 @@ def verify(
       python -m ingest messages verify 4711
       python -m ingest messages verify --all --json | jq -r '.[].name'
       python -m ingest messages verify --all --derive
-      python -m ingest messages verify --unrecorded --delete-after 30     (without an immutability policy)
+      python -m ingest messages verify --unrecorded --delete-after 30 --why "tidy up"     (mutable blobs only)
     """
     if unrecorded or delete_after is not None:
-        _list_unrecorded(delete_after, as_json=as_json)
+        words = None if delete_after is None else account(by, why)
+        _list_unrecorded(delete_after, words, as_json=as_json)
         return
     if (message is None) is not every:
         raise OperatorError("Name one message, or say --all.")
@@ -236,6 +240,8 @@ def rebuild(
     replace: Annotated[
         bool, typer.Option("--replace", help="Also take documents off the record that the rules do not find any more.")
     ] = False,
+    by: ByOption = "",
+    why: Annotated[str, typer.Option("--why", help="The reason, for the record; not with --dry-run.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Derive parts and documents again from the stored originals, without Graph, and put new documents on record.
@@ -247,18 +253,20 @@ def rebuild(
     Examples:
       python -m ingest messages rebuild 4711 --dry-run
       python -m ingest messages rebuild --all --dry-run --json
+      python -m ingest messages rebuild --all --why "rules of 1.5"
     """
     if (message is None) is not every:
         raise OperatorError("Name one message, or say --all.")
+    words = None if dry_run else account(by, why)
     number = None if message is None else claim_of(message).number
     rows: list[Row] = []
     with _derivation(owner_database_url(os.environ), number, upload=not dry_run) as derivation:
         for comparison in _with_progress(derivation, "Deriving"):
             rows += _differences(comparison)
-            if not dry_run and replace and (comparison.found or comparison.lost):
-                derivation.replace(comparison)
-            elif not dry_run and comparison.found:
-                derivation.add(comparison)
+            if words is not None and replace and (comparison.found or comparison.lost):
+                derivation.replace(comparison, words)
+            elif words is not None and comparison.found:
+                derivation.add(comparison, words)
     print_rows(rows, as_json=as_json, empty="The record has what the originals have.")
 
 
@@ -289,10 +297,14 @@ def _prove(number: int | None, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _list_unrecorded(delete_after: int | None, *, as_json: bool) -> None:
+def _list_unrecorded(delete_after: int | None, words: Account | None, *, as_json: bool) -> None:
     settings = Settings.from_env(os.environ)
     before = None if delete_after is None else datetime.now(UTC) - timedelta(days=delete_after)
     rows: list[Row] = []
+    if words is not None:  # recorded first: no blob goes without an entry
+        details = {"older_than_days": delete_after}
+        audit = Audit(operator_database_url(os.environ))
+        audit.record("blobs.delete_unrecorded", f"container {settings.container}", words, details=details)
     with containers_by_name(settings) as container:
         store = container(settings.container)
         for blob in find_unrecorded(operator_database_url(os.environ), store, settings.container):

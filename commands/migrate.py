@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from commands.context import ByOption, account
 from ingest.settings import owner_database_url
 
 
@@ -19,6 +20,8 @@ def migrate(
     keep_mail_accounts: Annotated[
         bool, typer.Option("--keep-mail-accounts", help="Leave dms_emailconfig until the DMS has switched.")
     ] = False,
+    by: ByOption = "",
+    why: Annotated[str, typer.Option("--why", help="The reason for --back-to, for the record.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before taking back.")] = False,
 ) -> None:
     """Bring the database to this version's schema, as its owner. Safe to repeat, and beside a live DMS.
@@ -27,7 +30,7 @@ def migrate(
     Examples:
       python -m ingest migrate
       python -m ingest migrate --keep-mail-accounts     (until the DMS has switched)
-      python -m ingest migrate --back-to 0003_unique_tokens
+      python -m ingest migrate --back-to 0003_unique_tokens --why "back to the version before"
     """
     from operations import migrations
 
@@ -40,12 +43,12 @@ def migrate(
         if not applied and not dropped:
             typer.echo("the database is up to date")
         return
-    target = None if back_to == "nothing" else back_to
+    target, words = None if back_to == "nothing" else back_to, account(by, why)
     if not yes:
         for line in migrations.losses(url, to=target):
             typer.echo(f"goes: {line}")
         typer.confirm("All of this is dropped for good (blobs stay). Go on?", abort=True)
-    taken_back = migrations.roll_back(url, to=target, tell=typer.echo)
+    taken_back = migrations.roll_back(url, words, to=target, tell=typer.echo)
     for name in taken_back:
         typer.echo(f"took back {name}")
     if not taken_back:

@@ -53,14 +53,14 @@ def add(
     address: AddressArgument,
     *,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Record an old address. It does not route before it is confirmed.
 
     \b
     Example:
-      python -m ingest tenants addresses add 42 rechnung@tischlerei.example
+      python -m ingest tenants addresses add 42 rechnung@tischlerei.example --why "ticket 7"
     """
     _must_be_foreign(address)
     added = _addresses().add(_token_or_id(tenant) or "", address, account(by, why))
@@ -78,15 +78,15 @@ def import_addresses(
         Path | None, typer.Option("--csv", help="From a file with the columns tenant and address.", dir_okay=False)
     ] = None,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Record the old addresses of many tenants. None of them routes before it is confirmed; no credential is read.
 
     \b
     Examples:
-      python -m ingest tenants addresses import --from-mail-accounts
-      python -m ingest tenants addresses import --csv old-addresses.csv --by anna
+      python -m ingest tenants addresses import --from-mail-accounts --why "hand-over"
+      python -m ingest tenants addresses import --csv old-addresses.csv --why "hand-over"
     """
     if mail_accounts is (from_csv is not None):
         raise OperatorError("Import either --from-mail-accounts or from a file: --csv FILE.")
@@ -108,7 +108,7 @@ def confirm(
     until: Annotated[str, typer.Option(help="The last day on which the address routes: 2027-03-31.")],
     tenant: TenantOption = None,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Let mail to old addresses go to their tenant, up to and including a day.
@@ -117,7 +117,7 @@ def confirm(
 
     \b
     Example:
-      python -m ingest tenants addresses confirm rechnung@tischlerei.example --until 2027-03-31
+      python -m ingest tenants addresses confirm rechnung@tischlerei.example --until 2027-03-31 --why "ticket 7"
     """
     end, words, owner = _end_of(until), account(by, why), _token_or_id(tenant)
     for address in addresses:
@@ -132,14 +132,14 @@ def remove(
     *,
     tenant: TenantOption = None,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Let an old address route no more, at once. It stays on record.
 
     \b
     Example:
-      python -m ingest tenants addresses remove rechnung@tischlerei.example
+      python -m ingest tenants addresses remove rechnung@tischlerei.example --why "ticket 7"
     """
     removed = _addresses().remove(address, account(by, why), tenant=_token_or_id(tenant))
     print_record(_row(removed), as_json=as_json)

@@ -73,14 +73,14 @@ def release(
     reason: Annotated[Reason | None, typer.Option("--reason", help="All mails with this reason, oldest first.")] = None,
     limit: LimitOption = 200,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     mailbox: MailboxOption = None,
 ) -> None:
     """Put mails back into the inbox, where they are ingested again: for when the cause is mended.
 
     \b
     Examples:
-      python -m ingest quarantine release 4711     (after: tenants enable 42)
+      python -m ingest quarantine release 4711 --why "tenant enabled"     (after: tenants enable 42)
       python -m ingest quarantine release --reason processing_failed --why "fixed with 1.4.2"
     """
     if (message is None) == (reason is None):
@@ -120,7 +120,7 @@ def assign(
     *,
     tenant: Annotated[str, typer.Option(help="The tenant: its id or its upload address.")],
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     mailbox: MailboxOption = None,
 ) -> None:
     """Ingest a mail for a tenant although its address was wrong. The decision goes on record with your login.
@@ -128,7 +128,7 @@ def assign(
     \b
     Examples:
       python -m ingest quarantine assign 4711 --tenant 42 --why "sender confirmed by phone"
-      python -m ingest quarantine assign 4711 --tenant upload.0a1b2c3d4e5f60718293a4b5c6d7e8f9@dms.cloud
+      python -m ingest quarantine assign 4711 --tenant upload.0a1b2c3d4e5f60718293a4b5c6d7e8f9@dms.cloud --why "asked"
     """
     wanted = tenant
     if "@" in tenant:

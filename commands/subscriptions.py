@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from commands.context import MailboxOption, chosen_mailboxes, connected
+from commands.context import ByOption, MailboxOption, WhyOption, account, chosen_mailboxes, connected
 from commands.output import JsonOption, Row, print_rows
 from ingest.errors import OperatorError
+from ingest.settings import operator_database_url
 from ingest.wiring import App
+from operations.audit import Audit
 from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted_by
 
 app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")
@@ -68,13 +71,15 @@ def delete(
     subscription: Annotated[str | None, typer.Argument(metavar="[ID]", help="The subscription's id.")] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All of this app registration.")] = False,
+    by: ByOption = "",
+    why: WhyOption,
 ) -> None:
     """Delete a subscription. One that is wanted comes back with the timer's next turn.
 
     \b
     Examples:
-      python -m ingest subscriptions delete 7f105c7d-2dc5-4530-97cd-4e7ae6534c07
-      python -m ingest subscriptions delete --all     (after the app was stopped for good)
+      python -m ingest subscriptions delete 7f105c7d-2dc5-4530-97cd-4e7ae6534c07 --why "wrong URL"
+      python -m ingest subscriptions delete --all --why "the app is stopped for good"
     """
     from subscriptions.calls import Subscriptions
 
@@ -85,7 +90,9 @@ def delete(
         known = [listed.id for listed in calls.list()]
         if subscription is not None and subscription not in known:
             raise OperatorError(f"There is no subscription {subscription} (see subscriptions list).")
+        audit, words = Audit(operator_database_url(os.environ)), account(by, why)
         for one in [subscription] if subscription else known:
+            audit.record("subscription.delete", f"subscription {one}", words, details={})
             calls.delete(one)
             typer.echo(f"deleted {one}")
 

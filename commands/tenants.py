@@ -61,14 +61,20 @@ def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def add(name: Annotated[str, typer.Argument(help="The new tenant's name.")], *, as_json: JsonOption = False) -> None:
+def add(
+    name: Annotated[str, typer.Argument(help="The new tenant's name.")],
+    *,
+    by: ByOption = "",
+    why: WhyOption,
+    as_json: JsonOption = False,
+) -> None:
     """Add a tenant where there is no DMS to do it; a tenant that the DMS adds gets its address by itself.
 
     \b
     Example:
-      python -m ingest tenants add "Tischlerei Südhang"
+      python -m ingest tenants add "Tischlerei Südhang" --why "new customer"
     """
-    _print(_tenants().add(name), as_json=as_json)
+    _print(_tenants().add(name, account(by, why)), as_json=as_json)
 
 
 @app.command()
@@ -79,37 +85,37 @@ def rotate(
         str, typer.Option(help="How long the old address still routes: 30d, 12h, 0.")
     ] = f"{DEFAULT_GRACE.days}d",
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Give a tenant a new address. The old one is never given again.
 
     \b
     Examples:
-      python -m ingest tenants rotate 42
-      python -m ingest tenants rotate 42 --grace 0       (it has leaked: mail to it goes to Quarantine at once)
+      python -m ingest tenants rotate 42 --why "asked for by the tenant"
+      python -m ingest tenants rotate 42 --grace 0 --why "leaked"     (mail to the old one goes to Quarantine at once)
     """
     _print(_tenants().rotate(_token_or_id(tenant), account(by, why), grace=_duration(grace)), as_json=as_json)
 
 
 @app.command()
-def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption = "", as_json: JsonOption = False) -> None:
+def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_json: JsonOption = False) -> None:
     """Send mail for a tenant to Quarantine (tenant_inactive), until it is enabled again.
 
     \b
     Example:
-      python -m ingest tenants disable 42
+      python -m ingest tenants disable 42 --why "contract ended"
     """
     _print(_tenants().disable(_token_or_id(tenant), account(by, why)), as_json=as_json)
 
 
 @app.command()
-def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption = "", as_json: JsonOption = False) -> None:
+def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_json: JsonOption = False) -> None:
     """Take `disable` back. Whether the tenant is active in the DMS is the DMS's own business.
 
     \b
     Example:
-      python -m ingest tenants enable 42
+      python -m ingest tenants enable 42 --why "contract renewed"
     """
     _print(_tenants().enable(_token_or_id(tenant), account(by, why)), as_json=as_json)
 
@@ -120,7 +126,7 @@ def budget(
     *,
     mails: Annotated[int | None, typer.Option("--mails", min=0, help="Mails an hour; without it: as others.")] = None,
     by: ByOption = "",
-    why: WhyOption = "",
+    why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
     """Set the mails an hour beyond which a tenant's mails wait for their turn, behind those of other tenants.
@@ -130,8 +136,8 @@ def budget(
 
     \b
     Examples:
-      python -m ingest tenants budget 42 --mails 5000
-      python -m ingest tenants budget 42                 (as all others again)
+      python -m ingest tenants budget 42 --mails 5000 --why "ticket 7"
+      python -m ingest tenants budget 42 --why "ticket 7"                 (as all others again)
     """
     _print(_tenants().set_budget(_token_or_id(tenant), account(by, why), mails=mails), as_json=as_json)
 
@@ -151,7 +157,7 @@ def address(tenant: TenantArgument) -> None:
 def forget(
     tenant: TenantArgument,
     *,
-    why: Annotated[str, typer.Option("--why", help="The reason, for the record.")],
+    why: WhyOption,
     by: ByOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before deleting.")] = False,
 ) -> None:

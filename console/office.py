@@ -139,7 +139,7 @@ class Office:
 
     def note_look(self, who: str, number: int, what: str) -> None:
         """Record that a person looks at content."""
-        self._audit.record("content.read", f"message {number}", Account(remark=who), details={"what": what})
+        self._audit.record("content.read", f"message {number}", Account(why=what, remark=who), details={})
 
     def audit(self, *, limit: int) -> Sequence[AuditEntry]:
         """Return the newest entries."""

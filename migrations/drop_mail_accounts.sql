@@ -20,6 +20,10 @@ begin
     lock table dms_emailconfig in access exclusive mode;
     select count(*) into accounts from dms_emailconfig;
     drop table dms_emailconfig;
+    if to_regclass('ingest.audit') is not null then
+        perform ingest.record_action('schema.drop_mail_accounts', 'dms_emailconfig',
+            jsonb_build_object('accounts', accounts), 'migrate without --keep-mail-accounts', '');
+    end if;
     raise info 'dms_emailconfig dropped: % mail account(s) and their credentials are gone from this database', accounts;
 end
 $$;

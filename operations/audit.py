@@ -30,10 +30,17 @@ _RECORD = "select ingest.record_action(%(action)s, %(subject)s, %(details)s::jso
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An operator's own words on an action: `why` it is done, and a free `remark`, such as a name or a ticket."""
+    """An operator's own words on an action: `why` it is done, and a free `remark`, such as a name or a ticket.
 
-    why: str = ""
+    Raises OperatorError for an account without a reason.
+    """
+
+    why: str
     remark: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.why.strip():
+            raise OperatorError("An action needs a reason, for the record: --why.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +84,7 @@ class Audit:
         self._url = operator_database_url
 
     def record(self, action: str, subject: str, account: Account, *, details: Mapping[str, object]) -> None:
-        """Append an action that is done elsewhere than in the database: at Graph, or by the migrations."""
+        """Append an action that is done elsewhere than in the database: at Graph, or at the blobs."""
         with connect(self._url) as connection:
             connection.execute(
                 _RECORD,

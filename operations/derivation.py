@@ -6,6 +6,7 @@ that the rules of today find, and adds them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,6 +25,8 @@ from ingest.original import MimeOriginal, message_of, read_header
 from ingest.storage.blobs import BlobStore
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
+from ingest.storage.words import words_of
+from operations.audit import Account
 from operations.database import connect
 
 # A linked copy has no parts of its own: those of its first copy are derived.
@@ -43,6 +46,22 @@ where part.message_id = %(message)s order by part.position
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
 _DELETE_DOCUMENTS: LiteralString = "delete from ingest.document where message_id = %(message)s"
 _DELETE_PARTS: LiteralString = "delete from ingest.part where message_id = %(message)s"
+_TEXTS: LiteralString = """
+select array[subject, sender, internet_message_id] as of_mail,
+    array(select name from ingest.part where part.message_id = message.id order by position) as names,
+    array(
+        select text from ingest.document, unnest(array[invoice_number, invoice_seller]) as text
+        where document.message_id = message.id
+    ) as of_invoices
+from ingest.message where id = %(message)s
+"""
+# A linked copy is found by the words of its first copy.
+_SEARCH: LiteralString = """
+update ingest.message set search = to_tsvector('simple', %(words)s) where %(message)s in (id, duplicate_of)
+"""
+_RECORD: LiteralString = """
+select ingest.record_action('message.rebuild', %(subject)s, %(details)s::jsonb, %(why)s, %(remark)s)
+"""
 _VERSION: LiteralString = "update ingest.message set rules_version = %(version)s where id = %(message)s"
 
 
@@ -130,7 +149,7 @@ class Derivation:
         for copy in copies:
             yield self._compare(copy)
 
-    def add(self, comparison: Comparison) -> None:
+    def add(self, comparison: Comparison, account: Account) -> None:
         """Put the found documents on record, behind the recorded parts. The rest of the record stays as it is.
 
         Needs the rights of the tables' owner.
@@ -143,8 +162,9 @@ class Derivation:
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": comparison.copy.tenant_id})
             self._insert(connection, comparison.copy, parts, documents={})
+            _record(connection, comparison, account, lost=0)
 
-    def replace(self, comparison: Comparison) -> None:
+    def replace(self, comparison: Comparison, account: Account) -> None:
         """Put the derived parts on record in the place of the recorded ones. Documents of equal content keep their ids.
 
         Needs the rights of the tables' owner.
@@ -161,6 +181,7 @@ class Derivation:
             connection.execute(_DELETE_DOCUMENTS, {"message": copy.id})
             connection.execute(_DELETE_PARTS, {"message": copy.id})
             self._insert(connection, copy, comparison.derived, documents=documents)
+            _record(connection, comparison, account, lost=len(comparison.lost))
 
     def _insert(
         self, connection: Connection, copy: Copy, parts: Sequence[Part], *, documents: Mapping[int, UUID]
@@ -169,6 +190,9 @@ class Derivation:
         with connection.cursor() as cursor:
             cursor.executemany(Copies.INSERT_PART, rows)
         connection.execute(_VERSION, {"message": copy.id, "version": RULES_VERSION})
+        texts = connection.execute(_TEXTS, {"message": copy.id}).fetchone() or {}
+        words = words_of((*texts["of_mail"], *texts["names"], *texts["of_invoices"]))
+        connection.execute(_SEARCH, {"message": copy.id, "words": words})
 
     def _compare(self, copy: Copy) -> Comparison:
         if copy.original != OriginalForm.MIME:
@@ -206,6 +230,20 @@ class Derivation:
 
             budget = Budget(self._options.limits)
             return derive_parts(original, stored, options=self._options, budget=budget, store=store)
+
+
+def _record(connection: Connection, comparison: Comparison, account: Account, *, lost: int) -> None:
+    """Record the rebuild in its own transaction. `lost`: documents that went off the record."""
+    details = {"tenant": str(comparison.copy.tenant_id), "found": len(comparison.found), "lost": lost}
+    connection.execute(
+        _RECORD,
+        {
+            "subject": f"message {comparison.copy.number}",
+            "details": json.dumps(details),
+            "why": account.why,
+            "remark": account.remark,
+        },
+    )
 
 
 def _name_of_new_blob(copy: Copy, path: tuple[int, ...], content: Spool) -> str:

@@ -27,6 +27,7 @@ from psycopg.rows import TupleRow, tuple_row
 from ingest.errors import IngestError
 from ingest.storage import database as postgres
 from operations import preflight
+from operations.audit import Account
 
 FOLDER = Path(__file__).parent.parent / "migrations"
 SCHEMA = "ingest"
@@ -96,7 +97,7 @@ def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> boo
         return there
 
 
-def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:
+def roll_back(database_url: str, account: Account, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:
     """Take back the migrations after `to`, last first; None: all of them.
 
     The record of operator actions gets an entry first. Returns the names of those taken back. Raises MigrationError.
@@ -106,7 +107,7 @@ def roll_back(database_url: str, *, to: str | None, tell: Tell = lambda _: None)
         if to is not None and to not in before:
             _must_exist(to)
             raise MigrationError(f"{to} is not applied to this database.")
-        _record(connection, to)
+        _record(connection, to, account)
         _patiently(connection, lambda config: command.downgrade(config, to or "base"), tell)
         after = _applied(connection)
         if not after:
@@ -130,10 +131,11 @@ def _rows(connection: sqlalchemy.Connection, name: str) -> str:
     return f": {', '.join(counts)}" if counts else ""
 
 
-def _record(connection: sqlalchemy.Connection, to: str | None) -> None:
+def _record(connection: sqlalchemy.Connection, to: str | None, account: Account) -> None:
     if connection.scalar(sqlalchemy.text("select to_regclass('ingest.audit') is not null")):
-        action = "select ingest.record_action('schema.back', cast(:subject as text), '{}', '', '')"
-        connection.execute(sqlalchemy.text(action), {"subject": f"to {to or 'nothing'}"})
+        action = "select ingest.record_action('schema.back', cast(:subject as text), '{}', :why, :remark)"
+        words = {"why": account.why, "remark": account.remark}
+        connection.execute(sqlalchemy.text(action), {"subject": f"to {to or 'nothing'}", **words})
     connection.commit()
 
 

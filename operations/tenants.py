@@ -93,6 +93,7 @@ where id::text = %(text)s or strpos(lower(name), lower(%(text)s)) > 0
 order by id::text <> %(text)s and name is distinct from %(text)s, name limit %(limit)s
 """
 _ADD = "insert into dms_tenant (name) values (%(name)s) returning id"
+_RECORD_ADDED = "select ingest.record_action('tenant.add', %(subject)s, '{}', %(why)s, %(remark)s)"
 _ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
@@ -130,7 +131,7 @@ class Tenants:
         with connect(self._url) as connection:
             return _find(connection, wanted)
 
-    def add(self, name: str) -> TenantRecord:
+    def add(self, name: str, account: Account) -> TenantRecord:
         """Add a tenant, as the database's owner, where `name` is the only column that the DMS requires."""
         if not name.strip():
             raise OperatorError("A tenant needs a name.")
@@ -143,7 +144,10 @@ class Tenants:
                     f"The DMS's own columns need more than a name ({column}): add the tenant in the DMS, "
                     "where it gets its token by itself."
                 ) from None
-            return _find(connection, str((row or {})["id"]))
+            added = _find(connection, str((row or {})["id"]))
+            words = {"why": account.why, "remark": account.remark}
+            connection.execute(_RECORD_ADDED, {"subject": f"tenant {added.id}", **words})
+            return added
 
     def rotate(self, wanted: str, account: Account, *, grace: timedelta) -> TenantRecord:
         """Give the tenant a fresh token. The old one routes for `grace` more and is never given again."""

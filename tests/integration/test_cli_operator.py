@@ -21,6 +21,7 @@ from tests.unit.commands.test_cli import Done
 pytestmark = pytest.mark.shares("stack")
 
 PDF = b"%PDF-1.7\n%%EOF\n"
+WHY = ("--why", "a test")
 
 
 @pytest.fixture
@@ -90,20 +91,20 @@ def tenant_of(stack: Stack, name: str) -> LocalTenant:
 
 
 def test_tenants(cli: Callable[..., Done]) -> None:
-    added = ok(cli("tenants", "add", "Bäckerei Köhler", "--json"))
+    added = ok(cli("tenants", "add", "Bäckerei Köhler", *WHY, "--json"))
     assert added["address"].startswith("upload.")
     assert added["state"] == "active"
     number = str(added["id"])
 
     assert cli("tenants", "address", number).out == f"{added['address']}\n"
-    rotated = ok(cli("tenants", "rotate", number, "--grace", "12h", "--json"))
+    rotated = ok(cli("tenants", "rotate", number, "--grace", "12h", *WHY, "--json"))
     assert rotated["address"] != added["address"]
     assert rotated["earlier_addresses"][0].startswith(added["address"])
     assert ok(cli("tenants", "show", rotated["address"], "--json")) == rotated
-    disabled = ok(cli("tenants", "disable", number, "--by", "anna", "--json"))
+    disabled = ok(cli("tenants", "disable", number, "--by", "anna", *WHY, "--json"))
     assert (disabled["state"], disabled["disabled_by"]) == ("disabled", "anna")
     assert [one["state"] for one in ok(cli("tenants", "list", "--json")) if str(one["id"]) == number] == ["disabled"]
-    assert ok(cli("tenants", "enable", number, "--json"))["state"] == "active"
+    assert ok(cli("tenants", "enable", number, *WHY, "--json"))["state"] == "active"
     assert "Bäckerei Köhler" in cli("tenants", "list").out
 
 
@@ -111,7 +112,7 @@ def test_the_apps_own_role_is_told_that_it_is_too_weak(
     cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INGEST_OWNER_DATABASE_URL")
-    for command in (("tenants", "list"), ("tenants", "rotate", "1")):
+    for command in (("tenants", "list"), ("tenants", "rotate", "1", *WHY)):
         done = cli(*command)
         assert done.code == 1
         assert "set INGEST_OWNER_DATABASE_URL" in done.err
@@ -129,34 +130,34 @@ def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]
     number = str(listed["number"])
     assert ok(cli("messages", "show", number, "--json"))["message_id"] == mail
 
-    wrong = cli("quarantine", "assign", number, "--tenant", "upload.alsonobodys00@dms.cloud")
+    wrong = cli("quarantine", "assign", number, "--tenant", "upload.alsonobodys00@dms.cloud", *WHY)
     assert (wrong.code, copies(stack, mail)) == (1, [])
     assert "There is no tenant 'alsonobodys00'" in wrong.err
-    done = cli("quarantine", "assign", number, "--tenant", tenant.id, "--by", "anna")
+    done = cli("quarantine", "assign", number, "--tenant", tenant.id, "--by", "anna", *WHY)
     assert done.code == 0, done.err
     assert "1 document(s)" in done.out
     assert copies(stack, mail) == [(tenant.id, "anna")]
     wait_for(stack, mail, "deleted")
     shown = ok(cli("messages", "show", number, "--json"))
     assert (shown["state"], shown["assigned_by"], shown["reason"]) == ("deleted", "anna", None)
-    again = cli("quarantine", "assign", number, "--tenant", tenant.address)
+    again = cli("quarantine", "assign", number, "--tenant", tenant.address, *WHY)
     assert (again.code, len(copies(stack, mail))) == (1, 1)
     assert "not in" in again.err
 
 
 def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cli: Callable[..., Done]) -> None:
     tenant = tenant_of(stack, "Paused AG")
-    assert cli("tenants", "disable", tenant.id).code == 0
+    assert cli("tenants", "disable", tenant.id, *WHY).code == 0
     mail = send(stack, tenant.address, subject="Zu früh")
     wait_for(stack, mail, "Quarantine")
     assert ok(cli("messages", "show", mail, "--json"))["reason"] == "tenant_inactive"
     stack.admin.mark_read(mail)  # as after a look at it in Outlook
 
-    assert cli("tenants", "enable", tenant.id).code == 0
-    assert cli("quarantine", "release", mail).code == 0
+    assert cli("tenants", "enable", tenant.id, *WHY).code == 0
+    assert cli("quarantine", "release", mail, *WHY).code == 0
     wait_for(stack, mail, "deleted")
     assert copies(stack, mail) == [(tenant.id, None)]
-    assert "moved elsewhere" in (again := cli("quarantine", "release", mail)).err or "deleted" in again.err
+    assert "moved elsewhere" in (again := cli("quarantine", "release", mail, *WHY)).err or "deleted" in again.err
 
 
 @pytest.mark.usefixtures("clean")
@@ -200,8 +201,8 @@ def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
     (one,) = ok(cli("subscriptions", "list", "--json"))
     assert one["next"] == "kept"
     assert f"renewed {one['id']}" in cli("subscriptions", "renew").out
-    assert cli("subscriptions", "delete").code == 1
-    assert cli("subscriptions", "delete", one["id"]).code == 0
+    assert cli("subscriptions", "delete", *WHY).code == 1
+    assert cli("subscriptions", "delete", one["id"], *WHY).code == 0
     assert "There are no subscriptions" in cli("subscriptions", "list").out
     assert "created" in cli("subscriptions", "renew").out
     (new,) = ok(cli("subscriptions", "list", "--json"))
@@ -309,7 +310,7 @@ def test_one_thing_that_is_wrong(
 @pytest.mark.parametrize(
     "case",
     [
-        ("INGEST_CONTAINER=documnets", "container", "warning", "there is no container documnets"),
+        ("INGEST_CONTAINER=documnets", "container", "failed", "there is no container documnets"),
         ("INGEST_DATABASE_URL=postgresql://x:y@127.0.0.1:1/z", "mailbox access", "skipped", "needs: database"),
         ("AZURE_INGEST_TENANT_ID=no-such-tenant", "token", "failed", "token endpoint: builtins.ValueError"),
         ("AZURE_AUTHORITY_HOST=https://127.0.0.1:1", "token", "failed", "token endpoint: "),
@@ -340,7 +341,7 @@ def test_a_wrong_tenant_of_entra_is_not_taken_for_a_code(
 def test_a_container_that_is_not_there_is_not_made(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGEST_CONTAINER", "documnets")
     for _ in range(2):
-        assert findings(cli("doctor", "--json"))["container"]["status"] == "warning"
+        assert findings(cli("doctor", "--json"))["container"]["status"] == "failed"
 
 
 @pytest.mark.parametrize("typo", ["ceo@nowhere.example", "no-address", "a&b=c@x"])
@@ -380,7 +381,7 @@ def test_old_accounts_may_wait_for_the_switch_and_other_migrations_may_not(
             assert cli("migrate", *arguments).code == 0
             assert findings(cli("doctor", "--json"))["database version"]["status"] == status
         assert "up to date" in cli("migrate", "--to", "0001_tenant_token").out
-        assert "took back 0007_documents" in cli("migrate", "--back-to", "0006_fill_token_history", "--yes").out
+        assert "took back 0007_documents" in cli("migrate", "--back-to", "0006_fill_token_history", *WHY, "--yes").out
 
 
 @pytest.mark.usefixtures("clean")

@@ -16,12 +16,14 @@ import psycopg
 import pytest
 
 from operations import migrations, preflight
+from operations.audit import Account
 from operations.migrations import MigrationError, drop_mail_accounts, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
 
 pytestmark = pytest.mark.shares("postgres")
 
 ROOT = Path(__file__).parents[2]
+ACCOUNT = Account(why="a test")
 ALL = list(migrations.names())
 
 # What Django's migrations make of a DMS, with columns that are none of our business.
@@ -103,7 +105,7 @@ def test_the_way_back_leaves_the_dms_as_it_was(empty_database: Database, key: di
     before = schema_of(empty_database)
     migrate(empty_database.owner_url)
 
-    assert roll_back(empty_database.owner_url, to=None) == ALL[::-1]
+    assert roll_back(empty_database.owner_url, ACCOUNT, to=None) == ALL[::-1]
     assert schema_of(empty_database) == before
     assert migrate(empty_database.owner_url) == ALL
 
@@ -118,7 +120,7 @@ def test_each_migration_can_be_taken_back_and_applied_again(empty_database: Data
 
     assert migrate(empty_database.owner_url, to=name) == [name]
     after = schema_of(empty_database)
-    assert roll_back(empty_database.owner_url, to=earlier[-1] if earlier else None) == [name]
+    assert roll_back(empty_database.owner_url, ACCOUNT, to=earlier[-1] if earlier else None) == [name]
     assert schema_of(empty_database) == before
     assert migrate(empty_database.owner_url, to=name) == [name]
     assert schema_of(empty_database) == after
@@ -335,7 +337,7 @@ def test_a_uuid_column_of_the_dms_is_kept(empty_database: Database, nullable: bo
     for written in (str(token), token.hex, str(token).upper()):
         (match,) = empty_database.rows("select * from ingest.resolve_tokens(array[%(token)s])", token=written)
         assert match["tenant_id"] == empty_database.value("select id from dms_tenant where slug = 'tenant-2'")
-    roll_back(empty_database.owner_url, to=None)
+    roll_back(empty_database.owner_url, ACCOUNT, to=None)
     assert empty_database.value("select count(ingest_token) from dms_tenant") == 5  # not ours to drop
 
 
@@ -474,7 +476,7 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(empty_database:
     with pytest.raises(MigrationError, match=f"There is no migration 0042. There are: {ALL[0]}"):
         migrate(empty_database.owner_url, to="0042")
     with pytest.raises(MigrationError, match=f"{ALL[0]} is not applied"):
-        roll_back(empty_database.owner_url, to=ALL[0])
+        roll_back(empty_database.owner_url, ACCOUNT, to=ALL[0])
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody:x@127.0.0.1:1/none", "postgresql://nobody:x@localhost/%zz"])

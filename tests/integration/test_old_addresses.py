@@ -21,7 +21,8 @@ from tests.integration.test_isolation import Store, add_tenant, save, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
-ANNA = Account(remark="anna")
+ANNA = Account(why="a test", remark="anna")
+WHY = ("--why", "a test")
 OLD = "rechnung@tischlerei.example"
 NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)
 
@@ -224,11 +225,11 @@ def test_the_commands_from_a_file_to_the_end(
     tenant = add_tenant(database, "one")
     file = tmp_path / "old.csv"
     file.write_text(f"\ufefftenant,address\n{tenant.id},{OLD}\n", encoding="utf-8")
-    assert "added    1" in cli("import", "--csv", str(file), "--by", "anna")
+    assert "added    1" in cli("import", "--csv", str(file), "--by", "anna", *WHY)
     assert "unconfirmed" in cli("list")
-    assert "routes" in cli("confirm", OLD, "--until", f"{NEXT_YEAR:%Y-%m-%d}", "--by", "bert")
+    assert "routes" in cli("confirm", OLD, "--until", f"{NEXT_YEAR:%Y-%m-%d}", "--by", "bert", *WHY)
     assert len(routed(store, OLD)) == 1
-    assert "removed" in cli("remove", OLD, "--by", "anna")
+    assert "removed" in cli("remove", OLD, "--by", "anna", *WHY)
     assert "mail routes by tokens alone" in cli("list")
     recorded = [(entry.action, entry.remark) for entry in Audit(database.owner_url).newest(limit=9)]
     assert recorded == [("address.remove", "anna"), ("address.confirm", "bert"), ("address.add", "anna")]
@@ -237,8 +238,8 @@ def test_the_commands_from_a_file_to_the_end(
 def test_an_address_of_ours_is_no_tenants_old_one(database: Database, cli: Callable[..., str]) -> None:
     tenant = add_tenant(database, "one")
     with pytest.raises(OperatorError, match="is an address of ours"):
-        cli("add", str(tenant.id), "upload@dms.example")
+        cli("add", str(tenant.id), "upload@dms.example", *WHY)
     with pytest.raises(OperatorError, match="is no day"):
-        cli("confirm", OLD, "--until", "tomorrow")
+        cli("confirm", OLD, "--until", "tomorrow", *WHY)
     with pytest.raises(OperatorError, match="either"):
-        cli("import")
+        cli("import", *WHY)

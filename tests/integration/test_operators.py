@@ -58,7 +58,7 @@ def test_every_action_is_recorded_with_the_login_of_the_database(
     tenant = add_tenant(database, "one")
     wanted = str(tenant.id)
     tenants.disable(wanted, ACCOUNT)
-    tenants.enable(wanted, Account())
+    tenants.enable(wanted, replace(ACCOUNT, remark=""))
     tenants.rotate(wanted, ACCOUNT, grace=timedelta(days=1))
     tenants.assign(values.ref(), wanted, ACCOUNT)
     audit.record("message.release", "AAk", ACCOUNT, details={"mailbox": "upload@dms.cloud"})
@@ -232,11 +232,36 @@ def test_taking_a_migration_back_is_announced_with_numbers_and_recorded(
     assert "0005_token_history: 2 tokens, 0 disabled tenants" in lines
     assert "0012_operators: 0 recorded operator actions" in lines
     said: list[str] = []
-    roll_back(empty_database.owner_url, to="0011_tenant_context", tell=said.append)
+    roll_back(empty_database.owner_url, ACCOUNT, to="0011_tenant_context", tell=said.append)
     (told,) = said
     assert told.startswith("ingest.audit goes with 1 entries; its last hash was ")
     with server.admin(empty_database) as admin:
         assert admin.execute("select count(*) from ingest.message").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("why", ["", " \t\n"])
+def test_no_action_goes_without_a_reason(database: Database, why: str) -> None:
+    """Neither by the commands and the page, nor by a login that calls the functions itself."""
+    with pytest.raises(OperatorError, match="needs a reason"):
+        Account(why=why)
+    tenant = add_tenant(database, "one")
+    with (
+        psycopg.connect(database.operator_url) as operator,
+        pytest.raises(psycopg.errors.CheckViolation, match="needs a reason"),
+    ):
+        operator.execute("select ingest.disable_tenant(%s, %s, '')", [tenant.id, why])
+
+
+def test_a_migration_that_is_taken_back_is_recorded_with_its_reason(empty_database: Database) -> None:
+    migrate(empty_database.owner_url)
+    roll_back(empty_database.owner_url, ACCOUNT, to="0021_forget_all")
+    entry = Audit(empty_database.owner_url).newest(limit=1)[0]
+    assert (entry.action, entry.subject, entry.why, entry.remark) == (
+        "schema.back",
+        "to 0021_forget_all",
+        "ticket 7",
+        "anna",
+    )
 
 
 def test_the_owner_counts_as_an_operator(database: Database) -> None:
@@ -258,6 +283,9 @@ def test_an_operator_reads_no_key_and_opens_no_context(database: Database) -> No
 
 def test_a_tenant_without_a_name_is_refused(database: Database) -> None:
     with pytest.raises(OperatorError, match="needs a name"):
-        Tenants(database.owner_url).add(" ")
-    assert isinstance(Tenants(database.owner_url).add("one").id, int)
+        Tenants(database.owner_url).add(" ", ACCOUNT)
+    added = Tenants(database.owner_url).add("one", ACCOUNT)
+    assert isinstance(added.id, int)
+    entry = Audit(database.owner_url).newest(limit=1)[0]
+    assert (entry.action, entry.subject, entry.why) == ("tenant.add", f"tenant {added.id}", "ticket 7")
     assert Tenant(id=1) == Tenant(id=1, proof="x")

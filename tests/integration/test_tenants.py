@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -38,7 +39,7 @@ def routes_to(store: Routes, token: str) -> list[tuple[object, bool]]:
 
 
 def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Routes) -> None:
-    tenant = tenants.add("one")
+    tenant = tenants.add("one", ACCOUNT)
     token = tenant.token
     dashed = "-".join((token[:8], token[8:12], token[12:16], token[16:20], token[20:]))
     for written in (token, token.upper(), dashed, dashed.upper()):
@@ -46,7 +47,7 @@ def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Routes) -
 
 
 def test_places_tell_which_candidate_matched(tenants: Tenants, store: Routes) -> None:
-    one, two = tenants.add("one"), tenants.add("two")
+    one, two = tenants.add("one", ACCOUNT), tenants.add("two", ACCOUNT)
     matches = store.resolve_tokens(["nobody", two.token, "nobody-else", one.token])
     assert {(match.position, match.tenant.id) for match in matches} == {(2, two.id), (4, one.id)}
 
@@ -54,7 +55,7 @@ def test_places_tell_which_candidate_matched(tenants: Tenants, store: Routes) ->
 def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
     tenants: Tenants, store: Routes, database: Database
 ) -> None:
-    before = tenants.add("one")
+    before = tenants.add("one", ACCOUNT)
 
     after = tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(days=7))
 
@@ -68,7 +69,7 @@ def test_after_a_rotation_both_tokens_route_until_the_grace_ends(
 
 
 def test_a_leaked_token_ends_at_once(tenants: Tenants, store: Routes) -> None:
-    before = tenants.add("one")
+    before = tenants.add("one", ACCOUNT)
     tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(0))
     assert routes_to(store, before.token) == []
 
@@ -76,7 +77,7 @@ def test_a_leaked_token_ends_at_once(tenants: Tenants, store: Routes) -> None:
 def test_the_dms_rotates_by_an_update_with_thirty_days_of_grace(
     tenants: Tenants, store: Routes, database: Database
 ) -> None:
-    before = tenants.add("one")
+    before = tenants.add("one", ACCOUNT)
     database.run("update dms_tenant set ingest_token = default")
     assert routes_to(store, before.token) == [(before.id, True)]
     assert database.value(
@@ -88,19 +89,19 @@ def test_the_dms_rotates_by_an_update_with_thirty_days_of_grace(
 
 @pytest.mark.parametrize("written", ["{}", "{} with dashes"])
 def test_a_token_is_never_given_twice(tenants: Tenants, database: Database, written: str) -> None:
-    first = tenants.add("one")
+    first = tenants.add("one", ACCOUNT)
     tenants.rotate(str(first.id), ACCOUNT, grace=timedelta(0))
     used = first.token.upper() if written == "{}" else f"{first.token[:8]}-{first.token[8:]}"
 
     with pytest.raises(psycopg.errors.UniqueViolation, match="tokens are never given twice"):
         database.run(f"insert into dms_tenant (name, ingest_token) values ('two', '{used}')")
-    second = tenants.add("two")
+    second = tenants.add("two", ACCOUNT)
     with pytest.raises(psycopg.errors.UniqueViolation, match="tokens are never given twice"):
         database.run(f"update dms_tenant set ingest_token = '{used}' where id = {second.id}")
 
 
 def test_a_token_outlives_its_tenant(tenants: Tenants, store: Routes, database: Database) -> None:
-    gone = tenants.add("one")
+    gone = tenants.add("one", ACCOUNT)
     database.run("delete from dms_tenant")
     assert routes_to(store, gone.token) == []
     with pytest.raises(psycopg.errors.UniqueViolation, match="tokens are never given twice"):
@@ -108,7 +109,7 @@ def test_a_token_outlives_its_tenant(tenants: Tenants, store: Routes, database: 
 
 
 def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, database: Database) -> None:
-    before = tenants.add("one")
+    before = tenants.add("one", ACCOUNT)
     after = tenants.rotate(str(before.id), ACCOUNT, grace=timedelta(days=1))
     database.run(f"update dms_tenant set name = 'renamed', ingest_token = '{before.token}'")
     database.run("update dms_tenant set ingest_token = ''")
@@ -117,12 +118,12 @@ def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, databas
 
 
 def test_disabled_and_enabled_again(tenants: Tenants, store: Routes) -> None:
-    tenant = tenants.add("one")
+    tenant = tenants.add("one", ACCOUNT)
 
-    disabled = tenants.disable(str(tenant.id), Account(remark="anna"))
+    disabled = tenants.disable(str(tenant.id), ACCOUNT)
     assert (disabled.state, disabled.disabled_by) == (TenantState.DISABLED, "anna")
     assert routes_to(store, tenant.token) == [(tenant.id, False)]
-    assert tenants.disable(tenant.token, Account(remark="bert")).disabled_by == "anna"  # it stays as it was
+    assert tenants.disable(tenant.token, replace(ACCOUNT, remark="bert")).disabled_by == "anna"  # it stays as it was
 
     assert tenants.enable(str(tenant.id), ACCOUNT).state is TenantState.ACTIVE
     assert routes_to(store, tenant.token) == [(tenant.id, True)]
@@ -131,7 +132,7 @@ def test_disabled_and_enabled_again(tenants: Tenants, store: Routes) -> None:
 def test_a_tenant_that_is_inactive_in_the_dms_receives_nothing(
     tenants: Tenants, store: Routes, database: Database
 ) -> None:
-    tenant = tenants.add("one")
+    tenant = tenants.add("one", ACCOUNT)
     database.run("update dms_tenant set is_active = false")
     assert routes_to(store, tenant.token) == [(tenant.id, False)]
     assert tenants.enable(str(tenant.id), ACCOUNT).state is TenantState.INACTIVE  # the DMS's own business
@@ -140,7 +141,7 @@ def test_a_tenant_that_is_inactive_in_the_dms_receives_nothing(
 
 
 def test_two_rotations_at_once_leave_one_present_token(tenants: Tenants, database: Database) -> None:
-    tenant = tenants.add("one")
+    tenant = tenants.add("one", ACCOUNT)
 
     def rotate(_: int) -> TenantRecord:
         return tenants.rotate(str(tenant.id), ACCOUNT, grace=timedelta(days=1))
@@ -154,7 +155,7 @@ def test_two_rotations_at_once_leave_one_present_token(tenants: Tenants, databas
 
 def test_looking_a_token_up_is_the_same_work_among_many(tenants: Tenants, database: Database) -> None:
     """Pages read, counted by Postgres: an index's depth, for each number of tenants and of the planner."""
-    token = tenants.add("one").token
+    token = tenants.add("one", ACCOUNT).token
     database.run("analyze")  # the planner believes in one tenant
 
     def pages() -> int:
@@ -179,7 +180,7 @@ def test_what_is_not_there_is_said_clearly(tenants: Tenants, database: Database)
         Tenants(database.app_url).show("42")
     database.run("alter table dms_tenant add column slug text not null")
     with pytest.raises(OperatorError, match=r"need more than a name \(slug\): add the tenant in the DMS"):
-        tenants.add("one")
+        tenants.add("one", ACCOUNT)
 
 
 def test_a_database_that_is_not_migrated_is_said_clearly(empty_database: Database) -> None:

@@ -21,7 +21,7 @@ from tests.integration.test_isolation import Store, add_tenant, blob, save, stor
 pytestmark = pytest.mark.shares("postgres")
 
 BUDGET = 3
-ANNA = Account(remark="anna")
+ANNA = Account(why="a test", remark="anna")
 
 
 class World(Store):

@@ -137,7 +137,7 @@ def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str]) ->
     with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
         container = service.get_container_client(CONTAINER)
         container.upload_blob(stray, b"of a try that did not commit")
-        code, listed, said = ingest(stack, "verify", "--unrecorded", "--delete-after", "1")
+        code, listed, said = ingest(stack, "verify", "--unrecorded", "--delete-after", "1", "--why", "tidy up")
         container.delete_blob(stray)
     assert (code, [(row["name"], row["deleted"]) for row in listed]) == (0, [(stray, False)]), said
 
@@ -148,16 +148,27 @@ def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(stack: Stack, rec
         ids = "select id, sha256 from ingest.document order by id"
         before = database.execute(ids).fetchall()
         lost = before[0]
+        ((number, name),) = database.execute(
+            "select claim_id, name from ingest.document join ingest.message on message.id = message_id"
+            " where document.id = %s",
+            [lost[0]],
+        ).fetchall()
         database.execute("delete from ingest.document where id = %s", [lost[0]])  # as if older rules had missed it
+        database.execute("update ingest.message set search = '' where claim_id = %s", [number])
         code, differences, said = ingest(stack, "rebuild", "--all", "--dry-run")
         assert (code, [(row["difference"], row["sha256"]) for row in differences]) == (0, [("new", lost[1])]), said
         assert len(database.execute(ids).fetchall()) == len(before) - 1
-        code, differences, said = ingest(stack, "rebuild", "--all")
+        code, _, said = ingest(stack, "rebuild", "--all")
+        assert (code, "needs a reason" in said) == (1, True)
+        code, differences, said = ingest(stack, "rebuild", "--all", "--why", "new rules")
         after = database.execute(ids).fetchall()
+        entries = database.execute("select action, subject, why from ingest.audit order by number desc limit 1")
+        assert entries.fetchall() == [("message.rebuild", f"message {number}", "new rules")]
     assert (code, len(differences)) == (0, 1), said
     assert sorted(sha256 for _, sha256 in after) == sorted(sha256 for _, sha256 in before)
     assert {row for row in before if row != lost} < set(after)
     assert ingest(stack, "rebuild", "--all", "--dry-run")[:2] == (0, [])
+    assert number in {row["number"] for row in ingest(stack, "find", name)[1]}  # by the words of what was found
 
 
 def test_a_role_that_sees_nothing_proves_nothing(stack: Stack) -> None:
