@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from ingest.codes import Disposition
 from ingest.errors import LeaseLost
-from ingest.model import RULES_VERSION, Claim, Message, Part, StoredBlob, Tenant
+from ingest.model import RULES_VERSION, Claim, Message, OriginalForm, Part, StoredBlob, Tenant
 from ingest.storage.database import Connection, Database, as_text
 from ingest.storage.tenants import Tenants
 from ingest.storage.words import words_of
@@ -67,16 +67,7 @@ class Copies:
             return False
         with self._database.connection("link") as connection, connection.pipeline(), connection.transaction():
             self._tenants.enter(connection, claim)
-            row = connection.execute(
-                self.LINK,
-                {
-                    "claim": claim.id,
-                    "header": as_text(message.internet_message_id),
-                    "sha256": sha256,
-                    "trigger": claim.ref.trigger,
-                    "received_at": message.received_at,
-                },
-            ).fetchone()
+            row = connection.execute(self.LINK, _link_parameters(claim, message, sha256)).fetchone()
             if row is None or not row["linked"]:
                 return False
             self._commit(connection, claim, message, new=True, last=last)
@@ -98,12 +89,16 @@ class Copies:
         """Write the message, its parts and its documents for the tenant of the context, in one transaction.
 
         With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
-        already is left as it is. Raises LeaseLost: then nothing was written. Raises DatabaseUnavailable, and
-        RuntimeError outside of `tenant_context`.
+        already is left as it is. The same mail that was saved under another claim meanwhile is linked. Raises
+        LeaseLost: then nothing was written. Raises DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
         """
         # In a pipeline, statements without an awaited result share a round trip.
         with self._database.connection("save") as connection, connection.pipeline(), connection.transaction():
             tenant = self._tenants.enter(connection, claim)
+            link = None
+            if message.internet_message_id is not None and message.form is OriginalForm.MIME:
+                # Holds a lock to the end of the transaction: of two claims of the same mail, the second one waits.
+                link = connection.execute(self.LINK, _link_parameters(claim, message, original.sha256))
             row = connection.execute(
                 self.INSERT_MESSAGE,
                 {
@@ -127,7 +122,8 @@ class Copies:
             if row is not None:
                 with connection.cursor() as cursor:
                     cursor.executemany(self.INSERT_PART, rows_of(parts, message_id=row["id"], tenant=tenant))
-            self._commit(connection, claim, message, new=row is not None, last=last)
+            linked = link is not None and (link.fetchone() or {})["linked"]
+            self._commit(connection, claim, message, new=linked or row is not None, last=last)
             if row is not None:
                 connection.execute(self.COUNT)
 
@@ -145,6 +141,16 @@ class Copies:
         ).fetchone()
         if ours is None:
             raise LeaseLost("the message was taken over before it was saved")
+
+
+def _link_parameters(claim: Claim, message: Message, sha256: str) -> dict[str, object]:
+    return {
+        "claim": claim.id,
+        "header": as_text(message.internet_message_id),
+        "sha256": sha256,
+        "trigger": claim.ref.trigger,
+        "received_at": message.received_at,
+    }
 
 
 def _texts(message: Message, parts: Sequence[Part]) -> Iterator[str | None]:

@@ -107,6 +107,23 @@ class World:
         )
         return {Tenant(id=tenant) for (tenant,) in rows}
 
+    def parts(self, message_id: str) -> int:
+        """The number of parts of all copies."""
+        if self.fake:
+            ref = self.ref(message_id)
+            return sum(
+                len(saved.parts)
+                for (_, mailbox, saved_id), saved in self.fake.saved.items()
+                if (mailbox, saved_id) == (ref.mailbox, ref.message_id)
+            )
+        ((count,),) = self._sql(
+            "select count(*) from ingest.part join ingest.message on message.id = part.message_id"
+            " join ingest.claim on claim.id = claim_id where mailbox = %(mailbox)s and claim.message_id = %(id)s",
+            mailbox=self.mailbox,
+            id=message_id,
+        )
+        return int(count)
+
     def save(
         self, claim: Claim, tenant: Tenant, *, last: bool = True, of: Message | None = None, name: str = "a"
     ) -> None:
@@ -388,6 +405,19 @@ def test_a_mail_under_a_second_id_is_linked_and_stored(world: World) -> None:
     assert linked(world, "A2", world.first, header=header)
     assert world.state("A2")[0] == "stored"
     assert linked(world, "A3", world.first, header=header)  # to the first one, not to a link
+
+
+def test_of_two_claims_of_the_same_mail_at_once_the_second_to_save_is_linked(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    claims = [world.claim(message_id) for message_id in ("A1", "A2")]
+    messages = [replace(message(of=claim.ref), internet_message_id=header) for claim in claims]
+    with world.tenants.tenant_context(world.first):
+        for claim, of in zip(claims, messages, strict=True):  # neither finds a copy
+            assert not world.copies.link(claim, of, "00" * 32, last=True)
+    for claim, of in zip(claims, messages, strict=True):
+        world.save(claim, world.first, of=of)
+    assert [world.state(message_id)[0] for message_id in ("A1", "A2")] == ["stored", "stored"]
+    assert [world.parts(message_id) for message_id in ("A1", "A2")] == [1, 0]
 
 
 def test_a_message_id_alone_links_nothing(world: World) -> None:

@@ -17,6 +17,7 @@ from ingest.model import (
     LeftOver,
     Message,
     MessageRef,
+    OriginalForm,
     Part,
     StoredBlob,
     Tenant,
@@ -218,7 +219,12 @@ class FakeRecords:
         key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
         row = self._own(claim)
         if key not in self.saved:
-            self.saved[key] = Saved(message=message, original=original, parts=tuple(parts))
+            first = self._first_of(key, message, original.sha256)
+            self.saved[key] = (
+                Saved(message=message, original=first.original, parts=())
+                if first is not None and message.form is OriginalForm.MIME
+                else Saved(message=message, original=original, parts=tuple(parts))
+            )
             row.copies += 1
         if last:
             row.state = ClaimState.STORED
@@ -241,14 +247,21 @@ class FakeRecords:
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
         key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
-        if message.internet_message_id is None or key in self.saved:
+        if key in self.saved or (first := self._first_of(key, message, sha256)) is None:
             return False
+        self.save(claim, message, first.original, (), last=last)
+        return True
+
+    def _first_of(self, key: tuple[Tenant, str, str], message: Message, sha256: str) -> Saved | None:
+        """The copy of the same mail that the tenant has under another claim."""
+        wanted = (message.internet_message_id, sha256)
+        if message.internet_message_id is None:
+            return None
         for (tenant, *other), saved in self.saved.items():
-            same = (saved.message.internet_message_id, saved.original.sha256) == (message.internet_message_id, sha256)
-            if tenant == self._tenant and same and tuple(other) != key[1:]:
-                self.save(claim, message, saved.original, (), last=last)
-                return True
-        return False
+            same = (saved.message.internet_message_id, saved.original.sha256) == wanted
+            if tenant == key[0] and same and tuple(other) != key[1:]:
+                return saved
+        return None
 
     # Backlog
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants
+from tests.fakes import values
 from tests.integration.databases import Database
 
 pytestmark = pytest.mark.shares("postgres")
@@ -282,3 +284,28 @@ def test_what_was_begun_is_taken_up_although_no_listing_shows_it(world: World) -
         ref.message_id
     ]
     assert world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0) == []
+
+
+def test_of_many_claims_of_the_same_mail_at_once_one_is_the_first_copy(world: World) -> None:
+    """Outlook gives a mail a new id when a person moves it: notifications for both ids can come at once."""
+    claims = [world.claims.claim(MessageRef(mailbox=MAILBOX, message_id=f"same {number}")) for number in range(8)]
+    together = Barrier(len(claims))
+    original = StoredBlob(container="documents", name=f"{world.tenant.id}/x", size=1, sha256="ab" * 32)
+
+    def save(claim: Claim | None) -> None:
+        assert claim is not None
+        message = values.message(of=claim.ref)
+        together.wait()
+        with world.tenants.tenant_context(world.tenant):
+            world.copies.save(claim, message, original, [], last=True)
+
+    with ThreadPoolExecutor(len(claims)) as pool:
+        list(pool.map(save, claims))
+    with world.database.transaction():
+        world.database.execute("select ingest.open_tenant(%s)", [world.tenant.id])
+        rows = world.database.execute(
+            "select message.id, duplicate_of from ingest.message join ingest.claim on claim.id = claim_id"
+            " where claim.message_id like 'same %' order by message.id"
+        ).fetchall()
+    (first,) = (row["id"] for row in rows if row["duplicate_of"] is None)
+    assert [row["duplicate_of"] for row in rows if row["id"] != first] == [first] * 7
