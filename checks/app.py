@@ -1,7 +1,4 @@
-"""The checks of everything that the app needs and can see for itself. They change nothing of a mailbox.
-
-The one thing that they may make is the blob container of a new account, as the first mail would.
-"""
+"""The checks of everything that the app needs and can see for itself. They change nothing of a mailbox."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from checks.examination import Check, Patient, Trouble
 from ingest import wiring
 from ingest.errors import GraphForbidden, GraphRefused, GraphUnavailable, NotFound
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
-from ingest.settings import QueueAccount, SweepScope
+from ingest.settings import JunkMode, QueueAccount, SweepScope
 from ingest.storage import database
 from ingest.storage.queue_lengths import queue_lengths
 from subscriptions.calls import Subscriptions
@@ -117,6 +114,8 @@ def _quarantine(patient: Patient) -> str:
 
 
 def _junk(patient: Patient) -> str:
+    if patient.settings.sweep_junk is JunkMode.ALWAYS:
+        return "swept as well (INGEST_SWEEP_JUNK=always)"
     counts = {mailbox: patient.app.mailboxes.count_junk(mailbox) for mailbox in patient.settings.mailboxes}
     if any(counts.values()):
         told = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
@@ -179,7 +178,7 @@ def _queue(patient: Patient) -> str:
 def _container(patient: Patient) -> str:
     name = patient.settings.container
     if not patient.app.blobs.has_container():
-        raise Trouble(f"there is no container {name} in the account", warning=True)
+        raise Trouble(f"there is no container {name} in the account: every mail waits")
     return f"{name} is there"
 
 
@@ -240,7 +239,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="junk email",
         look=_junk,
-        advice="Move what is business to the inbox; let Exchange skip the filter by SCL -1 (docs/operations.md).",
+        advice="Move what is business to the inbox; let Exchange skip the filter by SCL -1, or set INGEST_SWEEP_JUNK "
+        "(docs/operations.md).",
         needs=("settings", "token", "mailbox access"),
     ),
     Check(
@@ -262,8 +262,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="container",
         look=_container,
-        advice="Check INGEST_STORAGE and INGEST_CONTAINER; by identity: role Storage Blob Data Contributor. On a new "
-        "account the first mail makes the container.",
+        advice="Check INGEST_STORAGE and INGEST_CONTAINER; by identity: role Storage Blob Data Contributor. Only "
+        "a deployment makes a container (infra/), or: az storage container create.",
     ),
     Check(
         name="failing mails",

@@ -30,7 +30,7 @@ def doctor(
 ) -> None:
     """Check everything that the app needs, in order, and say what to do about what is wrong.
 
-    Changes nothing, but makes the blob container where there is none. Exit code 1 where a check failed.
+    Changes nothing. Exit code 1 where a check failed.
 
     \b
     Examples:

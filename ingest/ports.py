@@ -57,6 +57,13 @@ class Inbox(Protocol):
         """Yield the messages in the inbox, in pages, oldest first."""
 
 
+class Junk(Protocol):
+    """The part of a mailbox that Exchange's filter fills. May raise Later."""
+
+    def bring_in_junk(self, mailbox: str, *, limit: int) -> int:
+        """Move at most `limit` messages from Junk Email to the inbox, oldest first; return the number."""
+
+
 class Blobs(Protocol):
     """The storage of content."""
 

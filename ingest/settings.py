@@ -40,6 +40,13 @@ class SweepScope(StrEnum):
     ALL = "all"
 
 
+class JunkMode(StrEnum):
+    """The choice whether the sweep brings the messages of Junk Email into the inbox."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+
+
 class RouteMode(StrEnum):
     """The recipients of a mail that names several tenants: the first named tenant, or all of them."""
 
@@ -72,6 +79,7 @@ class Settings:
     quarantine_folder: str
     delete_mode: DeleteMode
     sweep_scope: SweepScope
+    sweep_junk: JunkMode
     sweep_limit: int
     tenant_budget: int
     authserv_id: str | None
@@ -206,6 +214,7 @@ class _Reader:
             quarantine_folder=self._optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
             delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
             sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
+            sweep_junk=self._choice("INGEST_SWEEP_JUNK", JunkMode.NEVER),
             sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
             authserv_id=self._optional("INGEST_AUTHSERV_ID"),
             tenant_budget=int(self._number("INGEST_TENANT_BUDGET", DEFAULT_TENANT_BUDGET, at_least=0)),

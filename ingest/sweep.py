@@ -7,15 +7,21 @@ from collections.abc import Iterator, Sequence
 from ingest import log
 from ingest.errors import IngestError
 from ingest.model import LeftOver, MessageRef
-from ingest.ports import Backlog, Inbox
+from ingest.ports import Backlog, Inbox, Junk
+
+JUNK_LIMIT = 100  # messages of Junk Email that one sweep brings into the inbox; the next sweep goes on
 
 
 class Sweep:
     """The search for messages that are not on their way: oldest first, all pages, at most `limit` on the queue."""
 
-    def __init__(self, *, inbox: Inbox, backlog: Backlog, limit: int) -> None:
-        """`limit`: enqueued messages of one mailbox that have not ended; beyond the limit the sweep waits."""
+    def __init__(self, *, inbox: Inbox, backlog: Backlog, limit: int, junk: Junk | None = None) -> None:
+        """`limit`: enqueued messages of one mailbox that have not ended; beyond the limit the sweep waits.
+
+        `junk`: Junk Email, where its messages are to be brought into the inbox.
+        """
         self._inbox = inbox
+        self._junk = junk
         self._backlog = backlog
         self._limit = limit
 
@@ -46,6 +52,8 @@ class Sweep:
             turns = self._backlog.give_turns(mailbox, limit=self._limit - outstanding, outstanding=self._limit)
             yield turns
             outstanding += len(turns)
+        if self._junk is not None and outstanding < self._limit:
+            self._bring_in(self._junk, mailbox)
         listing, page = self._inbox.left_over(mailbox), list[LeftOver]()
         while outstanding < self._limit:
             page = page or list(next(listing, ()))
@@ -57,3 +65,13 @@ class Sweep:
             yield found
             outstanding += len(found)
         log.warning("sweep.limit_reached", mailbox=mailbox, limit=self._limit)
+
+    def _bring_in(self, junk: Junk, mailbox: str) -> None:
+        """Bring junk into the inbox, which is listed next. Trouble with junk does not stop the sweep of the inbox."""
+        try:
+            moved = junk.bring_in_junk(mailbox, limit=JUNK_LIMIT)
+        except IngestError as trouble:
+            log.warning("sweep.junk_not_read", mailbox=mailbox, cause=log.describe(trouble))
+            return
+        if moved:
+            log.info("sweep.junk_brought_in", mailbox=mailbox, mails=moved, limit=JUNK_LIMIT)

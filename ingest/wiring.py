@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ingest import log
 from ingest.errors import SettingsError
-from ingest.settings import Settings
+from ingest.settings import JunkMode, Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.documents.reader_pool import ReaderPool
@@ -180,5 +180,10 @@ def build(settings: Settings) -> App:
         tenants=tenants,
         backlog=backlog,
         pipeline=pipeline,
-        sweep=Sweep(inbox=mailboxes, backlog=backlog, limit=settings.sweep_limit),
+        sweep=Sweep(
+            inbox=mailboxes,
+            backlog=backlog,
+            limit=settings.sweep_limit,
+            junk=mailboxes if settings.sweep_junk is JunkMode.ALWAYS else None,
+        ),
     )

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,8 @@ from typing import Self
 
 import psycopg
 import requests
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import ContainerClient
 from filelock import FileLock, Timeout
 
 from local import azurite
@@ -186,6 +188,14 @@ class Stack:
     ) -> None:
         self.stop()
 
+    def _make_container(self) -> None:
+        """Make the container of the documents, as a deployment does."""
+        with (
+            ContainerClient.from_connection_string(self.azurite.connection_string, CONTAINER) as container,
+            suppress(ResourceExistsError),
+        ):
+            container.create_container()
+
     def _start_parts(self, started: ExitStack) -> None:
         with self._step("Azurite's packages"):
             azurite.install()
@@ -201,6 +211,7 @@ class Stack:
         with self._step("Azurite"):
             for service in services:
                 service.wait_until_ready()
+            self._make_container()
         if self.simulator is not None:
             with self._step("Graph simulator"):
                 started.callback(self.simulator.stop)

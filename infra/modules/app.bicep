@@ -142,6 +142,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_TENANT_BUDGET: ''
         INGEST_AUTHSERV_ID: ''
         INGEST_SWEEP_SCOPE: ''
+        INGEST_SWEEP_JUNK: ''
         INGEST_UNPACK_BYTES: ''
         INGEST_UNPACK_DEPTH: ''
         INGEST_UNPACK_PARTS: ''

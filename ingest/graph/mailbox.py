@@ -290,21 +290,41 @@ class Mailboxes:
             else:
                 seen |= {item.ref.message_id for item in new}
 
+    def bring_in_junk(self, mailbox: str, *, limit: int) -> int:
+        """Move at most `limit` messages from Junk Email to the inbox, oldest first; return the number.
+
+        The messages that the sweep's scope names. Graph announces each as a new message. A message that cannot be moved
+        is logged and stays. Raises Later.
+        """
+        page = self._list("list_junk", mailbox, "junkemail", since=datetime(1900, 1, 1, tzinfo=UTC), top=limit)
+        moved = 0
+        for item in read_items("list_junk", page, partial(_left_over, mailbox), mailbox=mailbox):
+            try:
+                self._move(item.ref, "inbox")
+            except (NotFound, GraphRefused) as trouble:
+                log.warning("sweep.junk_not_moved", mailbox=mailbox, cause=log.describe(trouble))
+            else:
+                moved += 1
+        return moved
+
     def _list_inbox(self, mailbox: str, since: datetime, link: str | None) -> Json:
         if link is not None:
             return self._graph.request("list_inbox", "GET", link, mailbox=mailbox).body
+        return self._list("list_inbox", mailbox, "inbox", since=since, top=PAGE_SIZE)
+
+    def _list(self, name: str, mailbox: str, folder: str, *, since: datetime, top: int) -> Json:
         # What $orderby names must come first in $filter, or Graph answers InefficientFilter.
         unread = " and isRead eq false" if self._sweep_scope is SweepScope.UNREAD else ""
         return self._graph.request(
-            "list_inbox",
+            name,
             "GET",
-            user_path(mailbox, "mailFolders", "inbox", "messages"),
+            user_path(mailbox, "mailFolders", folder, "messages"),
             mailbox=mailbox,
             params={
                 "$filter": f"receivedDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}{unread}",
                 "$orderby": "receivedDateTime",
                 "$select": "id,receivedDateTime",
-                "$top": str(PAGE_SIZE),
+                "$top": str(top),
             },
         ).body
 

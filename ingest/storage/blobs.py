@@ -30,7 +30,6 @@ from azure.storage.blob import (
     ExponentialRetry,
 )
 
-from ingest import log
 from ingest.errors import BlobConflict, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
 from ingest.storage import entra
@@ -50,7 +49,6 @@ class BlobStore:
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
-        self._container_seen = False
 
     @classmethod
     def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
@@ -72,9 +70,9 @@ class BlobStore:
 
         A blob that is there already with the same length and hash is success: an earlier attempt wrote it. Values
         of `metadata` may be any text; they are percent-encoded. Raises BlobConflict (other content under that
-        name), BlobUnavailable, and all that reading `content` raises: then nothing was committed.
+        name), BlobUnavailable, and all that reading `content` raises: then nothing was committed. A container is made
+        by the deployment: one that is missing is a wrong setting.
         """
-        self.ensure_container()
         blob = self._container.get_blob_client(name)
         upload = _Upload(blob)
         blocks = _rechunk(content)
@@ -91,8 +89,7 @@ class BlobStore:
             stored = upload.rest(left)
             self._must_hold(blob, stored)
         except AzureError as error:
-            self._container_seen = False  # should it have been deleted under us, the next try makes it again
-            raise _unavailable("store", error) from None
+            raise self._unavailable("store", error) from None
         count("blob.bytes", stored.size)
         return stored
 
@@ -101,10 +98,12 @@ class BlobStore:
         try:
             with span("blob.read"):
                 yield from self._container.get_blob_client(name).download_blob().chunks()
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if _is_container_missing(error):
+                raise self._unavailable("read", error) from None
             raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
-            raise _unavailable("read", error) from None
+            raise self._unavailable("read", error) from None
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""
@@ -113,17 +112,15 @@ class BlobStore:
         except ResourceNotFoundError:
             return  # no container, no blobs
         except AzureError as error:
-            raise _unavailable("list", error) from None
+            raise self._unavailable("list", error) from None
 
     def modified(self) -> Iterator[tuple[str, datetime]]:
         """Yield the name of each blob with the time of its last change. Raises BlobUnavailable."""
         try:
             for blob in self._container.list_blobs():
                 yield str(blob.name), blob.last_modified
-        except ResourceNotFoundError:
-            return  # no container, no blobs
         except AzureError as error:
-            raise _unavailable("list", error) from None
+            raise self._unavailable("list", error) from None
 
     def delete(self, name: str) -> None:
         """Delete a blob with its snapshots; one that is gone is done. Raises BlobUnavailable."""
@@ -132,7 +129,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            raise _unavailable("delete", error) from None
+            raise self._unavailable("delete", error) from None
 
     def has_container(self) -> bool:
         """Return whether the container is there; asked once, within seconds. Raises BlobUnavailable."""
@@ -141,35 +138,23 @@ class BlobStore:
                 self._container.exists(retry_total=0, connection_timeout=PROBE_SECONDS, read_timeout=PROBE_SECONDS)
             )
         except AzureError as error:
-            raise _unavailable("container", error) from None
-
-    def ensure_container(self) -> None:
-        """Make the container on a new account; looked for once a process. Raises BlobUnavailable."""
-        if self._container_seen:
-            return
-        try:
-            with span("blob.container"):
-                if not self._container.exists():
-                    self._container.create_container()
-                    log.info("blob.container_created", container=self._container.container_name)
-        except ResourceExistsError as error:
-            if getattr(error, "error_code", None) == "ContainerBeingDeleted":
-                raise _unavailable("container", error) from None
-            # Another instance was faster.
-        except AzureError as error:
-            raise _unavailable("container", error) from None
-        self._container_seen = True
+            raise self._unavailable("container", error) from None
 
     def close(self) -> None:
         """Close the connections."""
         self._container.close()
+
+    def _unavailable(self, operation: str, error: AzureError) -> BlobUnavailable:
+        if _is_container_missing(error):
+            return BlobUnavailable(f"there is no blob container {self._container.container_name} (INGEST_CONTAINER)")
+        return _unavailable(operation, error)
 
     def _must_hold(self, blob: BlobClient, expected: StoredBlob) -> None:
         try:
             with span("blob.properties"):
                 found = blob.get_blob_properties()
         except AzureError as error:
-            raise _unavailable("properties", error) from None
+            raise self._unavailable("properties", error) from None
         if found.size != expected.size or (found.metadata or {}).get("sha256") != expected.sha256:
             raise BlobConflict(f"the blob {expected.name} is there with other content")
 
@@ -315,6 +300,10 @@ def _given_away(head: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     while head:
         yield head.popleft()
     yield from rest
+
+
+def _is_container_missing(error: AzureError) -> bool:
+    return getattr(error, "error_code", None) == "ContainerNotFound"
 
 
 def _unavailable(operation: str, error: AzureError) -> BlobUnavailable:

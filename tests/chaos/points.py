@@ -57,6 +57,7 @@ ELSEWHERE = {
     "graph.list_quarantine": "an operator's command",
     "graph.release_message": "an operator's command",
     "sql.unfinished": "the timer reports it where telemetry is on, and changes nothing",
+    "graph.list_junk": "asked where INGEST_SWEEP_JUNK is on; the suite sends no junk",
     "graph.get_junk": "an operator's command, and the daily examination, which changes nothing",
     "graph.get_quarantine": "the timer reports it where telemetry is on, and changes nothing",
     "blob.read": "the operator's command line reads; the hosts only write",

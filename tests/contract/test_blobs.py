@@ -3,10 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from ingest.errors import BlobConflict, BlobUnavailable, ContentInterrupted
@@ -36,6 +38,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     connection: str = request.getfixturevalue("blob_service")
     store = BlobStore.connect(container=CONTAINER, connection_string=connection, account_url=None)
     with BlobServiceClient.from_connection_string(connection).get_container_client(CONTAINER) as container:
+        with suppress(ResourceExistsError):  # made by the first test
+            container.create_container()
         yield World(
             store,
             lambda name: b"".join(store.read(name)),
@@ -123,6 +127,20 @@ def test_a_name_that_was_cut_in_the_middle_of_a_character_is_no_trouble(world: W
     # Graph counts in UTF-16: a long name may end in half of an emoji.
     world.blobs.store(name, iter([b"x"]), metadata={"name": "scan \ud83d"})
     assert unquote(world.metadata(name)["name"]) == "scan ?"
+
+
+def test_a_container_that_is_not_there_is_named_and_not_made(blob_service: str) -> None:
+    store = BlobStore.connect(container="documnets", connection_string=blob_service, account_url=None)
+    for use in (
+        lambda: store.store("x", iter([b"x"])),
+        lambda: store.store("x", iter([b"x" * BLOCK_SIZE, b"y"])),
+        lambda: list(store.read("x")),
+        lambda: list(store.modified()),
+    ):
+        with pytest.raises(BlobUnavailable, match=r"no blob container documnets \(INGEST_CONTAINER\)"):
+            use()
+    assert not store.has_container()
+    store.close()
 
 
 def test_a_service_that_is_down_is_told_as_that() -> None:

@@ -195,6 +195,18 @@ def test_what_is_left_is_listed_oldest_first_without_what_went(world: World) -> 
     assert sorted(world.left_over()) == sorted(refs[number].message_id for number in (0, 3, 4))
 
 
+def test_junk_is_brought_into_the_inbox_a_limited_number_at_a_time(world: World) -> None:
+    refs = [world.deliver(email(subject=str(number))) for number in range(4)]
+    for ref in refs[:3]:
+        world.move(ref, "Junk Email" if world.simulator is None else "junkemail")
+    assert world.left_over() == [refs[3].message_id]
+    assert world.mail.bring_in_junk(world.mailbox, limit=2) == 2
+    assert len(world.left_over()) == 3
+    assert world.mail.bring_in_junk(world.mailbox, limit=2) == 1
+    assert sorted(world.left_over()) == sorted(ref.message_id for ref in refs)
+    assert world.mail.bring_in_junk(world.mailbox, limit=2) == 0
+
+
 def test_whoever_has_the_wrong_secret_is_told_by_code_and_not_by_secret(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,7 +166,14 @@ class FakeMail:
         kept.folder = "Quarantine"
         kept.categories = (*(category for category in categories if category not in set(Reason)), reason.value)
 
-    # Inbox
+    # Inbox and junk
+
+    def bring_in_junk(self, mailbox: str, *, limit: int) -> int:
+        self.journal.step("bring_in_junk")
+        junk = [one for one in self._kept.values() if one.ref.mailbox == mailbox and one.folder == "Junk Email"][:limit]
+        for kept in junk:
+            kept.folder = "inbox"
+        return len(junk)
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
         """One message a page."""

@@ -46,6 +46,22 @@ def test_all_pages_oldest_first() -> None:
     assert world.swept() == world.ids(0)
 
 
+def test_junk_is_left_alone_unless_the_settings_ask_for_it() -> None:
+    world = World(mails=1)
+    world.mail.move(world.refs[0], "Junk Email")
+    assert world.swept() == []
+    world.sweep = Sweep(inbox=world.mail, backlog=world.records, limit=100, junk=world.mail)
+    assert world.swept() == world.ids(0)
+    assert world.mail.folder(world.refs[0]) == "inbox"
+
+
+def test_trouble_with_junk_does_not_stop_the_sweep_of_the_inbox() -> None:
+    world = World(mails=1)
+    world.sweep = Sweep(inbox=world.mail, backlog=world.records, limit=100, junk=world.mail)
+    world.journal.trouble["bring_in_junk"] = [GraphUnavailable("down")]
+    assert world.swept() == world.ids(0)
+
+
 def test_only_the_mailbox_that_was_asked_for() -> None:
     world = World(mails=1)
     world.mail.deliver(email(), OTHER_MAILBOX)

@@ -407,6 +407,23 @@ def test_an_odd_item_stops_no_sweep(odd: Any, place: int, caplog: pytest.LogCapt
     assert "skipped=1" in caplog.text
 
 
+def test_an_odd_or_unmovable_message_of_junk_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    items = [{"id": "A1", "receivedDateTime": HOUR}, {"id": None}, {"id": "A2"}, {"id": "A3", "receivedDateTime": HOUR}]
+    one = graph(
+        Answer(content={"value": items}),
+        error(400, "ErrorMoveCopyFailed"),
+        error(404, "ErrorItemNotFound"),
+        Answer(status=201, content={"id": "A3"}),
+    )
+    assert boxes(one).bring_in_junk(MAILBOX, limit=100) == 1
+    assert one.requests[0].query["$top"] == "100"
+    assert one.calls == [
+        ("GET", f"{BOX}/mailFolders/junkemail/messages"),
+        *(("POST", f"{BOX}/messages/{message_id}/move") for message_id in ("A1", "A2", "A3")),
+    ]
+    assert caplog.text.count("sweep.junk_not_moved") == 2
+
+
 @pytest.mark.parametrize("time", [None, "", "yesterday", 0, {}, "2026-99-99T00:00:00Z", "0001-01-01T00:00:00+14:00"])
 def test_a_message_without_a_time_that_can_be_read_is_taken_all_the_same(time: object) -> None:
     items = [{"id": "A1", "receivedDateTime": time}, {"id": "A2", "receivedDateTime": HOUR}]
