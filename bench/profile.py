@@ -29,7 +29,7 @@ _WARM, _TIMED = 20, 50
 # File or folder, and the functions by which each layer is entered: no layer calls another.
 _LAYERS = {
     "Graph: two requests, by requests and urllib3": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
-    "Blob: two verified uploads, by the SDK": ("ingest/storage/blobs.py", {"whole"}),
+    "Blob: two uploads by azure-core, each with its MD5": ("ingest/storage/blobs.py", {"store"}),
     "Postgres: claim, tenant, rows, end": ("ingest/storage/", {"claim", "resolve_tokens", "save", "end"}),
     "Postgres: the mailbox's places": ("ingest/storage/gate.py", {"take", "give_back"}),
     "header, parts and types": ("ingest/", {"read_header", "open_mail", "detect", "read_invoice"}),

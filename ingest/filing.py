@@ -17,7 +17,7 @@ from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
 from ingest.model import BodyMode, Claim, Limits, OriginalForm, Part, StoredBlob, Tenant
 from ingest.original import Original
-from ingest.ports import Blobs, Copies
+from ingest.ports import UPLOAD_BLOCK, Blobs, Copies
 from ingest.transfer import Transfer
 
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1
@@ -78,7 +78,8 @@ class Filing:
 
     def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
-        return self._transfer.upload(content.blocks(), partial(self._blobs.store, name, metadata=short))
+        store = partial(self._blobs.store, name, size=content.size, sha256=content.sha256, metadata=short)
+        return self._transfer.upload(content.upload(UPLOAD_BLOCK), store)
 
 
 def derive_parts(

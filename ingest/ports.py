@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from ingest.model import (
     Tenant,
     TokenMatch,
 )
+
+UPLOAD_BLOCK = 4 * 1024 * 1024  # bytes of a content that are in memory for its upload, for every size of content
 
 
 class Mail(Protocol):
@@ -67,8 +69,19 @@ class Junk(Protocol):
 class Blobs(Protocol):
     """The storage of content."""
 
-    def store(self, name: str, content: Iterator[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
-        """Raises BlobConflict, BlobUnavailable, and what reading `content` raises."""
+    def store(
+        self,
+        name: str,
+        content: Iterable[bytes],
+        *,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredBlob:
+        """Store a content of `size` bytes that comes in blocks of at most UPLOAD_BLOCK. `sha256` in hex.
+
+        Raises BlobConflict, BlobUnavailable, and what reading `content` raises.
+        """
 
 
 class Claims(Protocol):

@@ -34,10 +34,13 @@ class Transfer:
         self._transferring_since: float | None = None
 
     def while_owned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the same blocks. Raises as `keep_alive`."""
-        for block in blocks:
+        """Yield the same blocks, and keep none of them. Raises as `keep_alive`."""
+
+        def passed(block: bytes) -> bytes:
             self.keep_alive()
-            yield block
+            return block
+
+        return map(passed, blocks)
 
     def keep_alive(self) -> None:
         """Renew the lease where a third of it is used up. Raises LeaseLost.

@@ -22,6 +22,7 @@ from ingest.errors import BlobMissing, ContentInterrupted
 from ingest.filing import FilingOptions, derive_parts
 from ingest.model import RULES_VERSION, BodyMode, MessageRef, OriginalForm, Part, StoredBlob, Tenant
 from ingest.original import MimeOriginal, message_of, read_header
+from ingest.ports import UPLOAD_BLOCK
 from ingest.storage.blobs import BlobStore
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
@@ -225,7 +226,8 @@ class Derivation:
                 if name is None:
                     name = _name_of_new_blob(copy, path, content)
                     if self._upload:
-                        return container.store(name, content.blocks())
+                        blocks = content.upload(UPLOAD_BLOCK)
+                        return container.store(name, blocks, size=content.size, sha256=content.sha256)
                 return StoredBlob(container=copy.container, name=name, size=content.size, sha256=content.sha256)
 
             budget = Budget(self._options.limits)

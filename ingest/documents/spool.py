@@ -83,10 +83,27 @@ class Spool:
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in blocks, from its first byte."""
         for start in range(0, self.size, BLOCK):
-            with self._uncounted():
-                self.file.seek(start)
-                block = self.file.read(BLOCK)
-            yield block
+            yield self._read(start, BLOCK)
+
+    def upload(self, block_size: int) -> Iterator[bytes]:
+        """Yield the content in blocks of `block_size` bytes, the last one shorter; none of them is kept.
+
+        A content that outgrew memory is hashed again on its way from the disk. Raises DiskUnavailable in the place of
+        the last block where the disk returned other bytes than were written: such an upload is never committed.
+        """
+        again = hashlib.sha256() if self.size > IN_MEMORY else None
+        for start in range(0, self.size, block_size):
+            yield self._read(start, block_size, again)
+
+    def _read(self, start: int, size: int, again: hashlib._Hash | None = None) -> bytes:
+        with self._uncounted():
+            self.file.seek(start)
+            block = self.file.read(size)
+        if again is not None:
+            again.update(block)
+            if start + size >= self.size and again.digest() != self._digest.digest():
+                raise DiskUnavailable("the local disk returned other bytes than were written")
+        return block
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ Facts: https://learn.microsoft.com/graph/outlook-immutable-id
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -70,17 +71,6 @@ class Answer:
     body: Json
 
 
-class _BearerAuth(requests.auth.AuthBase):
-    """The Authorization header as an auth object, so that a .netrc entry for Graph's host can't replace it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 class _Network(HTTPAdapter):
     """An adapter that looks for the CA bundle once per connection pool; requests looks before every request.
 
@@ -113,18 +103,17 @@ class GraphClient:
         self._gate = gate or (lambda _mailbox: nullcontext())
         self._sleep = sleep
         self._clock = clock
-        self._session = requests.Session()
-        network = _Network(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
-        self._session.mount("https://", transport or network)
-        # Proxies and CA bundle are read from the environment once instead of on each request.
-        surroundings = self._session.merge_environment_settings(base_url, {}, stream=False, verify=None, cert=None)
-        self._session.trust_env = False
-        self._session.verify = surroundings["verify"]
-        self._session.proxies = surroundings["proxies"]
+        # No session: it would parse, merge and copy the same settings for each request. Proxies and CA bundle are read
+        # from the environment once.
+        self._transport = transport or _Network(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
+        with requests.Session() as session:
+            surroundings = session.merge_environment_settings(base_url, {}, stream=False, verify=None, cert=None)
+        self._proxies = surroundings["proxies"]
+        self._verify = True if surroundings["verify"] is None else surroundings["verify"]
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._transport.close()
 
     def request(
         self,
@@ -185,31 +174,38 @@ class GraphClient:
             retries.wait_or_raise(result)
 
     def _prepared(self, wanted: _Request) -> requests.PreparedRequest:
-        headers = {"Prefer": IMMUTABLE_IDS, "Accept": "*/*" if wanted.streamed else "application/json"}
-        if wanted.streamed:
-            headers["Accept-Encoding"] = "identity"  # so that Content-Length is the length of the content
-        request = requests.Request(
-            wanted.method,
-            self._url(wanted),
-            params=wanted.params,
-            json=wanted.body,
-            headers=headers,
-            auth=_BearerAuth(self._tokens.token()),
-        )
-        try:
-            return self._session.prepare_request(request)
-        except requests.RequestException as error:  # a nextLink that is no address
-            raise GraphUnavailable(f"{wanted.operation}: {log.describe(error)}") from None
+        headers = {
+            "Authorization": f"Bearer {self._tokens.token()}",
+            "Prefer": IMMUTABLE_IDS,
+            "Accept": "*/*" if wanted.streamed else "application/json",
+            # Not encoded, Content-Length is the length of a streamed content.
+            "Accept-Encoding": "identity" if wanted.streamed else "gzip, deflate",
+        }
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url = wanted.method, self._url(wanted)
+        if wanted.params is not None or prepared.url == wanted.path:
+            try:
+                prepared.prepare_url(prepared.url, wanted.params)
+            except requests.RequestException as error:  # a nextLink that is no address
+                raise GraphUnavailable(f"{wanted.operation}: {log.describe(error)}") from None
+        if wanted.body is not None:
+            prepared.body = json.dumps(wanted.body).encode()
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(prepared.body))}
+        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+        return prepared
 
     def _send(self, wanted: _Request, prepared: requests.PreparedRequest) -> requests.Response | Failure:
         try:
             with span(f"graph.{wanted.operation}"):
-                response = self._session.send(
+                response = self._transport.send(
                     prepared,
                     timeout=(CONNECT_SECONDS, READ_SECONDS),
                     stream=wanted.streamed,
-                    allow_redirects=False,
+                    verify=self._verify,
+                    proxies=self._proxies,
                 )
+                if not wanted.streamed:
+                    response.content  # noqa: B018 - read here, where a broken answer is a failure of the request
         except (requests.RequestException, HTTPError, OSError) as error:
             return Failure(cause=log.describe(error))
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:

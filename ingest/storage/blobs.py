@@ -1,6 +1,7 @@
-"""Documents in Azure Blob Storage: streamed in, hashed on the way, verified, never overwritten.
+"""Documents in Azure Blob Storage: streamed in, verified, never overwritten.
 
-The only importer of azure.storage.blob. Of requests, only the session is used that carries the SDK's requests.
+Of azure.storage.blob, the reading calls, those on the container and the upload in blocks. What fits into one request is
+put by `ingest.storage.blob_requests`.
 
 https://learn.microsoft.com/rest/api/storageservices/put-block-list
 """
@@ -8,22 +9,18 @@ https://learn.microsoft.com/rest/api/storageservices/put-block-list
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import secrets
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
-from typing import Any, Self, override
+from http import HTTPStatus
+from typing import Any, Self
 from urllib.parse import quote
 
-import requests
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
-    BlobClient,
     BlobServiceClient,
     ContainerClient,
     ContentSettings,
@@ -32,12 +29,11 @@ from azure.storage.blob import (
 
 from ingest.errors import BlobConflict, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
+from ingest.ports import UPLOAD_BLOCK
 from ingest.storage import entra
+from ingest.storage.blob_requests import CONTENT_TYPE, RETRIES, PutBlob, read_surroundings, transport
 from ingest.trace import count, span
 
-BLOCK_SIZE = 4 * 1024 * 1024  # bytes held in memory at a time, for every size of content
-CONNECT_SECONDS = 5
-READ_SECONDS = 60
 PROBE_SECONDS = 5
 
 # The SDK logs every request with its headers at INFO.
@@ -47,51 +43,91 @@ logging.getLogger("azure").setLevel(logging.WARNING)
 class BlobStore:
     """One container. Content is known by its length and SHA-256, which stand in the blob's metadata."""
 
-    def __init__(self, container: ContainerClient) -> None:
+    def __init__(self, container: ContainerClient, carrier: RequestsTransport, *, retries: int = RETRIES) -> None:
+        """`carrier` carries the container's requests, too."""
         self._container = container
+        self._carrier = carrier
+        self._put_blob = PutBlob(container, carrier, retries=retries)
 
     @classmethod
-    def connect(cls, *, container: str, connection_string: str | None, account_url: str | None) -> Self:
+    def connect(
+        cls, *, container: str, connection_string: str | None, account_url: str | None, retries: int = RETRIES
+    ) -> Self:
         """Connect by connection string, or by account URL and the app's managed identity. No request is made yet."""
-        transport = RequestsTransport(session=_Session(), connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        carrier = transport()
         options: dict[str, Any] = {
-            "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
-            "transport": transport,
+            "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retries),
+            "transport": carrier,
         }
         if connection_string:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
             service = BlobServiceClient(account_url or "", credential=entra.credential(), **options)
-        _read_surroundings(transport, service.url)
-        return cls(service.get_container_client(container))
+        read_surroundings(carrier, service.url)
+        return cls(service.get_container_client(container), carrier, retries=retries)
 
-    def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
-        """Write `content` as the blob `name`, and say what lies there now.
+    def store(
+        self,
+        name: str,
+        content: Iterable[bytes],
+        *,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredBlob:
+        """Write `content` as the blob `name`, and return what lies there now.
 
-        A blob that is there already with the same length and hash is success: an earlier attempt wrote it. Values
-        of `metadata` may be any text; they are percent-encoded. Raises BlobConflict (other content under that
-        name), BlobUnavailable, and all that reading `content` raises: then nothing was committed. A container is made
-        by the deployment: one that is missing is a wrong setting.
+        `content` comes in blocks of at most UPLOAD_BLOCK, `size` bytes in all, and `sha256` is its hash in hex. Each
+        request carries the MD5 of its bytes, which the service compares. A blob that is there already with the same
+        length and hash is success: an earlier attempt wrote it. Values of `metadata` may be any text; they are
+        percent-encoded. Raises BlobConflict (other content under that name), BlobUnavailable, and all that reading
+        `content` raises: then nothing was committed. A container is made by the deployment: one that is missing is a
+        wrong setting.
         """
-        blob = self._container.get_blob_client(name)
-        upload = _Upload(blob)
-        blocks = _rechunk(content)
-        head = deque(islice(blocks, 2))
-        in_blocks = len(head) > 1
-        # One iterator for all, so that a refusal at any block (an immutable blob refuses the first) loses none.
-        left = _given_away(head, blocks)
+        stored = StoredBlob(container=self._container.container_name, name=name, size=size, sha256=sha256)
         try:
-            if in_blocks:
-                stored = upload.in_blocks(left, metadata or {})
+            if size > UPLOAD_BLOCK:
+                self._store_in_blocks(stored, content, _metadata(sha256, metadata or {}))
             else:
-                stored = upload.whole(next(left, b""), metadata or {})
+                self._store_whole(stored, b"".join(content), _metadata(sha256, metadata or {}))
         except ResourceExistsError:
-            stored = upload.rest(left)
-            self._must_hold(blob, stored)
+            self._must_hold(stored)
         except AzureError as error:
-            raise self._unavailable("store", error) from None
-        count("blob.bytes", stored.size)
+            raise self._unavailable("store", _code(error)) from None
+        count("blob.bytes", size)
         return stored
+
+    def _store_whole(self, stored: StoredBlob, content: bytes, metadata: Mapping[str, str]) -> None:
+        """Upload in one request. Raises ResourceExistsError, AzureError, BlobConflict, BlobUnavailable."""
+        _must_be_whole(stored, len(content))
+        with span("blob.put"):
+            status, code = self._put_blob.put(stored.name, content, metadata)
+            if status == HTTPStatus.CREATED:
+                return
+            if status == HTTPStatus.CONFLICT and code != _BEING_DELETED:
+                raise ResourceExistsError(code)
+            raise self._unavailable("store", code or str(status))
+
+    def _store_in_blocks(self, stored: StoredBlob, content: Iterable[bytes], metadata: dict[str, str]) -> None:
+        """Upload block by block; only the last request makes the blob. Raises as `_store_whole`."""
+        blob = self._container.get_blob_client(stored.name)
+        upload = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
+        ids: list[BlobBlock] = []
+        sent = 0
+        for block in content:
+            block_id = base64.b64encode(f"{upload}{len(ids):08d}".encode()).decode()
+            with span("blob.put_block"):
+                blob.stage_block(block_id, block, length=len(block), validate_content=True)
+            ids.append(BlobBlock(block_id))
+            sent += len(block)
+            del block  # not held while the next one is read
+        _must_be_whole(stored, sent)
+        with span("blob.put_block_list"):
+            blob.commit_block_list(ids, metadata=metadata, content_settings=_CONTENT, if_none_match="*")
+        with span("blob.properties"):
+            found = blob.get_blob_properties()
+        if found.size != stored.size:
+            raise BlobConflict(f"the blob {stored.name} has {found.size} bytes, {stored.size} were sent")
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield the content of a blob in blocks of at most BLOCK_SIZE. Raises BlobMissing, BlobUnavailable."""
@@ -99,11 +135,11 @@ class BlobStore:
             with span("blob.read"):
                 yield from self._container.get_blob_client(name).download_blob().chunks()
         except ResourceNotFoundError as error:
-            if _is_container_missing(error):
-                raise self._unavailable("read", error) from None
+            if _code(error) == _CONTAINER_MISSING:
+                raise self._unavailable("read", _code(error)) from None
             raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
-            raise self._unavailable("read", error) from None
+            raise self._unavailable("read", _code(error)) from None
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""
@@ -112,7 +148,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return  # no container, no blobs
         except AzureError as error:
-            raise self._unavailable("list", error) from None
+            raise self._unavailable("list", _code(error)) from None
 
     def modified(self) -> Iterator[tuple[str, datetime]]:
         """Yield the name of each blob with the time of its last change. Raises BlobUnavailable."""
@@ -120,7 +156,7 @@ class BlobStore:
             for blob in self._container.list_blobs():
                 yield str(blob.name), blob.last_modified
         except AzureError as error:
-            raise self._unavailable("list", error) from None
+            raise self._unavailable("list", _code(error)) from None
 
     def delete(self, name: str) -> None:
         """Delete a blob with its snapshots; one that is gone is done. Raises BlobUnavailable."""
@@ -129,7 +165,7 @@ class BlobStore:
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            raise self._unavailable("delete", error) from None
+            raise self._unavailable("delete", _code(error)) from None
 
     def has_container(self) -> bool:
         """Return whether the container is there; asked once, within seconds. Raises BlobUnavailable."""
@@ -138,174 +174,47 @@ class BlobStore:
                 self._container.exists(retry_total=0, connection_timeout=PROBE_SECONDS, read_timeout=PROBE_SECONDS)
             )
         except AzureError as error:
-            raise self._unavailable("container", error) from None
+            raise self._unavailable("container", _code(error)) from None
 
     def close(self) -> None:
         """Close the connections."""
         self._container.close()
+        self._carrier.close()
 
-    def _unavailable(self, operation: str, error: AzureError) -> BlobUnavailable:
-        if _is_container_missing(error):
+    def _unavailable(self, operation: str, code: str) -> BlobUnavailable:
+        if code == _CONTAINER_MISSING:
             return BlobUnavailable(f"there is no blob container {self._container.container_name} (INGEST_CONTAINER)")
-        return _unavailable(operation, error)
+        return BlobUnavailable(f"blob {operation}: {code}")
 
-    def _must_hold(self, blob: BlobClient, expected: StoredBlob) -> None:
+    def _must_hold(self, expected: StoredBlob) -> None:
         try:
             with span("blob.properties"):
-                found = blob.get_blob_properties()
+                found = self._container.get_blob_client(expected.name).get_blob_properties()
         except AzureError as error:
-            raise self._unavailable("properties", error) from None
+            raise self._unavailable("properties", _code(error)) from None
         if found.size != expected.size or (found.metadata or {}).get("sha256") != expected.sha256:
             raise BlobConflict(f"the blob {expected.name} is there with other content")
 
 
-class _Upload:
-    """One content on its way into one blob."""
-
-    def __init__(self, blob: BlobClient) -> None:
-        self._blob = blob
-        self._digest = hashlib.sha256()
-        self._size = 0
-
-    def whole(self, content: bytes, metadata: Mapping[str, str]) -> StoredBlob:
-        """Upload in one request; Content-MD5 lets the service verify the content."""
-        stored = self._count(content)
-        with span("blob.put"):
-            self._blob.upload_blob(
-                content,
-                length=len(content),
-                overwrite=False,
-                validate_content=True,
-                metadata=_metadata(stored, metadata),
-                content_settings=_CONTENT,
-            )
-        return stored
-
-    def in_blocks(self, blocks: Iterator[bytes], metadata: Mapping[str, str]) -> StoredBlob:
-        """Upload block by block, each verified by its MD5; only the last request makes the blob."""
-        upload = secrets.token_hex(8)  # blocks of two owners at work on the same blob must not mix
-        ids: list[BlobBlock] = []
-        stored = self._current()
-        for content in blocks:
-            stored = self._count(content)
-            block_id = base64.b64encode(f"{upload}{len(ids):08d}".encode()).decode()
-            with span("blob.put_block"):
-                self._blob.stage_block(block_id, content, length=len(content), validate_content=True)
-            ids.append(BlobBlock(block_id))
-            del content  # not held while the next one is read
-        with span("blob.put_block_list"):
-            self._blob.commit_block_list(
-                ids,
-                metadata=_metadata(stored, metadata),
-                content_settings=_CONTENT,
-                if_none_match="*",
-            )
-        with span("blob.properties"):
-            found = self._blob.get_blob_properties()
-        if found.size != stored.size:
-            raise BlobConflict(f"the blob {stored.name} has {found.size} bytes, {stored.size} were sent")
-        return stored
-
-    def rest(self, blocks: Iterator[bytes]) -> StoredBlob:
-        """Hash the remaining blocks of a refused upload; return the blob that the whole content would make."""
-        stored = self._current()
-        for content in blocks:
-            stored = self._count(content)
-        return stored
-
-    def _count(self, content: bytes) -> StoredBlob:
-        self._digest.update(content)
-        self._size += len(content)
-        return self._current()
-
-    def _current(self) -> StoredBlob:
-        return StoredBlob(
-            container=self._blob.container_name,
-            name=self._blob.blob_name,
-            size=self._size,
-            sha256=self._digest.hexdigest(),
-        )
+_CONTENT = ContentSettings(content_type=CONTENT_TYPE)
+_BEING_DELETED = "ContainerBeingDeleted"
+_CONTAINER_MISSING = "ContainerNotFound"
 
 
-class _Session(requests.Session):
-    """A session that sends an upload as the SDK has prepared and signed it.
-
-    requests prepares every request anew: URL, headers, cookies and settings are parsed, merged and copied. That takes
-    a fifth of the processor time of an upload.
-    """
-
-    @override
-    def request(  # type: ignore[override]  # the SDK passes all but method and URL by name
-        self, method: str, url: str, *, headers: Any = None, data: Any = None, **options: Any
-    ) -> requests.Response:
-        """Send an upload by the adapter at once, and any other request as requests does."""
-        if method != "PUT" or not isinstance(data, bytes) or "Content-Length" not in headers:
-            return super().request(method, url, headers=headers, data=data, **options)
-        prepared = requests.PreparedRequest()
-        prepared.method, prepared.url, prepared.body = method, url, data
-        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
-        response = self.get_adapter(url).send(
-            prepared,
-            timeout=options["timeout"],
-            verify=options["verify"],
-            cert=options["cert"],
-            proxies=options["proxies"] or self.proxies,
-        )
-        response.content  # noqa: B018 - read, so that the connection is free again
-        return response
-
-
-def _read_surroundings(transport: RequestsTransport, url: str) -> None:
-    """Read proxies and CA bundle for `url` from the environment, once instead of for each request."""
-    transport.open()
-    session = transport.session
-    assert session is not None  # noqa: S101 - open() makes it
-    session.trust_env = True
-    surroundings = session.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
-    session.trust_env = False
-    session.proxies = surroundings["proxies"]
-    transport.connection_config.verify = surroundings["verify"]
-
-
-# A browser runs nothing that is served with this type.
-_CONTENT = ContentSettings(content_type="application/octet-stream")
-
-
-def _metadata(stored: StoredBlob, extra: Mapping[str, str]) -> dict[str, str]:
+def _metadata(sha256: str, extra: Mapping[str, str]) -> dict[str, str]:
     """Metadata travels as HTTP headers: ASCII only, so the values of strangers are percent-encoded.
 
     Half of a surrogate pair becomes a question mark: Graph cuts long names in the middle of a pair.
     """
     escaped = {key: quote(value, safe="", errors="replace") for key, value in extra.items()}
-    return {"sha256": stored.sha256, **escaped}
+    return {"sha256": sha256, **escaped}
 
 
-def _rechunk(content: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in blocks of BLOCK_SIZE, the last one shorter."""
-    buffer = bytearray()
-    for piece in content:
-        buffer += piece
-        while len(buffer) >= BLOCK_SIZE:
-            with memoryview(buffer) as view:
-                block = bytes(view[:BLOCK_SIZE])
-            del buffer[:BLOCK_SIZE]
-            yield block
-            del block
-    if buffer:
-        yield bytes(buffer)
+def _must_be_whole(stored: StoredBlob, sent: int) -> None:
+    if sent != stored.size:
+        raise BlobConflict(f"the blob {stored.name} was to have {stored.size} bytes, {sent} came")
 
 
-def _given_away(head: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield all blocks in their order, and keep none of them."""
-    while head:
-        yield head.popleft()
-    yield from rest
-
-
-def _is_container_missing(error: AzureError) -> bool:
-    return getattr(error, "error_code", None) == "ContainerNotFound"
-
-
-def _unavailable(operation: str, error: AzureError) -> BlobUnavailable:
-    code = getattr(error, "error_code", None)  # the storage SDK adds it to azure.core's errors
-    return BlobUnavailable(f"blob {operation}: {code or type(error).__name__}")
+def _code(error: AzureError) -> str:
+    code = getattr(error, "error_code", None)  # the SDK adds it to azure.core's errors: an enum for most codes
+    return str(getattr(code, "value", code) or type(error).__name__)

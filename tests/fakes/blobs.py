@@ -19,16 +19,26 @@ class FakeBlobs:
         self._contents: dict[str, bytes] = {}
         self._metadata: dict[str, dict[str, str]] = {}
 
-    def store(self, name: str, content: Iterable[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
+    def store(
+        self,
+        name: str,
+        content: Iterable[bytes],
+        *,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredBlob:
         self.journal.step("store")
         whole = b"".join(content)
+        if len(whole) != size:
+            raise BlobConflict(f"the blob {name} was to have {size} bytes, {len(whole)} came")
+        assert hashlib.sha256(whole).hexdigest() == sha256
         found = self._contents.setdefault(name, whole)
         if found != whole:
             raise BlobConflict(f"the blob {name} is there with other content")
-        sha256 = hashlib.sha256(whole).hexdigest()
         escaped = {key: quote(value, safe="", errors="replace") for key, value in (metadata or {}).items()}
         self._metadata.setdefault(name, {"sha256": sha256, **escaped})
-        return StoredBlob(container="documents", name=name, size=len(whole), sha256=sha256)
+        return StoredBlob(container="documents", name=name, size=size, sha256=sha256)
 
     def read(self, name: str) -> Iterator[bytes]:
         yield self._contents[name]

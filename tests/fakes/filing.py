@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ingest.codes import Reason
 from ingest.documents.spool import Spool
@@ -33,11 +33,20 @@ class Blobs:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
 
-    def store(self, name: str, content: Iterator[bytes], *, metadata: Mapping[str, str] | None = None) -> StoredBlob:
+    def store(
+        self,
+        name: str,
+        content: Iterable[bytes],
+        *,
+        size: int,
+        sha256: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredBlob:
         assert metadata is None or all(len(value) <= 255 for value in metadata.values())
         data = b"".join(content)
         assert self.content.setdefault(name, data) == data, f"{name} is written twice with other content"
-        return StoredBlob(container="documents", name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (size, sha256)
+        return StoredBlob(container="documents", name=name, size=size, sha256=sha256)
 
 
 class Saved:

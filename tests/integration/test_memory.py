@@ -22,7 +22,7 @@ from ingest.documents import pdf # idle is with everything loaded
 from ingest.documents import detection # idle is with everything loaded
 from ingest.documents import einvoice # idle is with everything loaded
 import puremagic, pypdf
-from ingest.storage.blobs import BLOCK_SIZE, _rechunk
+from ingest.ports import UPLOAD_BLOCK
 from ingest.model import StoredBlob, Limits
 from ingest.documents.budget import Budget
 from ingest.documents.sorting import Sorter
@@ -88,7 +88,7 @@ def signed(size):
 
 def store(path, name, spool):
     digest = hashlib.sha256()
-    for block in _rechunk(spool.blocks()):
+    for block in spool.upload(UPLOAD_BLOCK):
         digest.update(block)
     return StoredBlob(container="documents", name=str(path), size=spool.size, sha256=digest.hexdigest())
 

@@ -70,11 +70,11 @@ OWNERS = {
         "ingest.graph.client",
         "ingest.graph.credentials",
         "ingest.graph.identity",
-        "ingest.storage.blobs",  # the session that carries the SDK's requests
+        "ingest.storage.blob_requests",  # the session that carries azure-core's requests
     },
     "urllib3": {"ingest.graph.client"},
     "azure.monitor": {"ingest.telemetry.sdk"},
-    "azure.storage": {"ingest.storage.blobs", "ingest.storage.queue_lengths"},
+    "azure.storage": {"ingest.storage.blob_requests", "ingest.storage.blobs", "ingest.storage.queue_lengths"},
     "azure.identity": {"ingest.storage.entra", "ingest.telemetry.sdk"},
     "opentelemetry": {"ingest.telemetry.sdk"},
     "psycopg": {"ingest.storage.database", "ingest.storage.entra", "ingest.storage.gate"},

@@ -31,8 +31,8 @@ MAX_NESTING: Final = 50  # multiparts within multiparts
 MAX_MULTIPARTS: Final = 1000
 MAX_BLANK: Final = 1024  # bytes of a part that may be nothing but line breaks
 
-_BLANK_LINE: Final = rb"\n(?=\r?\n)"
-_NOTHING: Final = re.compile(rb"(?!)")
+_BLANK_LINE: Final = re.compile(rb"\n(?=\r?\n)")
+_MISSES: Final = 100  # lines that only begin as a delimiter does, before a pattern is compiled that passes over them
 _DISTINCT: Final = 32  # bytes of a boundary that a search compares; the rest of a longer one is compared afterwards
 _FIELD: Final = re.compile(rb"^[!-9;-~]+[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?", re.MULTILINE)
 _MEDIA_TYPE: Final = re.compile(r"[^\s/;,()<>\"]+/[^\s/;,()<>\"]+")
@@ -133,13 +133,13 @@ class _Walk:
     _count: int = 0
     _multiparts: int = 0
     _headers_left: int = MAX_HEADERS
-    _delimiters: re.Pattern[bytes] = _NOTHING
-    _delimiters_and_blanks: re.Pattern[bytes] = re.compile(_BLANK_LINE)
+    _misses: int = 0
+    _delimiters: re.Pattern[bytes] | None = None  # compiled where a plain search is not enough
 
     def entities(self) -> Iterator[Entity]:
         start = self._first_line()
         while True:
-            stop = self._next_stop(start, self._delimiters_and_blanks)
+            stop = self._next_stop(start, blanks=True)
             entity, begin = self._part(start, stop)
             if entity is None:
                 stop = self._next_delimiter(begin)
@@ -164,31 +164,54 @@ class _Walk:
     def _next_delimiter(self, position: int) -> _Stop:
         if not self._open:
             return _Stop(position=self.file.seek(0, io.SEEK_END))
-        return self._next_stop(position, self._delimiters)
+        return self._next_stop(position, blanks=False)
 
-    def _next_stop(self, position: int, pattern: re.Pattern[bytes]) -> _Stop:
-        """Return the first line that matters from `position` on, where a line begins. Reads each byte about once."""
+    def _next_stop(self, position: int, *, blanks: bool) -> _Stop:
+        """Return the first line that matters from `position` on, where a line begins. Reads each byte about once.
+
+        `blanks`: a blank line matters, too.
+        """
         self.file.seek(position)
         block, base = b"\n" + self.file.read(BLOCK), position - 1
         while True:
             last = len(block) < BLOCK
             # A line that the block cuts off is read again whole; but a line of a whole block is no delimiter.
             passed = max(block.rfind(b"\n"), 0) or len(block)
-            for match in pattern.finditer(block, 0, len(block) if last else passed + 1):
-                end = block.find(b"\n", match.start() + 1)
-                line = block[match.start() + 1 : end + 1 if end >= 0 else None]
-                if (stop := self._stop(base + match.start() + 1, line)) is not None:
+            end = len(block) if last else passed + 1
+            blank = _BLANK_LINE.search(block, 0, end) if blanks else None
+            if blank is not None:
+                end = blank.start() + 1
+            begin = 0
+            while (begin := self._find_delimiter(block, begin, end) + 1) > 0:
+                if (stop := self._stop(base + begin, _line(block, begin))) is not None:
                     return stop
+                self._misses += 1
+            if blank is not None:
+                return _Stop(position=base + end, length=len(_line(block, end)))
             if last:
                 return _Stop(position=self.file.seek(0, io.SEEK_END))
             base += passed
             self.file.seek(base)
             block = self.file.read(BLOCK)
 
+    def _find_delimiter(self, block: bytes, start: int, end: int) -> int:
+        """Return the position of the line break before what begins as a delimiter does; -1 without one.
+
+        One pattern for all open multiparts keeps the search linear, and passes over content that is made to look like
+        delimiters. In a mail with one multipart, a plain search spares the compilation of the pattern.
+        """
+        if not self._open:
+            return -1
+        if len(self._open) == 1 and self._misses < _MISSES:
+            return block.find(b"\n--" + self._open[0][0], start, end)
+        if self._delimiters is None:
+            alternatives = b"|".join(_delimiter(boundary) for boundary, _ in self._open)
+            self._delimiters = re.compile(rb"\n--(?:%b)" % alternatives)
+        match = self._delimiters.search(block, start, end)
+        return -1 if match is None else match.start()
+
     def _stop(self, position: int, line: bytes) -> _Stop | None:
         text = line.rstrip()
-        if not text:
-            return _Stop(position=position, length=len(line))
         opening = self._levels.get(text, -1)
         closing = self._levels.get(text[:-2], -1) if text.endswith(b"--") else -1
         if max(opening, closing) < 0:
@@ -276,17 +299,20 @@ class _Walk:
         self._note_levels()
 
     def _note_levels(self) -> None:
-        """Note the delimiters of the open multiparts. One pattern for all of them keeps a search linear."""
+        """Note the delimiters of the open multiparts."""
         self._levels = {b"--" + boundary: level for level, (boundary, _) in enumerate(self._open)}
-        alternatives = b"|".join(_delimiter(boundary) for boundary, _ in self._open)
-        self._delimiters = re.compile(rb"\n--(?:%b)" % alternatives)
-        self._delimiters_and_blanks = re.compile(rb"%b|\n--(?:%b)" % (_BLANK_LINE, alternatives))
+        self._delimiters = None
 
     def _counted(self, entity: Entity) -> Entity:
         self._count += 1
         if self._count > self.max_parts:
             raise PartRejected(Rule.TOO_MANY)
         return entity
+
+
+def _line(block: bytes, begin: int) -> bytes:
+    end = block.find(b"\n", begin)
+    return block[begin : end + 1 if end >= 0 else None]
 
 
 def _delimiter(boundary: bytes) -> bytes:

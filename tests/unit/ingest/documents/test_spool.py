@@ -46,3 +46,24 @@ def test_a_full_disk_is_no_fault_of_the_mail(block: int, over: int) -> None:
     content = bytes(full + over)
     with files_of_at_most(full), Spool() as spool, pytest.raises(DiskUnavailable):
         spool.fill(content[start : start + block] for start in range(0, len(content), block))
+
+
+@pytest.mark.parametrize("size", [0, 1, IN_MEMORY, 3 * IN_MEMORY, 3 * IN_MEMORY + 7])
+def test_an_upload_is_the_content_in_blocks_of_the_asked_size(size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    with Spool() as spool:
+        spool.fill([content])
+        blocks = list(spool.upload(IN_MEMORY))
+    assert b"".join(blocks) == content
+    assert all(len(block) == IN_MEMORY for block in blocks[:-1])
+
+
+def test_a_disk_that_returns_other_bytes_shows_before_the_last_block() -> None:
+    with Spool() as spool:
+        spool.fill([bytes(3 * IN_MEMORY)])
+        spool.file.seek(IN_MEMORY)
+        spool.file.write(b"1")
+        blocks = spool.upload(2 * IN_MEMORY)
+        next(blocks)
+        with pytest.raises(DiskUnavailable):
+            next(blocks)

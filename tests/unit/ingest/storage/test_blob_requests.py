@@ -1,0 +1,125 @@
+"""Put Blob as a plain request: what it carries for each kind of credential, and when it is sent again."""
+
+from types import TracebackType
+from typing import Self, override
+
+import pytest
+import requests
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransportResponse
+from azure.storage.blob import ContainerClient
+
+from ingest.storage.blob_requests import PutBlob
+
+type Played = int | Exception
+
+KEY = "bGVha2Vk"
+BY_KEY = f"DefaultEndpointsProtocol=https;AccountName=dms;AccountKey={KEY};EndpointSuffix=core.windows.net"
+
+
+class Service(HttpTransport[HttpRequest, HttpResponse]):
+    """A transport that plays answers and keeps the requests."""
+
+    def __init__(self, *played: Played) -> None:
+        self._played = list(played)
+        self.requests: list[HttpRequest] = []
+
+    @override
+    def send(self, request: HttpRequest, **options: object) -> HttpResponse:
+        self.requests.append(request)
+        answer = self._played.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        response = requests.Response()
+        response.status_code = answer
+        if answer == 409:
+            response.headers["x-ms-error-code"] = "BlobAlreadyExists"
+        played: HttpResponse = RequestsTransportResponse(request, response)
+        return played
+
+    @override
+    def sleep(self, duration: float) -> None:
+        """Return at once."""
+
+    @override
+    def open(self) -> None: ...
+
+    @override
+    def close(self) -> None: ...
+
+    @override
+    def __enter__(self) -> Self:
+        return self
+
+    @override
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None: ...
+
+
+class Identity:
+    """A managed identity."""
+
+    def get_token(self, *scopes: str, **_options: object) -> AccessToken:
+        assert scopes == ("https://storage.azure.com/.default",)
+        return AccessToken("entra", 2**40)
+
+
+def by_key(service: Service) -> PutBlob:
+    return PutBlob(ContainerClient.from_connection_string(BY_KEY, "documents"), service)
+
+
+def test_a_blob_is_put_only_where_there_is_none_and_the_service_compares_its_md5() -> None:
+    service = Service(201)
+    assert by_key(service).put("7/Ab-1~/001 ü", b"content", {"sha256": "00"}) == (201, "")
+    [request] = service.requests
+    assert (request.method, request.body) == ("PUT", b"content")
+    assert request.url == "https://dms.blob.core.windows.net/documents/7/Ab-1~/001%20%C3%BC"
+    assert request.headers["If-None-Match"] == "*"
+    assert request.headers["Content-MD5"] == "mgNkuembtIDdJeHwKEyFVQ=="
+    assert request.headers["x-ms-meta-sha256"] == "00"
+
+
+def test_an_account_key_signs_and_never_travels() -> None:
+    service = Service(201)
+    by_key(service).put("x", b"content", {})
+    [request] = service.requests
+    assert request.headers["Authorization"].startswith("SharedKey dms:")
+    assert KEY not in f"{request.url} {dict(request.headers)}"
+
+
+def test_an_identity_gives_a_bearer_token() -> None:
+    service = Service(201)
+    container = ContainerClient("https://dms.blob.core.windows.net", "documents", credential=Identity())
+    PutBlob(container, service).put("x", b"content", {})
+    assert service.requests[0].headers["Authorization"] == "Bearer entra"
+
+
+def test_a_shared_access_signature_stays_in_the_url() -> None:
+    service = Service(201)
+    container = ContainerClient("https://dms.blob.core.windows.net", "documents", credential="sv=1&sig=s%3D")
+    PutBlob(container, service).put("x", b"content", {})
+    assert service.requests[0].url == "https://dms.blob.core.windows.net/documents/x?sv=1&sig=s%3D"
+    assert "Authorization" not in service.requests[0].headers
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 429, ServiceRequestError("no connection")])
+def test_a_request_that_met_passing_trouble_is_sent_again(trouble: Played) -> None:
+    service = Service(trouble, 201)
+    assert by_key(service).put("x", b"content", {}) == (201, "")
+    assert [request.body for request in service.requests] == [b"content", b"content"]
+
+
+def test_a_blob_that_is_there_is_said_at_once() -> None:
+    service = Service(409)
+    assert by_key(service).put("x", b"content", {}) == (409, "BlobAlreadyExists")
+
+
+def test_tries_have_an_end() -> None:
+    service = Service(503, 503, 503, 503)
+    assert by_key(service).put("x", b"content", {})[0] == 503
+    assert len(service.requests) == 4
