@@ -15,6 +15,7 @@ import typer
 from commands.context import ByOption, MessageArgument, WhyOption, account, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
 from ingest import wiring
+from ingest.codes import PassedOver
 from ingest.documents.reader_pool import ReaderPool
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
@@ -39,6 +40,13 @@ WORDS = {
     ClaimState.DELETED: "stored",
     ClaimState.QUARANTINED: "in Quarantine",
     ClaimState.GONE: "taken out of the inbox by a person",
+}
+
+
+PASSED_OVER = {
+    PassedOver.UNKNOWN_TOKEN: "no tenant has this address",
+    PassedOver.TENANT_INACTIVE: "the tenant was switched off",
+    PassedOver.ANOTHER_TENANT_FIRST: "another tenant was addressed first (INGEST_ROUTE)",
 }
 
 
@@ -111,32 +119,49 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
       python -m ingest messages show AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A… --json
     """
     claim = claim_of(message)
-    copies = _copies(claim)
+    copies, passed_over = _copies(claim)
     if as_json:
-        print_json_record({**asdict(claim), "copies": [{**copy, "parts": parts} for copy, parts in copies]})
+        copied = [{**copy, "parts": parts} for copy, parts in copies]
+        print_json_record({**asdict(claim), "copies": copied, "passed_over": passed_over})
         return
     print_record({**asdict(claim), "state": WORDS[ClaimState(claim.state)]}, as_json=False)
     for copy, parts in copies:
         typer.echo("")
         print_record(copy, as_json=False)
         print_rows(parts, as_json=False, empty="No parts.")
+    if passed_over:
+        typer.echo("\nOther addresses of the mail, which brought no copy:")
+        print_rows(passed_over, as_json=False, empty="")
 
 
-def _copies(claim: ClaimRecord) -> list[tuple[Row, list[Row]]]:
-    """Return each tenant's copy with its parts; none, and a word on stderr, where this login may not see them."""
+def _copies(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row]]:
+    """Return each tenant's copy with its parts, and the addressed tenants without a copy.
+
+    Returns none, and writes a word on stderr, where this login may not see them.
+    """
     try:
         histories = Histories(operator_database_url(os.environ))
         found = histories.mail(claim.number)
-        return [
+        copies: list[tuple[Row, list[Row]]] = [
             (
                 {name: value for name, value in asdict(copy).items() if name != "id"},
                 [_part(part) for part in histories.parts(copy.duplicate_of or copy.id)],
             )
             for copy in (found[1] if found else ())
         ]
+        passed_over: list[Row] = [
+            {
+                "tenant_id": other.tenant_id,
+                "tenant": other.tenant if other.tenant_id is not None else "unknown address",
+                "why": PASSED_OVER[PassedOver(other.why)],
+            }
+            for other in histories.passed_over(claim.number)
+            if other.tenant_id not in {copy["tenant_id"] for copy, _ in copies}  # an operator assigned the mail
+        ]
     except OperatorError as weak:
         typer.echo(f"The tenants' copies are not shown. {weak}", err=True)
-        return []
+        return [], []
+    return copies, passed_over
 
 
 def _part(part: PartRecord) -> Row:

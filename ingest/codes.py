@@ -77,3 +77,11 @@ class ActiveContent(StrEnum):
     EXTERNAL_LINK = "external_link"
     MACROS = "macros"
     SCRIPT = "script"
+
+
+class PassedOver(StrEnum):
+    """The reason for which an upload address of a mail brought its tenant no copy."""
+
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
+    TENANT_INACTIVE = "tenant_inactive"
+    ANOTHER_TENANT_FIRST = "another_tenant_first"  # INGEST_ROUTE is "first"

@@ -157,10 +157,14 @@ class Pipeline:
         )
 
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
-        tenants, matches = routing.route(message, self._addressing, self._tenants)
+        resolved = routing.resolve(message, self._addressing, self._tenants)
+        passed_over = routing.passed_over(resolved)
+        if passed_over or claim.may_have_left:  # an earlier try may have passed over others
+            self._tenants.note_passed_over(claim, passed_over)
+        tenants = routing.choose_tenants(resolved)
         # A message of the sweep comes behind all new mail as it is, and a stored one has had its turn.
         if claim.ref.trigger is Trigger.WEBHOOK and not claim.stored_before:
-            routing.await_turn(tenants, matches)
+            routing.await_turn(tenants, resolved.matches)
         return tenants
 
     def _file(self, claim: Claim, original: Original, tenants: Sequence[Tenant], transfer: Transfer) -> int:

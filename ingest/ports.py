@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.codes import Reason
+from ingest.codes import PassedOver, Reason
 from ingest.model import (
     Attachment,
     Claim,
@@ -114,6 +114,9 @@ class Tenants(Protocol):
 
     def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
         """Return a match for each old address of a tenant that an operator has confirmed."""
+
+    def note_passed_over(self, claim: Claim, passed_over: Mapping[str, PassedOver]) -> None:
+        """Note the tokens and old addresses of the message that brought no copy, in place of earlier notes."""
 
     def tenant_context(self, tenant: Tenant) -> AbstractContextManager[None]:
         """Write the rows of `tenant`, and of no other tenant, in the block."""

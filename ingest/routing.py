@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
-from ingest.codes import Reason
+from ingest.codes import PassedOver, Reason
 from ingest.errors import IngestError, Rejected
 from ingest.model import Message, Tenant, TokenMatch
 from ingest.ports import Tenants
 from ingest.settings import RouteMode
+
+MOST_PASSED_OVER = 50  # addresses of one mail that are noted; a mail may name thousands
 
 
 class TurnAwaited(IngestError):
@@ -74,33 +77,66 @@ def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]
     return tuple(tokens)
 
 
-def route(message: Message, addressing: Addressing, tenants: Tenants) -> tuple[tuple[Tenant, ...], list[TokenMatch]]:
-    """Return the tenants that get the mail, at least one, and all matches of its addresses.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """What the database says of a mail's addresses: the matches in the order in which they count.
+
+    `candidates`: the tokens; without tokens, the addresses that may be old ones of a tenant.
+    """
+
+    candidates: tuple[str, ...] = field(repr=False)
+    by_token: bool
+    matches: tuple[TokenMatch, ...]
+    mode: RouteMode
+
+
+def resolve(message: Message, addressing: Addressing, tenants: Tenants) -> Resolved:
+    """Ask the database for the tenants of a mail's addresses. Raises DatabaseUnavailable.
 
     Old addresses of several tenants route to all of them: no header says which tenant's mailbox redirected this copy.
-    Raises Rejected as `choose_tenants`, and DatabaseUnavailable.
     """
-    tokens = candidate_tokens(message, addressing)
-    if tokens:
-        matches, mode = tenants.resolve_tokens(tokens), addressing.route
+    candidates, mode = candidate_tokens(message, addressing), addressing.route
+    by_token = bool(candidates)
+    if by_token:
+        matches = tenants.resolve_tokens(candidates)
     else:  # the mail was redirected, and no header kept the token
-        matches, mode = tenants.resolve_addresses((*message.to, *message.cc)), RouteMode.ALL
-    return choose_tenants(tokens, matches, mode), matches
+        candidates, mode = (*message.to, *message.cc), RouteMode.ALL
+        matches = tenants.resolve_addresses(candidates)
+    in_order = tuple(sorted(matches, key=lambda match: match.position))
+    return Resolved(candidates=candidates, by_token=by_token, matches=in_order, mode=mode)
 
 
-def choose_tenants(tokens: Sequence[str], matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:
+def choose_tenants(resolved: Resolved) -> tuple[Tenant, ...]:
     """Return the tenants that get the mail, at least one. A token of no tenant does not stop the search.
 
-    `matches`: of the tokens; without tokens, of old addresses. Raises Rejected: no_token (no candidate, nor a match),
-    unknown_token (no tenant has any), tenant_inactive (all switched off).
+    Raises Rejected: no_token (no candidate, nor a match), unknown_token (no tenant has any), tenant_inactive (all
+    switched off).
     """
-    known = sorted(matches, key=lambda match: match.position)
-    active = tuple(dict.fromkeys(match.tenant for match in known if match.active))
-    if active:
-        return active if mode is RouteMode.ALL else active[:1]
-    if known:
+    if active := _active(resolved):
+        return active
+    if resolved.matches:
         raise Rejected(Reason.TENANT_INACTIVE)
-    raise Rejected(Reason.UNKNOWN_TOKEN if tokens else Reason.NO_TOKEN)
+    raise Rejected(Reason.UNKNOWN_TOKEN if resolved.by_token else Reason.NO_TOKEN)
+
+
+def passed_over(resolved: Resolved) -> dict[str, PassedOver]:
+    """Return the tokens and old addresses that bring no copy, at most MOST_PASSED_OVER, each with the reason."""
+    found = {match.position: match for match in resolved.matches}
+    chosen = _active(resolved)
+    whys: dict[str, PassedOver] = {}
+    for position, candidate in enumerate(resolved.candidates, start=1):
+        match = found.get(position)
+        if match is None:
+            if resolved.by_token:  # any other address in To is no upload address
+                whys[candidate] = PassedOver.UNKNOWN_TOKEN
+        elif match.tenant not in chosen:
+            whys[candidate] = PassedOver.ANOTHER_TENANT_FIRST if match.active else PassedOver.TENANT_INACTIVE
+    return dict(islice(whys.items(), MOST_PASSED_OVER))
+
+
+def _active(resolved: Resolved) -> tuple[Tenant, ...]:
+    active = tuple(dict.fromkeys(match.tenant for match in resolved.matches if match.active))
+    return active if resolved.mode is RouteMode.ALL else active[:1]
 
 
 def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch]) -> None:

@@ -96,6 +96,16 @@ class PartRecord:
     invoice_problem: str | None = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassedOverTenant:
+    """An address of a mail that brought no copy: the tenant, None for an address of no tenant, and `why`."""
+
+    tenant_id: int | UUID | None
+    tenant: str | None
+    why: str
+    noted_at: datetime
+
+
 _CLAIM: LiteralString = """
 select id as number, mailbox, message_id, state, trigger, reason, attempts, crashes, defects, last_error, assigned_by,
     received_at, first_seen_at, enqueued_at, next_try_at, lease_until, ended_at
@@ -108,6 +118,7 @@ select message.id, message.tenant_id, tenant.name as tenant, internet_message_id
 from ingest.message left join ingest.tenant_name as tenant on tenant.id = message.tenant_id
 where claim_id = %(number)s order by message.id
 """
+_PASSED_OVER: LiteralString = "select * from ingest.passed_over_by(%(number)s)"
 _PARTS: LiteralString = """
 with recursive placed as (
     select part.*, 0 as depth from ingest.part where message_id = %(copy)s and parent is null
@@ -144,6 +155,11 @@ class Histories:
             with connection.cursor(row_factory=class_row(Copy)) as copies:
                 found = copies.execute(_COPIES, {"number": number}).fetchall()
         return None if history is None else (history, found)
+
+    def passed_over(self, number: int) -> list[PassedOverTenant]:
+        """Return the addressed tenants that got no copy of a mail, in the order of the addresses."""
+        with connect(self._url) as connection, connection.cursor(row_factory=class_row(PassedOverTenant)) as cursor:
+            return cursor.execute(_PASSED_OVER, {"number": number}).fetchall()
 
     def parts(self, copy: int) -> list[PartRecord]:
         """Return the parts of a copy, each container before its contents."""

@@ -96,7 +96,8 @@ class Quarantine:
         try:
             with suppress(NotFound, MimeUnavailable), self._app.mailboxes.original(ref, Scope.MAILBOX) as blocks:
                 headers, _ = read_header(blocks)
-                routing.route(message_of(ref, headers, None), addressing, self._app.tenants)
+                resolved = routing.resolve(message_of(ref, headers, None), addressing, self._app.tenants)
+                routing.choose_tenants(resolved)
         except Rejected as rejected:
             return rejected.reason
         return None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ingest.codes import PassedOver
 from ingest.model import Claim, Tenant, TokenMatch
 from ingest.settings import DEFAULT_TENANT_BUDGET
 from ingest.storage.database import Connection, Database, Row, as_text
@@ -36,6 +37,21 @@ class Tenants:
         written = [as_text(address) for address in addresses]
         rows = self._database.all("resolve_addresses", self.RESOLVE_ADDRESSES, addresses=written, budget=self._budget)
         return [_match(row, proof=addresses[row["place"] - 1]) for row in rows]
+
+    NOTE_PASSED_OVER = "select ingest.note_passed_over(%(claim)s, %(proofs)s, %(whys)s)"
+
+    def note_passed_over(self, claim: Claim, passed_over: Mapping[str, PassedOver]) -> None:
+        """Note the tokens and old addresses of the message that brought no copy, in place of earlier notes.
+
+        Postgres keeps their tenants and no token. Raises DatabaseUnavailable.
+        """
+        self._database.none(
+            "note_passed_over",
+            self.NOTE_PASSED_OVER,
+            claim=claim.id,
+            proofs=[as_text(proof) for proof in passed_over],
+            whys=[str(why) for why in passed_over.values()],
+        )
 
     @contextmanager
     def tenant_context(self, tenant: Tenant) -> Iterator[None]:

@@ -9,6 +9,7 @@ _SQL = (
     "renew",
     "resolve_tokens",
     "resolve_addresses",
+    "note_passed_over",
     "link",
     "save",
     "end",

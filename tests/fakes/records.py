@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import count, zip_longest
 from typing import NoReturn
 
-from ingest.codes import Reason
+from ingest.codes import PassedOver, Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
     Claim,
@@ -79,6 +79,7 @@ class FakeRecords:
     tenants: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     over_budget: set[Tenant] = field(default_factory=set)
     turns: dict[tuple[str, str], Tenant] = field(default_factory=dict)
+    passed_over: dict[tuple[str, str], dict[str, PassedOver]] = field(default_factory=dict)
     old_addresses: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     lease_seconds: float = 600
     retry_seconds: float = 300
@@ -201,6 +202,10 @@ class FakeRecords:
             for position, address in enumerate(map(str.lower, addresses), start=1)
             if address in self.old_addresses
         ]
+
+    def note_passed_over(self, claim: Claim, passed_over: Mapping[str, PassedOver]) -> None:
+        self._step("note_passed_over")
+        self.passed_over[claim.ref.mailbox, claim.ref.message_id] = dict(passed_over)
 
     @contextmanager
     def tenant_context(self, tenant: Tenant) -> Iterator[None]:

@@ -150,13 +150,19 @@ def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cl
     assert cli("tenants", "disable", tenant.id, *WHY).code == 0
     mail = send(stack, tenant.address, subject="Zu früh")
     wait_for(stack, mail, "Quarantine")
-    assert ok(cli("messages", "show", mail, "--json"))["reason"] == "tenant_inactive"
+    shown = ok(cli("messages", "show", mail, "--json"))
+    assert shown["reason"] == "tenant_inactive"
+    (passed_over,) = shown["passed_over"]
+    assert (str(passed_over["tenant_id"]), passed_over["tenant"]) == (tenant.id, "Paused AG")
+    assert passed_over["why"] == "the tenant was switched off"
+    assert "brought no copy" in cli("messages", "show", mail).out
     stack.admin.mark_read(mail)  # as after a look at it in Outlook
 
     assert cli("tenants", "enable", tenant.id, *WHY).code == 0
     assert cli("quarantine", "release", mail, *WHY).code == 0
     wait_for(stack, mail, "deleted")
     assert copies(stack, mail) == [(tenant.id, None)]
+    assert ok(cli("messages", "show", mail, "--json"))["passed_over"] == []
     assert "moved elsewhere" in (again := cli("quarantine", "release", mail, *WHY)).err or "deleted" in again.err
 
 

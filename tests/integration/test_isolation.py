@@ -197,6 +197,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "current_tenant"): "EXECUTE",
         ("function", "enter_tenant"): "EXECUTE",
         ("function", "link_copy"): "EXECUTE",
+        ("function", "note_passed_over"): "EXECUTE",
         ("function", "route_tokens"): "EXECUTE",
         ("function", "route_addresses"): "EXECUTE",
         ("function", "count_mail"): "EXECUTE",
@@ -253,7 +254,16 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
     )
     assert {row["relname"] for row in tables} == {
         *TENANT_TABLES,
-        *("assignment", "token", "disabled_tenant", "old_address", "tenant_hour", "tenant_budget", "turn"),
+        *(
+            "assignment",
+            "passed_over",
+            "token",
+            "disabled_tenant",
+            "old_address",
+            "tenant_hour",
+            "tenant_budget",
+            "turn",
+        ),
     }
     for row in tables:
         assert row["enabled"], row
@@ -269,6 +279,8 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select * from ingest.disabled_tenant",
         "select * from ingest.old_address",
         "select * from ingest.turn",
+        "select * from ingest.passed_over",
+        "select * from ingest.passed_over_by(1)",
         "select * from ingest.tenant_hour",
         "update ingest.tenant_budget set mails_an_hour = 0",
         "delete from ingest.turn",
@@ -445,6 +457,9 @@ STILL_POSSIBLE = {
     "send stored mails to Quarantine, on record only": "update ingest.claim set state = 'quarantined'",
     "count tries and defects, so that mails go to Quarantine": "update ingest.claim set defects = 5",
     "add": "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'waiting', 'sweep')",
+    "note that tenants of tokens that it has were passed over": (
+        "select ingest.note_passed_over(1, array['0123456789abcdef'], array['unknown_token'])"
+    ),
     "give turns away, so that mails wait for a day": "select * from ingest.give_turns('upload@dms.cloud', 1)",
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
     "ask for the tenant of a token that it has": "select * from ingest.route_tokens(array['0123456789abcdef'], 1)",
@@ -651,6 +666,8 @@ SAMPLES: dict[str, object] = {
     "active_content": ["macros"],
     "disposition": "document",
     "trigger": "operator",
+    "proofs": [],
+    "whys": ["tenant_inactive"],
     "state": "gone",
     "mailbox": values.MAILBOX,
     "received_at": datetime(2026, 1, 1, tzinfo=UTC),
@@ -671,6 +688,7 @@ def whose(name: str, ours: Seeded, theirs: Seeded) -> st.SearchStrategy[object]:
         "message_id": [one.claim.ref.message_id for one in both],
         "message_ids": [[one.claim.ref.message_id] for one in both],
         "tokens": [[one.token] for one in both],
+        "proofs": [[one.token] for one in both],
         "addresses": [[f"{one.mark}@old.example"] for one in both],
         "document": [one.document for one in both],
         "related_document": [None, *(one.document for one in both)],

@@ -9,9 +9,11 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from ingest.codes import PassedOver
 from ingest.errors import OperatorError
 from ingest.model import Claim, Tenant
 from operations.audit import Account, Audit
+from operations.history import Histories
 from operations.migrations import losses, migrate, roll_back
 from operations.tenants import Holdings, Tenants, TenantState
 from tests.fakes import values
@@ -166,6 +168,27 @@ def test_a_mail_that_is_stored_for_one_tenant_is_assigned_to_no_other(
     assert audit.newest(limit=1) == []
 
 
+def test_operators_learn_which_other_tenants_a_mail_was_addressed_to_and_no_token(
+    database: Database, store: Store
+) -> None:
+    ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
+    unknown = "ab" * 16
+    for noted in (
+        {ours.token: PassedOver.ANOTHER_TENANT_FIRST},
+        {unknown: PassedOver.UNKNOWN_TOKEN, theirs.token: PassedOver.TENANT_INACTIVE},
+    ):  # the later notes take the place of the earlier ones
+        store.tenants.note_passed_over(ours.claim, noted)
+    found = Histories(database.operator_url).passed_over(ours.claim.id)
+    assert [(other.tenant_id, other.tenant, other.why) for other in found] == [
+        (None, None, "unknown_token"),
+        (theirs.tenant.id, "theirs", "tenant_inactive"),
+    ]
+    kept = repr(database.rows("select * from ingest.passed_over"))
+    assert not any(token in kept for token in (unknown, ours.token, theirs.token))
+    with pytest.raises(OperatorError, match="too weak"):
+        Histories(database.reader_url).passed_over(ours.claim.id)
+
+
 # Forgetting a tenant
 
 
@@ -184,6 +207,7 @@ def test_a_tenant_is_forgotten_and_no_other(
         "insert into ingest.old_address (address, tenant_id, source, added_by)"
         f" values ('anna@ours.example', {wanted}, 'operator', 'anna')"
     )
+    store.tenants.note_passed_over(ours.claim, {ours.token: PassedOver.ANOTHER_TENANT_FIRST})
     with pytest.raises(OperatorError, match="is not disabled"):
         tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container])
     tenants.disable(wanted, ACCOUNT)
@@ -197,6 +221,7 @@ def test_a_tenant_is_forgotten_and_no_other(
         assert everything_of(admin, ours.tenant)[:-1] == [[], [], []]
         assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1]
     assert database.value("select count(*) from ingest.old_address") == 0
+    assert database.value("select count(*) from ingest.passed_over") == 0
     entry = audit.newest(limit=1)[0]
     assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1}')
     database.run(f"delete from dms_tenant where id = {wanted}")

@@ -723,6 +723,25 @@ def test_a_mail_that_was_stored_before_is_not_deleted_on_an_assignment(world: Wo
     assert world.records.row(ref).defects == 0
 
 
+def test_the_addressed_tenants_without_a_copy_are_noted_until_they_have_one(world: World) -> None:
+    unknown = "ab" * 16
+    ref = world.mail.deliver(email(to=[address(token) for token in (unknown, OFF_TOKEN, OTHER_TOKEN, TOKEN)]))
+    world.journal.trouble["store"] = [BlobUnavailable("down")]
+    with pytest.raises(BlobUnavailable):
+        world.pipeline.ingest_message(ref)
+    noted = world.records.passed_over[ref.mailbox, ref.message_id]
+    assert noted == {unknown: "unknown_token", OFF_TOKEN: "tenant_inactive", TOKEN: "another_tenant_first"}
+    world.records.tenants = {**TENANTS, unknown: (SECOND, True), OFF_TOKEN: (OFF, True)}
+    world.route = RouteMode.ALL
+    assert world.restarted().ingest_message(ref) == Stored(documents=3)
+    assert world.records.passed_over[ref.mailbox, ref.message_id] == {}
+
+
+def test_a_mail_for_one_tenant_notes_nothing(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(email()))
+    assert "note_passed_over" not in world.journal.steps
+
+
 # Old addresses
 
 

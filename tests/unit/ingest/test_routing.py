@@ -1,16 +1,25 @@
 """The tenant of a mail: tokens among To and Cc, else those of a redirect, and nothing else."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.codes import Reason
+from ingest.codes import PassedOver, Reason
 from ingest.errors import Rejected
 from ingest.model import Tenant, TokenMatch
-from ingest.routing import Addressing, candidate_tokens, choose_tenants, normal_token
+from ingest.routing import (
+    MOST_PASSED_OVER,
+    Addressing,
+    Resolved,
+    candidate_tokens,
+    choose_tenants,
+    normal_token,
+    passed_over,
+)
 from ingest.settings import DEFAULT_ADDRESS_PATTERN, RouteMode
 from tests.fakes.values import OTHER_TOKEN, TOKEN, message
 
@@ -31,9 +40,14 @@ def match(position: int, tenant: Tenant, *, active: bool = True) -> TokenMatch:
     return TokenMatch(position=position, tenant=tenant, active=active)
 
 
+def resolved(candidates: tuple[str, ...], matches: Iterable[TokenMatch], mode: RouteMode) -> Resolved:
+    in_order = tuple(sorted(matches, key=lambda one: one.position))
+    return Resolved(candidates=candidates, by_token=bool(candidates), matches=in_order, mode=mode)
+
+
 def reason_of(candidates: tuple[str, ...], *matches: TokenMatch) -> Reason:
     with pytest.raises(Rejected) as rejected:
-        choose_tenants(candidates, matches, RouteMode.FIRST)
+        choose_tenants(resolved(candidates, matches, RouteMode.FIRST))
     return rejected.value.reason
 
 
@@ -120,28 +134,53 @@ def test_a_pattern_of_the_operators_own_may_leave_the_token_out() -> None:
 
 
 def test_an_unknown_token_does_not_stop_the_search() -> None:
-    assert choose_tenants(("unknown", "known"), [match(2, SECOND)], RouteMode.FIRST) == (SECOND,)
+    assert choose_tenants(resolved(("unknown", "known"), [match(2, SECOND)], RouteMode.FIRST)) == (SECOND,)
 
 
 def test_a_switched_off_tenant_does_not_stop_the_search() -> None:
     found = [match(1, FIRST, active=False), match(2, SECOND)]
-    assert choose_tenants(("a", "b"), found, RouteMode.FIRST) == (SECOND,)
+    assert choose_tenants(resolved(("a", "b"), found, RouteMode.FIRST)) == (SECOND,)
 
 
 def test_the_tenant_named_first_gets_the_mail_in_whatever_order_the_database_answers() -> None:
     found = [match(2, SECOND), match(1, FIRST)]
-    assert choose_tenants(("a", "b"), found, RouteMode.FIRST) == (FIRST,)
+    assert choose_tenants(resolved(("a", "b"), found, RouteMode.FIRST)) == (FIRST,)
 
 
 def test_all_tenants_named_get_it_where_so_configured_each_once() -> None:
     found = [match(3, FIRST), match(2, SECOND), match(1, FIRST)]
-    assert choose_tenants(("a", "b", "c"), found, RouteMode.ALL) == (FIRST, SECOND)
+    assert choose_tenants(resolved(("a", "b", "c"), found, RouteMode.ALL)) == (FIRST, SECOND)
 
 
 def test_why_a_mail_can_not_be_routed() -> None:
     assert reason_of(()) is Reason.NO_TOKEN
     assert reason_of(("unknown",)) is Reason.UNKNOWN_TOKEN
     assert reason_of(("known", "unknown"), match(1, FIRST, active=False)) is Reason.TENANT_INACTIVE
+
+
+def test_each_address_that_brings_no_copy_has_its_reason() -> None:
+    found = [match(2, SECOND), match(3, Tenant(id=3), active=False), match(4, FIRST), match(5, SECOND)]
+    candidates = ("unknown", "second", "off", "first", "second again")
+    assert passed_over(resolved(candidates, found, RouteMode.FIRST)) == {
+        "unknown": PassedOver.UNKNOWN_TOKEN,
+        "off": PassedOver.TENANT_INACTIVE,
+        "first": PassedOver.ANOTHER_TENANT_FIRST,
+    }
+    assert passed_over(resolved(candidates, found, RouteMode.ALL)) == {
+        "unknown": PassedOver.UNKNOWN_TOKEN,
+        "off": PassedOver.TENANT_INACTIVE,
+    }
+
+
+def test_no_more_addresses_are_noted_than_the_limit() -> None:
+    many = tuple(f"unknown{number}" for number in range(3_000))
+    assert len(passed_over(resolved(many, [], RouteMode.FIRST))) == MOST_PASSED_OVER
+
+
+def test_an_address_that_is_no_upload_address_is_not_passed_over() -> None:
+    found = (match(2, FIRST, active=False),)
+    old = Resolved(candidates=("info@x.example", "old@y.example"), by_token=False, matches=found, mode=RouteMode.ALL)
+    assert passed_over(old) == {"old@y.example": PassedOver.TENANT_INACTIVE}
 
 
 written_tokens = st.from_regex(r"[a-z0-9][a-z0-9_-]{6,62}[a-z0-9]", fullmatch=True)
@@ -169,8 +208,8 @@ def test_whoever_is_chosen_was_named_and_is_active(drawn: list[tuple[int, int, b
     wanted = {one.tenant for one in matches if one.active}
     if not wanted:
         with pytest.raises(Rejected):
-            choose_tenants(("any",), matches, mode)
+            choose_tenants(resolved(("any",), matches, mode))
         return
-    chosen = choose_tenants(("any",), matches, mode)
+    chosen = choose_tenants(resolved(("any",), matches, mode))
     assert set(chosen) <= wanted
     assert len(chosen) == (len(wanted) if mode is RouteMode.ALL else 1)
