@@ -12,7 +12,7 @@ import azure.functions as func
 from ingest import log, wiring
 from ingest.errors import MalformedRef, SettingsError
 from ingest.model import MessageRef
-from ingest.queues import BACKLOG, EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES, SCAN_RESULTS
 from ingest.telemetry import process as telemetry
 from subscriptions import notifications
 from subscriptions.notifications import Dropped, Expected, NotANotification, SubscriptionEvent
@@ -118,6 +118,31 @@ def examine(timer: func.TimerRequest) -> None:
     if timer.past_due:
         log.info("examine.past_due")
     report()
+
+
+@app.function_name("scan_result")
+@app.queue_trigger(arg_name="msg", queue_name=SCAN_RESULTS, connection=STORAGE)
+def scan_result(msg: func.QueueMessage) -> None:
+    """Record what Defender for Storage says of a blob."""
+    from scanning.results import NotAResult  # noqa: PLC0415 - heavy, and not needed by a handshake
+    from scanning.scans import watch  # noqa: PLC0415 - likewise
+
+    try:
+        watch().take_event(msg.get_body().decode("utf-8", "replace"))
+    except NotAResult as malformed:
+        log.error("queue.malformed", queue=SCAN_RESULTS, cause=log.describe(malformed))
+        raise
+
+
+@app.function_name("scan")
+@app.timer_trigger(arg_name="timer", schedule="30 * * * * *", run_on_startup=False, use_monitor=True)
+def scan(timer: func.TimerRequest) -> None:
+    """Ask for the verdict on documents that wait for one. No mail waits for this function."""
+    from scanning.scans import watch  # noqa: PLC0415 - likewise
+
+    if timer.past_due:
+        log.info("scan.past_due")
+    watch().look()
 
 
 type _Parse = typing.Callable[[bytes, Expected], notifications.Accepted[typing.Any]]

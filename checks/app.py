@@ -15,9 +15,11 @@ from checks.examination import Check, Patient, Trouble
 from ingest import wiring
 from ingest.errors import GraphForbidden, GraphRefused, GraphUnavailable, NotFound
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
-from ingest.settings import JunkMode, QueueAccount, SweepScope
+from ingest.settings import JunkMode, QueueAccount, Scanner, SweepScope
 from ingest.storage import database
 from ingest.storage.queue_lengths import queue_lengths
+from ingest.storage.scans import Scans
+from scanning.clamd import Clamd
 from subscriptions.calls import Subscriptions
 from subscriptions.plan import Create, Delete, Renew, steps, wanted_by
 
@@ -30,6 +32,7 @@ _NO_SUCH_MAILBOX = (
     "MailboxNotSupportedForRESTAPI",
     "Request_ResourceNotFound",
 )
+LATE_SCAN_SECONDS = 3600.0  # Defender's event comes within minutes, and the blob's tag is looked at after fifteen
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _TOKEN_ADVICE = {
@@ -189,6 +192,25 @@ def _failing(patient: Patient) -> str:
     return f"none; {unfinished.mails} mails are not done"
 
 
+def _malware_scan(patient: Patient) -> str:
+    settings, state = patient.settings, Scans(patient.app.database).state()
+    if state.unexpected and settings.scanner is not Scanner.DEFENDER:
+        raise Trouble(
+            f"{state.unexpected} results of Defender for Storage came within a week, and INGEST_SCANNER is "
+            f"{settings.scanner}",
+            advice="Set INGEST_SCANNER=defender, or switch malware scanning off at the storage account.",
+        )
+    if settings.scanner is Scanner.OFF:
+        if state.waiting:
+            raise Trouble(f"off; {state.waiting} documents of before wait for a verdict", warning=True)
+        return "off"
+    version = Clamd(settings.clamd).ping() if settings.clamd and settings.scanner is Scanner.CLAMAV else "on"
+    if state.oldest_seconds > LATE_SCAN_SECONDS:
+        hours = state.oldest_seconds / 3600
+        raise Trouble(f"{state.waiting} documents wait for a verdict, the oldest for {hours:.0f} h", warning=True)
+    return f"{settings.scanner}, {version}; {state.waiting} documents wait for a verdict"
+
+
 def _read_mails(patient: Patient) -> str:
     if patient.settings.sweep_scope is SweepScope.ALL:
         return "swept as well (INGEST_SWEEP_SCOPE=all)"
@@ -269,6 +291,13 @@ CHECKS: tuple[Check, ...] = (
         name="failing mails",
         look=_failing,
         advice="See last_error in: python -m ingest messages list --state waiting (docs/operations.md).",
+    ),
+    Check(
+        name="malware scan",
+        look=_malware_scan,
+        advice="Is the scanner up, do its results reach the queue scan-results, and does the timer 'scan' run "
+        "(docs/malware.md)?",
+        needs=("settings", "database"),
     ),
     Check(
         name="read mails",

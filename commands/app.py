@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from commands import audit, console, doctor, messages, migrate, quarantine, status, subscriptions, sweep, tenants
+from commands import (
+    audit,
+    console,
+    doctor,
+    messages,
+    migrate,
+    quarantine,
+    status,
+    subscriptions,
+    sweep,
+    tenants,
+    withheld,
+)
 from commands.output import shown
 from ingest import log
 from ingest.errors import IngestError
@@ -28,6 +40,7 @@ app.add_typer(tenants.app, name="tenants")
 app.command("sweep")(sweep.sweep)
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(withheld.app, name="withheld")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)

@@ -174,6 +174,8 @@ def _part(part: PartRecord) -> Row:
         "type": part.detected_type or part.declared_type,
         "size": part.size,
         "document": part.document_id,
+        "malware": part.malware_verdict,
+        "withheld": ", ".join(part.withheld) if part.withheld else None,
         "invoice": part.invoice_number,
     }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
-from ingest.queues import BACKLOG, EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES, SCAN_RESULTS
 from ingest.telemetry.metrics import METRICS, SPAN_ATTRIBUTES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +38,8 @@ ROLES = {
     ("Storage Blob Data Owner", "host"): "the host: locks of timers, the deployed package",
     ("Storage Queue Data Contributor", "host"): "queue triggers and outputs of function_app",
     ("Storage Blob Data Contributor", "documents::blobs::container"): "ingest.storage.blobs",
+    # A role of our own: no built-in role reads index tags and nothing else.
+    ("readsTags.id", "documents::blobs::container"): "scanning.scans, where Defender for Storage scans",
     ("Key Vault Secrets User", "vault::secret"): "INGEST_CLIENT_STATE",
     ("Monitoring Metrics Publisher", "insights"): "ingest.telemetry",
 }
@@ -261,7 +263,7 @@ def _threads(app: Bicep) -> Iterator[str]:
 
 
 def _queues(deployed: set[str]) -> Iterator[str]:
-    used = {name for queue in (MESSAGES, BACKLOG, EVENTS) for name in (queue, f"{queue}-poison")}
+    used = {name for queue in (MESSAGES, BACKLOG, EVENTS, SCAN_RESULTS) for name in (queue, f"{queue}-poison")}
     if deployed != used:
         yield f"modules/storage.bicep makes the queues {sorted(deployed)}; the app uses {sorted(used)}"
 

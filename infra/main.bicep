@@ -68,6 +68,17 @@ param immutabilityDays int = 0
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param documentsSku string = 'Standard_ZRS'
 
+@description('Malware scanning of the documents by Defender for Storage, which costs by the gigabyte.')
+param malwareScanning bool = false
+
+@description('Documents that the DMS does not see: malicious ones, or all until they were found clean.')
+@allowed(['malicious', 'until_clean'])
+param scanHold string = 'malicious'
+
+@description('Gigabytes that are scanned in a month at most. What is above has no verdict.')
+@minValue(1)
+param monthlyScanGB int = 100
+
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
@@ -158,6 +169,21 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
+module malware 'modules/malware.bicep' = if (malwareScanning) {
+  scope: group
+  name: 'malware'
+  params: {
+    suffix: suffix
+    location: location
+    tags: tags
+    identityPrincipalId: identity.outputs.principalId
+    hostStorageName: storage.outputs.hostStorageName
+    documentsStorageName: storage.outputs.documentsStorageName
+    documentsContainer: storage.outputs.documentsContainer
+    monthlyScanGB: monthlyScanGB
+  }
+}
+
 module vault 'modules/vault.bicep' = {
   scope: group
   name: 'vault'
@@ -220,6 +246,8 @@ module app 'modules/app.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     alwaysReadyHttpInstances: alwaysReadyHttpInstances
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
+    scanner: malwareScanning ? 'defender' : 'off'
+    scanHold: scanHold
     appSettings: appSettings
   }
 }

@@ -85,3 +85,12 @@ class PassedOver(StrEnum):
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
     TENANT_INACTIVE = "tenant_inactive"
     ANOTHER_TENANT_FIRST = "another_tenant_first"  # INGEST_ROUTE is "first"
+
+
+class Verdict(StrEnum):
+    """The verdict on malware in a blob. NOT_SCANNED: no result yet; FAILED: the scanner gave the blob up."""
+
+    NOT_SCANNED = "not_scanned"
+    FAILED = "failed"
+    CLEAN = "clean"
+    MALICIOUS = "malicious"

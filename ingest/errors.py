@@ -12,6 +12,7 @@
     │   ├── QueueUnavailable
     │   ├── DiskUnavailable
     │   ├── ReaderUnavailable
+    │   ├── ScannerUnavailable
     │   ├── Overdue
     │   │   └── TooCostly         the one Later that counts: other mails are filed meanwhile
     │   ├── SlowTransfer
@@ -29,6 +30,7 @@
     ├── TurnAwaited               in ingest.routing: the mail waits for its tenant's turn
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
+    ├── NotAResult                in scanning.results: a queue message that holds no result of a malware scan
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
     └── MigrationError            in operations.migrations: the database can't be migrated
@@ -107,6 +109,10 @@ class SlowTransfer(Later):
 
 class ReaderUnavailable(Later):
     """The process that reads PDFs does not start."""
+
+
+class ScannerUnavailable(Later):
+    """clamd can't be reached, or gives no verdict."""
 
 
 class DatabaseUnavailable(Later):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
 
-from ingest.codes import ActiveContent, Disposition, Reason, Rule
+from ingest.codes import ActiveContent, Disposition, Reason, Rule, Verdict
 from ingest.errors import DatabaseUnavailable, MalformedRef
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
@@ -382,6 +382,22 @@ class Part:
         if self.detected_type == "text/plain" and not self.type_mismatch and declared.startswith("text/"):
             return declared
         return self.detected_type
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanResult:
+    """One result of a scan for malware. `malware`: names, as the scanner calls them.
+
+    `said`: the scanner's reason for a scan that failed. `scanned_at`: by the scanner's clock.
+    """
+
+    container: str
+    blob_name: str
+    verdict: Verdict
+    scanner: str
+    malware: tuple[str, ...] = ()
+    said: str | None = None
+    scanned_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

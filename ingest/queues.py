@@ -5,3 +5,4 @@ from __future__ import annotations
 MESSAGES = "ingest-messages"  # what Graph has announced
 BACKLOG = "ingest-backlog"  # what the sweep has found: a queue of its own, so that new mail does not stand behind it
 EVENTS = "subscription-events"
+SCAN_RESULTS = "scan-results"  # what Defender for Storage says of blobs, by Event Grid

@@ -54,6 +54,21 @@ class RouteMode(StrEnum):
     ALL = "all"
 
 
+class Scanner(StrEnum):
+    """The scanner for malware: none, Defender for Storage, or ClamAV's daemon."""
+
+    OFF = "off"
+    DEFENDER = "defender"
+    CLAMAV = "clamav"
+
+
+class ScanHold(StrEnum):
+    """The documents that the DMS does not see: malicious ones, or all until a scanner found them clean."""
+
+    MALICIOUS = "malicious"
+    UNTIL_CLEAN = "until_clean"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The app's whole configuration. `repr` leaves secrets out."""
@@ -89,6 +104,9 @@ class Settings:
     limits: Limits
     blocked_extensions: frozenset[str]
     allowed_extensions: frozenset[str]
+    scanner: Scanner
+    scan_hold: ScanHold
+    clamd: str | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -224,6 +242,9 @@ class _Reader:
             limits=self._limits(),
             blocked_extensions=self._extensions("INGEST_BLOCK_EXTENSIONS"),
             allowed_extensions=self._extensions("INGEST_ALLOW_EXTENSIONS"),
+            scanner=(scanner := self._choice("INGEST_SCANNER", Scanner.OFF)),
+            scan_hold=self._choice("INGEST_SCAN_HOLD", ScanHold.MALICIOUS),
+            clamd=self._clamd(scanner),
         )
         self.raise_problems()
         return settings
@@ -344,6 +365,15 @@ class _Reader:
         if "token" not in pattern.groupindex:
             self._wrong("INGEST_ADDRESS_PATTERN", "must have a group named token: (?P<token>…)")
         return pattern
+
+    def _clamd(self, scanner: Scanner) -> str | None:
+        """Return clamd's address: the path of a socket, or host:port."""
+        address = self._optional("INGEST_CLAMD")
+        if address is None and scanner is Scanner.CLAMAV:
+            self._wrong("INGEST_CLAMD", "is missing (clamd's address: the path of its socket, or host:port)")
+        if address is not None and not re.fullmatch(r"/.+|[^\s/:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
+            self._wrong("INGEST_CLAMD", "must be the path of a socket, or host:port")
+        return address
 
     def _limits(self) -> Limits:
         usual = Limits()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ingest import log
 from ingest.errors import SettingsError
-from ingest.settings import JunkMode, Settings
+from ingest.settings import JunkMode, ScanHold, Scanner, Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.documents.reader_pool import ReaderPool
@@ -163,7 +163,12 @@ def build(settings: Settings) -> App:
         blobs=blobs,
         claims=claims,
         tenants=tenants,
-        copies=Copies(database, tenants),
+        copies=Copies(
+            database,
+            tenants,
+            scanned=settings.scanner is not Scanner.OFF,
+            hidden_until_clean=settings.scan_hold is ScanHold.UNTIL_CLEAN,
+        ),
         turns=Turns(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
         filing=filing_options(settings, readers),

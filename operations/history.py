@@ -94,6 +94,9 @@ class PartRecord:
     invoice_total: Decimal | None = field(repr=False)
     invoice_currency: str | None
     invoice_problem: str | None = field(repr=False)
+    malware_verdict: str | None
+    malware: list[str] | None
+    withheld: list[str] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,8 +133,13 @@ select placed.id, placed.position, placed.parent, placed.depth, placed.dispositi
     placed.declared_type, placed.detected_type, placed.type_mismatch, placed.encrypted, placed.size, placed.sha256,
     placed.blob_name, document.id as document_id, document.content_type, document.invoice_kind,
     document.invoice_number, document.invoice_issue_date, document.invoice_seller, document.invoice_total,
-    document.invoice_currency, document.invoice_problem
+    document.invoice_currency, document.invoice_problem, scan.verdict as malware_verdict, scan.malware,
+    (
+        select array_agg(reason order by reason) from ingest.withheld
+        where withheld.document_id = document.id and released_at is null
+    ) as withheld
 from placed left join ingest.document on document.part_id = placed.id
+left join ingest.scan on scan.blob_name = document.blob_name and scan.container = document.container
 order by placed.position
 """
 _BLOB: LiteralString = """

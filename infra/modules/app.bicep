@@ -19,6 +19,8 @@ param instanceMemoryMB int
 param maximumInstanceCount int
 param alwaysReadyHttpInstances int
 param subnetId string
+param scanner string
+param scanHold string
 param appSettings object
 
 // https://learn.microsoft.com/graph/deployments
@@ -126,6 +128,11 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_DATABASE_URL: databaseUrl
         INGEST_STORAGE__blobServiceUri: documentsBlobUrl
         INGEST_CONTAINER: documentsContainer
+
+        // Malware (docs/malware.md)
+        INGEST_SCANNER: scanner
+        INGEST_SCAN_HOLD: scanHold
+        INGEST_CLAMD: ''
 
         // Rules: an empty value is the default of docs/settings.md
         INGEST_ADDRESS_DOMAINS: addressDomains

@@ -24,6 +24,8 @@ var queueNames = [
   'ingest-backlog-poison'
   'subscription-events'
   'subscription-events-poison'
+  'scan-results'
+  'scan-results-poison'
 ]
 
 var publicNetworkAccess = privateNetwork && empty(operatorIpAddresses) ? 'Disabled' : 'Enabled'
@@ -181,4 +183,5 @@ module documentsEndpoint 'endpoint.bicep' = if (privateNetwork) {
 output hostStorageName string = host.name
 output packageContainerUrl string = '${host.properties.primaryEndpoints.blob}app-package'
 output documentsBlobUrl string = documents.properties.primaryEndpoints.blob
+output documentsStorageName string = documents.name
 output documentsContainer string = documents::blobs::container.name

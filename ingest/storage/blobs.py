@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
@@ -140,6 +140,26 @@ class BlobStore:
             raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
             raise self._unavailable("read", _code(error)) from None
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        return self._container.container_name
+
+    def name_of(self, url: str) -> str | None:
+        """Return the name of a blob in this container by its URL; None for a URL elsewhere."""
+        folder = f"{self._container.url}/"
+        return unquote(url.removeprefix(folder)) if url.startswith(folder) else None
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Return a blob's index tags. Raises BlobMissing, BlobUnavailable."""
+        try:
+            with span("blob.tags"):
+                return dict(self._container.get_blob_client(name).get_blob_tags())
+        except ResourceNotFoundError:
+            raise BlobMissing(f"there is no blob {name}") from None
+        except AzureError as error:
+            raise self._unavailable("tags", _code(error)) from None
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""

@@ -17,9 +17,14 @@ from ingest.storage.words import words_of
 class Copies:
     """The copies of all tenants; each is written in the context of its tenant."""
 
-    def __init__(self, database: Database, tenants: Tenants) -> None:
+    def __init__(
+        self, database: Database, tenants: Tenants, *, scanned: bool = False, hidden_until_clean: bool = False
+    ) -> None:
+        """`scanned`: a scanner for malware gets the documents. `hidden_until_clean`: the DMS sees them after that."""
         self._database = database
         self._tenants = tenants
+        self._scanned = scanned
+        self._hidden = hidden_until_clean
 
     INSERT_MESSAGE = """
     insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
@@ -51,6 +56,8 @@ class Copies:
         %(invoice_currency)s, %(invoice_problem)s
     from part where %(disposition)s = 'document'
     """
+
+    AWAIT_SCAN = "select ingest.await_scan(%(message)s, %(hidden)s)"
 
     # Last in the transaction: the copies of a tenant wait for each other from here to the commit, and no longer.
     COUNT = "select ingest.count_mail()"
@@ -122,6 +129,8 @@ class Copies:
             if row is not None:
                 with connection.cursor() as cursor:
                     cursor.executemany(self.INSERT_PART, rows_of(parts, message_id=row["id"], tenant=tenant))
+                if self._scanned:
+                    connection.execute(self.AWAIT_SCAN, {"message": row["id"], "hidden": self._hidden})
             linked = link is not None and (link.fetchone() or {})["linked"]
             self._commit(connection, claim, message, new=linked or row is not None, last=last)
             if row is not None:

@@ -11,11 +11,11 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient
 
 from ingest.errors import QueueUnavailable
-from ingest.queues import BACKLOG, EVENTS, MESSAGES
+from ingest.queues import BACKLOG, EVENTS, MESSAGES, SCAN_RESULTS
 from ingest.settings import QueueAccount
 from ingest.storage import entra
 
-NAMES = tuple(name for queue in (MESSAGES, BACKLOG, EVENTS) for name in (queue, f"{queue}-poison"))
+NAMES = tuple(name for queue in (MESSAGES, BACKLOG, EVENTS, SCAN_RESULTS) for name in (queue, f"{queue}-poison"))
 _SECONDS = 10
 
 

@@ -152,6 +152,21 @@ METRICS: tuple[Metric, ...] = (
         fixed={"throttled": True},
     ),
     Metric(
+        name="ingest.scan.results",
+        kind="counter",
+        unit="{blob}",
+        event="scan.recorded",
+        says="Verdicts on malware",
+        attributes=("verdict", "scanner"),
+    ),
+    Metric(
+        name="ingest.scan.unexpected",
+        kind="counter",
+        unit="{result}",
+        event="scan.unexpected",
+        says="Results of a malware scan while the app expects none",
+    ),
+    Metric(
         name="ingest.bytes",
         kind="counter",
         unit="By",

@@ -93,6 +93,9 @@ def part(number: int = 1, **changes: object) -> PartRecord:
         "invoice_total": None,
         "invoice_currency": None,
         "invoice_problem": None,
+        "malware_verdict": None,
+        "malware": None,
+        "withheld": None,
     }
     return PartRecord(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
 

@@ -26,6 +26,7 @@ from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
+from ingest.storage.scans import Scans
 from ingest.storage.tenants import Tenants
 from ingest.storage.turns import Turns
 from tests.fakes import values
@@ -203,6 +204,9 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "count_mail"): "EXECUTE",
         ("function", "wait_for_turn"): "EXECUTE",
         ("function", "give_turns"): "EXECUTE",
+        **dict.fromkeys(
+            (("function", name) for name in ("await_scan", "record_scan", "take_scans", "scan_state")), "EXECUTE"
+        ),
         ("table", "claim"): "INSERT SELECT UPDATE",
         ("table", "document"): "INSERT",
         ("table", "fence"): "USAGE",
@@ -223,7 +227,7 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
         """
     )
     assert {row["relname"]: row["privilege_type"] for row in granted} == dict.fromkeys(
-        ("delivered", "document", "evidence", "message", "part", "tenant_name"), "SELECT"
+        ("delivered", "document", "evidence", "message", "part", "scan", "tenant_name", "withheld"), "SELECT"
     )
 
 
@@ -264,6 +268,7 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
             "tenant_budget",
             "turn",
         ),
+        *("scan", "withheld", "scan_due"),
     }
     for row in tables:
         assert row["enabled"], row
@@ -284,6 +289,11 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select * from ingest.tenant_hour",
         "update ingest.tenant_budget set mails_an_hour = 0",
         "delete from ingest.turn",
+        "select * from ingest.scan",
+        "select * from ingest.withheld",
+        "delete from ingest.withheld",
+        "select * from ingest.scan_due",
+        "select ingest.release_document('00000000-0000-0000-0000-000000000000', 1, '', '')",
         "select ingest.may_receive(1)",
         "select ingest.over_budget(1, 0)",
         "select * from ingest.resolve_tokens(array['0123456789abcdef'])",
@@ -463,6 +473,10 @@ STILL_POSSIBLE = {
     "give turns away, so that mails wait for a day": "select * from ingest.give_turns('upload@dms.cloud', 1)",
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
     "ask for the tenant of a token that it has": "select * from ingest.route_tokens(array['0123456789abcdef'], 1)",
+    "take the names of blobs that wait for a scan": "select * from ingest.take_scans(9, '0', '1 minute')",
+    "record a verdict on a blob by its name": (
+        "select ingest.record_scan('documents', '1/x', 'malicious', 'x', '{}', null, null, false)"
+    ),
 }
 
 
@@ -638,7 +652,7 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 STATEMENTS: dict[str, str] = {
     name: text
-    for subject in (Backlog, Claims, Copies, Tenants, Turns)
+    for subject in (Backlog, Claims, Copies, Scans, Tenants, Turns)
     for name, text in vars(subject).items()
     if name.isupper() and name != "ENTER"  # which chooses the context
 }
@@ -650,8 +664,13 @@ def parameters(statement: str) -> list[str]:
 
 # Some value for each parameter. A new one has to be added here: nothing goes untested.
 SAMPLES: dict[str, object] = {
-    **dict.fromkeys(("lease", "retry", "most"), 60.0),
-    **dict.fromkeys(("new", "defects", "overruns", "position", "size", "limit", "rules_version", "budget"), 1),
+    **dict.fromkeys(("lease", "retry"), 60.0),
+    **dict.fromkeys(("age", "distance"), 0.0),
+    **dict.fromkeys(("verdict", "scanner", "said"), "clean"),
+    **dict.fromkeys(("hidden", "unexpected"), True),
+    "malware": ["x"],
+    "scanned_at": datetime(2026, 1, 1, tzinfo=UTC),
+    **dict.fromkeys(("new", "defects", "overruns", "position", "size", "limit", "rules_version", "budget", "most"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),
     **dict.fromkeys(("name", "subject", "sender", "internet_message_id", "declared_type", "detected_type"), "x"),
     **dict.fromkeys(("content_type", "container", "blob_name", "sha256", "error", "reason", "words", "header"), "x"),

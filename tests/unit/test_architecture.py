@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ingest", "subscriptions", "checks", "operations")
+PACKAGES = ("ingest", "subscriptions", "scanning", "checks", "operations")
 APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(ROOT.glob(f"{name}/**/*.py")))]
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
@@ -32,7 +32,8 @@ STORY = {
         "tries",
     )
 }
-WHOLE_APP = {"kernel", "graph", "documents", "storage", "story", "wiring", "subscriptions", "maintenance", "checks"}
+ADAPTERS = {"graph", "documents", "storage"}
+WHOLE_APP = {"kernel", *ADAPTERS, "story", "wiring", "subscriptions", "maintenance", "scanning", "checks"}
 ROOMS: dict[str, set[str]] = {
     "kernel": set(),
     "graph": {"kernel"},
@@ -40,12 +41,13 @@ ROOMS: dict[str, set[str]] = {
     "storage": {"kernel"},
     "story": {"kernel", "documents"},  # its adapters by the Protocols in ports; documents are pure
     "telemetry": {"kernel"},
-    "wiring": {"kernel", "graph", "documents", "storage", "story"},
+    "wiring": {"kernel", *ADAPTERS, "story"},
     "subscriptions": {"kernel", "graph"},
     "maintenance": {"kernel", "graph", "storage", "wiring", "subscriptions"},
-    "checks": {"kernel", "graph", "storage", "wiring", "subscriptions"},
+    "scanning": {"kernel", "storage", "wiring"},
+    "checks": {"kernel", "graph", "storage", "wiring", "subscriptions", "scanning"},
     "operations": WHOLE_APP,
-    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "checks"},
+    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "scanning", "checks"},
     "command line": {"kernel"},
 }
 PREFIXES = {
@@ -58,6 +60,7 @@ PREFIXES = {
     "subscriptions.maintenance": "maintenance",
     "subscriptions.report": "maintenance",
     "subscriptions": "subscriptions",
+    "scanning": "scanning",
     "checks": "checks",
     "operations": "operations",
     "function_app": "functions",

@@ -1,0 +1,57 @@
+"""`withheld …`: documents that the DMS does not see, and their release."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from commands.context import ByOption, WhyOption, account
+from commands.output import JsonOption, LimitOption, Row, print_rows
+from ingest.codes import Verdict
+from ingest.settings import operator_database_url
+from operations.scans import WithheldDocuments
+
+app = typer.Typer(
+    no_args_is_help=True, help="Documents that the DMS does not see: malicious ones, and those that wait for a verdict."
+)
+
+
+@app.command("list")
+def list_withheld(
+    *,
+    verdict: Annotated[Verdict | None, typer.Option("--verdict", help="Only those with this verdict.")] = None,
+    number: Annotated[int | None, typer.Option("--message", help="Only those of the message with this number.")] = None,
+    limit: LimitOption = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """List the documents that the DMS does not see, those that wait longest first.
+
+    \b
+    Examples:
+      python -m ingest withheld list
+      python -m ingest withheld list --verdict failed --json | jq -r '.[].document_id'
+    """
+    found = WithheldDocuments(operator_database_url(os.environ)).all(number=number, verdict=verdict, limit=limit)
+    rows: list[Row] = [asdict(one) for one in found]
+    print_rows(rows, as_json=as_json, empty="The DMS sees every document.", limit=limit)
+
+
+@app.command()
+def release(
+    document: Annotated[UUID, typer.Argument(metavar="DOCUMENT", help="The document's id (withheld list).")],
+    *,
+    by: ByOption = "",
+    why: WhyOption = "",
+) -> None:
+    """Show a document to the DMS, with every verdict. The release is on the record.
+
+    \b
+    Example:
+      python -m ingest withheld release 0193c1d2-… --why "encrypted, opened with the sender's password"
+    """
+    WithheldDocuments(operator_database_url(os.environ)).release(document, account(by, why))
+    typer.echo(f"The DMS sees {document} from now on.")
