@@ -19,7 +19,7 @@ from ingest.codes import PassedOver
 from ingest.documents.reader_pool import ReaderPool
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
-from ingest.settings import Settings, operator_database_url, owner_database_url
+from ingest.settings import ScanHold, Scanner, Settings, operator_database_url, owner_database_url
 from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
@@ -347,7 +347,8 @@ def _derivation(database_url: str, number: int | None, *, upload: bool) -> Itera
     settings = Settings.from_env(os.environ)
     with containers_by_name(settings) as container, closing(ReaderPool()) as readers:
         options = wiring.filing_options(settings, readers)
-        yield Derivation(database_url, container=container, options=options, number=number, upload=upload)
+        scan = None if settings.scanner is Scanner.OFF else settings.scan_hold is ScanHold.UNTIL_CLEAN
+        yield Derivation(database_url, container=container, options=options, number=number, upload=upload, scan=scan)
 
 
 def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:

@@ -42,7 +42,9 @@ class OwnHistory:
         mails = self._mails(request)
         if mails is None:
             return HTMLResponse("", status_code=HTTPStatus.UNAUTHORIZED)
-        return HTMLResponse(templates.get_template("own_history.html").render(w=words_of(request), mails=mails))
+        return HTMLResponse(
+            templates.get_template("own_history.html").render(w=words_of(request), mails=mails, in_words=_in_words)
+        )
 
     def _mails(self, request: Request) -> list[FoundMail] | None:
         tenant = self.assertions.tenant(request.headers.get("authorization", "")) if self.assertions else None
@@ -60,6 +62,13 @@ def _row(mail: FoundMail, words: Words) -> dict[str, object]:
         "sender": mail.sender,
         "subject": mail.subject,
         "documents": mail.documents,
+        "withheld": mail.withheld,
         "state": mail.state,
-        "state_in_words": words(f"own.{mail.state}"),
+        "state_in_words": _in_words(mail, words),
     }
+
+
+def _in_words(mail: FoundMail, words: Words) -> str:
+    """Return the state, and the number of documents that are kept back by the scan for malware."""
+    state = words(f"own.{mail.state}")
+    return state if not mail.withheld else f"{state}, {words('own.withheld', count=mail.withheld)}"

@@ -126,11 +126,14 @@ class Derivation:
         options: FilingOptions,
         number: int | None,
         upload: bool = False,
+        scan: bool | None = None,
     ) -> None:
         """`container` opens a container by its name. `number`: the message's, None for all.
 
-        `upload`: contents that are not on record are stored, ready for `add` and `replace`.
+        `upload`: contents that are not on record are stored, ready for `add` and `replace`. `scan`: None where no
+        scanner for malware gets new documents, else whether the DMS sees them only after that.
         """
+        self._scan = scan
         self._upload = upload
         self._url = database_url
         self._container = container
@@ -190,6 +193,8 @@ class Derivation:
         rows = rows_of(parts, message_id=copy.id, tenant=Tenant(id=copy.tenant_id), documents=documents)
         with connection.cursor() as cursor:
             cursor.executemany(Copies.INSERT_PART, rows)
+        if self._scan is not None:
+            connection.execute(Copies.AWAIT_SCAN, {"message": copy.id, "hidden": self._scan})
         connection.execute(_VERSION, {"message": copy.id, "version": RULES_VERSION})
         texts = connection.execute(_TEXTS, {"message": copy.id}).fetchone() or {}
         words = words_of((*texts["of_mail"], *texts["names"], *texts["of_invoices"]))

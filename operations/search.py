@@ -53,7 +53,10 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundMail:
-    """A mail as a list shows it. Sender, subject and tenant are None where the mail was never stored."""
+    """A mail as a list shows it. Sender, subject and tenant are None where the mail was never stored.
+
+    `withheld`: its documents that the DMS does not see.
+    """
 
     number: int
     mailbox: str
@@ -66,6 +69,7 @@ class FoundMail:
     received_at: datetime | None
     stored_at: datetime | None
     documents: int
+    withheld: int = 0
 
 
 def understand(text: str, *, now: datetime | None = None) -> Query:
@@ -99,7 +103,12 @@ _FIND: LiteralString = """
 select claim.id as number, claim.mailbox, claim.state, claim.reason, hit.tenant_id,
     (select tenant.name from ingest.tenant_name as tenant where tenant.id = hit.tenant_id) as tenant,
     hit.sender, hit.subject, hit.received_at, hit.stored_at,
-    (select count(*) from ingest.document where document.message_id = hit.id) as documents
+    (select count(*) from ingest.document where document.message_id = hit.id) as documents,
+    (
+        select count(distinct document.id) from ingest.document
+        join ingest.withheld on withheld.document_id = document.id and withheld.released_at is null
+        where document.message_id = hit.id
+    ) as withheld
 from ({mails}) as hit
 join ingest.claim on claim.id = hit.claim_id
 order by hit.received_at desc, claim.id desc

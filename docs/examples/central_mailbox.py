@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                         ("internet_message_id", models.TextField(null=True)),
                         ("received_at", models.DateTimeField()),
                         ("encrypted", models.BooleanField()),
+                        ("malware_verdict", models.TextField()),
                         ("related_id", models.UUIDField(null=True)),
                         ("duplicate_of", models.UUIDField(null=True)),
                         ("invoice_kind", models.TextField(null=True)),

@@ -28,6 +28,7 @@ class IngestDocument(models.Model):
     internet_message_id = models.TextField(null=True)
     received_at = models.DateTimeField()
     encrypted = models.BooleanField()
+    malware_verdict = models.TextField()  # not_scanned, clean, malicious, failed
     related_id = models.UUIDField(null=True)  # of a PDF: the XML of the invoice that it shows
     duplicate_of = models.UUIDField(null=True)  # the tenant's first document with the same content
     invoice_kind = models.TextField(null=True)  # null: no e-invoice

@@ -82,7 +82,7 @@ alter policy reader on ingest.document using (
     )
 );
 
--- The documents of one mail wait for their verdict, as documents of the context's tenant. A scanner may be faster than
+-- The documents of one mail, as this transaction has recorded them for the context's tenant, wait for their verdict. A scanner may be faster than
 -- the transaction that records the mail: its verdict stands. `hide`: until the verdict is clean.
 create function ingest.await_scan(message bigint, hide boolean) returns void
     language plpgsql security definer
@@ -93,17 +93,18 @@ declare
 begin
     insert into ingest.scan (blob_name, container, tenant_id, verdict)
     select distinct blob_name, container, tenant_id, 'not_scanned' from ingest.document
-    where message_id = message and tenant_id = tenant
+    where message_id = message and tenant_id = tenant and created_at = transaction_timestamp()
     on conflict do nothing;
     insert into ingest.scan_due (blob_name, container, tenant_id)
     select distinct scan.blob_name, scan.container, tenant
     from ingest.document join ingest.scan using (blob_name, container)
-    where message_id = message and document.tenant_id = tenant and scan.verdict = 'not_scanned'
+    where message_id = message and document.tenant_id = tenant and created_at = transaction_timestamp()
+        and scan.verdict = 'not_scanned'
     on conflict do nothing;
     insert into ingest.withheld (document_id, tenant_id, reason)
     select document.id, tenant, case scan.verdict when 'malicious' then 'malicious' else 'not_scanned' end
     from ingest.document join ingest.scan using (blob_name, container)
-    where message_id = message and document.tenant_id = tenant
+    where message_id = message and document.tenant_id = tenant and created_at = transaction_timestamp()
         and (scan.verdict = 'malicious' or hide and scan.verdict <> 'clean')
     on conflict do nothing;
 end
@@ -112,7 +113,7 @@ $$;
 -- One result of a scanner. Results come doubled and in any order: the graver one stands, and `clean` never takes back
 -- `malicious`. Returns `recorded`, `repeated`, or `unknown` for a blob that lies below no tenant.
 create function ingest.record_scan(
-    of_container text, of_blob text, found text, by_scanner text, names text[], words text, at timestamptz,
+    of_container text, of_blob text, given text, by_scanner text, names text[], words text, at timestamptz,
     unexpected boolean
 ) returns text
     language plpgsql security definer
@@ -129,7 +130,7 @@ begin
         tenant := split_part(of_blob, '/', 1);
         perform ingest.open_tenant(tenant);
         insert into ingest.scan (blob_name, container, tenant_id, verdict, scanner, malware, said, scanned_at)
-        values (of_blob, of_container, tenant, found, by_scanner, names, words, at)
+        values (of_blob, of_container, tenant, given, by_scanner, names, words, at)
         on conflict (blob_name, container) do update
         set verdict = excluded.verdict, scanner = excluded.scanner, malware = excluded.malware, said = excluded.said,
             scanned_at = excluded.scanned_at, recorded_at = now()

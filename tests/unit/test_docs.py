@@ -42,6 +42,7 @@ def log_events() -> set[str]:
         ROOT / "function_app.py",
         *ROOT.glob("ingest/**/*.py"),
         *ROOT.glob("subscriptions/**/*.py"),
+        *ROOT.glob("scanning/**/*.py"),
         *ROOT.glob("checks/**/*.py"),
     ]
     return {name for path in paths for name in _EVENT.findall(path.read_text())}

@@ -13,6 +13,8 @@ from ingest.errors import Defect, GraphUnavailable, MalformedRef, SettingsError
 from ingest.model import MessageRef, Trigger
 from ingest.settings import Settings
 from ingest.sweep import Sweep
+from scanning import scans
+from scanning.results import NotAResult
 from subscriptions import maintenance
 from subscriptions.notifications import LifecycleEvent, NotANotification, SubscriptionEvent
 from tests.fakes.functions import FUNCTIONS, FakeOut, app, post, queue_message
@@ -381,6 +383,41 @@ def test_a_malformed_event_is_told_and_poisoned(
     assert "leaked" not in caplog.text
 
 
+class FakeWatch:
+    """Keeps the events of Defender, and counts the looks."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.events: list[str] = []
+        self.looks = 0
+        self._trouble = trouble
+
+    def take_event(self, text: str) -> None:
+        self.events.append(text)
+        if self._trouble:
+            raise self._trouble
+
+    def look(self) -> None:
+        self.looks += 1
+
+
+def test_a_result_of_a_malware_scan_reaches_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = FakeWatch()
+    monkeypatch.setattr(scans, "watch", lambda: watch)
+    FUNCTIONS["scan_result"](queue_message('{"eventType": "…"}'))
+    FUNCTIONS["scan"](FakeTimer(past_due=True))
+    assert (watch.events, watch.looks) == (['{"eventType": "…"}'], 1)
+
+
+def test_a_malformed_result_is_reported_and_poisoned(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scans, "watch", lambda: FakeWatch(NotAResult("the queue message is not JSON")))
+    with pytest.raises(NotAResult):
+        FUNCTIONS["scan_result"](queue_message("leaked"))
+    assert "queue.malformed" in caplog.text
+    assert "leaked" not in caplog.text
+
+
 def test_the_worker_gets_the_bindings_that_the_host_expects() -> None:
     assert list(FUNCTIONS) == [
         "notifications",
@@ -392,5 +429,7 @@ def test_the_worker_gets_the_bindings_that_the_host_expects() -> None:
         "subscription_event",
         "maintain",
         "examine",
+        "scan_result",
+        "scan",
     ]
     assert isinstance(queue_message("x"), func.QueueMessage)

@@ -27,6 +27,7 @@ PACKAGES = (
     "local",
     "migrations",
     "operations",
+    "scanning",
     "subscriptions",
     "tests",
 )

@@ -1,6 +1,7 @@
 """A tenant's own history: what an assertion proves, and what it can never open."""
 
 import time
+from dataclasses import replace
 from http import HTTPStatus
 
 import jwt
@@ -72,6 +73,18 @@ def test_the_history_has_words_for_laypeople(client: TestClient) -> None:
     (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
     assert (mail["subject"], mail["state_in_words"]) == ("Secret of 42", "angekommen")
     assert "angekommen" in client.get("/tenant/history.html", headers=headers).text
+
+
+def test_the_history_says_how_many_documents_the_virus_check_keeps_back() -> None:
+    desk = FakeDesk(found=[replace(mail_of(42), withheld=2)])
+    client = TestClient(
+        build(desk, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
+    )
+    headers = {"authorization": signed(), "accept-language": "de"}
+    (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
+    words = "angekommen, von der Virenprüfung zurückgehalten: 2"
+    assert (mail["withheld"], mail["state_in_words"]) == (2, words)
+    assert words in client.get("/tenant/history.html", headers=headers).text
 
 
 @pytest.mark.parametrize("route", ROUTES)
