@@ -44,8 +44,8 @@ def list_withheld(
 def release(
     document: Annotated[UUID, typer.Argument(metavar="DOCUMENT", help="The document's id (withheld list).")],
     *,
+    why: WhyOption,
     by: ByOption = "",
-    why: WhyOption = "",
 ) -> None:
     """Show a document to the DMS, with every verdict. The release is on the record.
 

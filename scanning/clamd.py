@@ -18,7 +18,7 @@ from ingest.trace import span
 
 CLAMAV = "clamav"
 CONNECT_SECONDS = 5
-SCAN_SECONDS = 120  # without a byte from clamd, whose own limit is MaxScanTime: 120 s
+SCAN_SECONDS = 120  # without a byte from clamd; its own limit, MaxScanTime, is 120 s
 _MOST_ANSWER = 4096  # bytes
 _FOUND = re.compile(r"stream: (.+) FOUND")
 _LENGTH = struct.Struct(">I")
