@@ -22,7 +22,7 @@ def report(console: Console, plan: Plan, result: Result) -> None:
     for title, troubles in (("Lost", books.lost), ("Duplicates", books.duplicates), ("Wrong", books.wrong)):
         for subject, what in list(troubles.items())[:_SHOWN]:
             console.print(f"[red]{title}[/] {escape(subject)}: {escape(what)}")
-    missed = f": not {', '.join(result.missed)}" if result.missed and plan.points == len(result.kills) else ""
+    missed = f": not {', '.join(result.missed)}" if result.missed and plan.points >= len(result.kills) else ""
     console.print(
         f"{result.mails} mails: {books.stored} stored in {books.blobs} blobs, in Quarantine {quarantined or 'none'}\n"
         f"{result.deaths} processes killed, {books.taken_over} mails taken over from them, "
