@@ -14,6 +14,7 @@ from urllib.parse import quote
 from checks.examination import Check, Patient, Trouble
 from ingest import wiring
 from ingest.errors import GraphForbidden, GraphRefused, GraphUnavailable, NotFound
+from ingest.graph.deleted import DeletedItems, read_deleted_items
 from ingest.queues import BACKLOG, EVENTS, MESSAGES
 from ingest.settings import JunkMode, QueueAccount, Scanner, SweepScope
 from ingest.storage import database
@@ -33,6 +34,12 @@ _NO_SUCH_MAILBOX = (
     "Request_ResourceNotFound",
 )
 LATE_SCAN_SECONDS = 3600.0  # Defender's event comes within minutes, and the blob's tag is looked at after fifteen
+_GB = 1_000_000_000
+# The least that a mailbox of Exchange Online holds; with a larger licence the warning comes early.
+# https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
+MAILBOX_BYTES = 50 * _GB
+_FULL = 0.7  # of the mailbox: time to act
+_DAYS_LEFT = 14  # until the mailbox is full, at the rate of the last week
 _HANDSHAKE_SECONDS = 10  # as long as Graph waits
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 _TOKEN_ADVICE = {
@@ -124,6 +131,31 @@ def _junk(patient: Patient) -> str:
         told = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
         raise Trouble(f"mails in Junk Email, which the app never reads: {told}", warning=True)
     return "empty"
+
+
+def _deleted(patient: Patient) -> str:
+    now = datetime.now(UTC)
+    fills = {
+        mailbox: fill_of(read_deleted_items(patient.app.graph, mailbox, now=now), now)
+        for mailbox in patient.settings.mailboxes
+    }
+    said = "; ".join(f"{mailbox}: {words}" for mailbox, (words, _) in fills.items())
+    if any(full for _, full in fills.values()):
+        raise Trouble(f"Deleted Items fill the mailbox, and a full mailbox takes no mail: {said}", warning=True)
+    return said
+
+
+def fill_of(found: DeletedItems, now: datetime) -> tuple[str, bool]:
+    """Return the state of Deleted Items in words, and whether they fill the mailbox soon."""
+    if found.oldest is None:
+        return "empty", False
+    size = "an unknown size" if found.size is None else f"{found.size / _GB:.1f} of {MAILBOX_BYTES / _GB:.0f} GB"
+    left = MAILBOX_BYTES - (found.size or 0)
+    full = left < MAILBOX_BYTES * (1 - _FULL) or left < found.bytes_a_day * _DAYS_LEFT
+    return (
+        f"{found.mails} mails, {size}, the oldest of {(now - found.oldest).days} days, "
+        f"{found.bytes_a_day / _GB:.2f} GB a day in the last week"
+    ), full
 
 
 def _subscription(patient: Patient) -> str:
@@ -263,6 +295,12 @@ CHECKS: tuple[Check, ...] = (
         look=_junk,
         advice="Move what is business to the inbox; let Exchange skip the filter by SCL -1, or set INGEST_SWEEP_JUNK "
         "(docs/operations.md).",
+        needs=("settings", "token", "mailbox access"),
+    ),
+    Check(
+        name="deleted items",
+        look=_deleted,
+        advice="Give Deleted Items a retention policy (docs/operations.md, Retention of deleted mails).",
         needs=("settings", "token", "mailbox access"),
     ),
     Check(

@@ -41,7 +41,7 @@ _GRAPH = (
     "renew_subscription",
     "delete_subscription",
 )
-_BLOB = ("container", "put", "put_block", "put_block_list", "properties")
+_BLOB = ("put", "put_block", "put_block_list", "properties")
 _QUEUE = ("get", "put", "delete", "release", "renew", "poison")
 
 CALLS = (
@@ -63,6 +63,8 @@ ELSEWHERE = {
     "sql.unfinished": "the timer reports it where telemetry is on, and changes nothing",
     "graph.list_junk": "asked where INGEST_SWEEP_JUNK is on; the suite sends no junk",
     "graph.get_junk": "an operator's command, and the daily examination, which changes nothing",
+    "graph.get_deleted": "an operator's command, and the daily examination, which changes nothing",
+    "graph.list_deleted": "as graph.get_deleted",
     "graph.get_quarantine": "the timer reports it where telemetry is on, and changes nothing",
     "blob.read": "the operator's command line reads; the hosts only write",
     "graph.mark_read": "asked of a mail whose sender wants a receipt; the suite sends none",

@@ -13,6 +13,7 @@ _NAMED_BY = {
         (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "tenants", "turns")),
         ("sql", {"one", "all", "none", "connection", "_write", "_give_back"}),
     ),
+    "ingest/graph/deleted.py": ("graph", {"request"}),
     "ingest/graph/folders.py": ("graph", {"request"}),
     "ingest/graph/mailbox.py": ("graph", {"request", "stream"}),
     "subscriptions/calls.py": ("graph", {"request"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 import pytest
@@ -15,6 +16,7 @@ from ingest.documents.spool import Spool
 from ingest.errors import GraphUnavailable, NotFound
 from ingest.graph.client import GraphClient
 from ingest.graph.credentials import ClientCredentials
+from ingest.graph.deleted import DeletedItems, read_deleted_items
 from ingest.graph.mailbox import Mailboxes
 from ingest.model import AttachmentKind, MessageRef, Scope, Trigger
 from ingest.original import message_of, read_header
@@ -193,6 +195,26 @@ def test_what_is_left_is_listed_oldest_first_without_what_went(world: World) -> 
     world.mail.delete(refs[1], Scope.INBOX)
     world.mail.quarantine(refs[2], Reason.NO_TOKEN)
     assert sorted(world.left_over()) == sorted(refs[number].message_id for number in (0, 3, 4))
+
+
+def test_deleted_items_are_counted_with_their_size_and_growth(
+    simulator: Simulator, free_mailboxes: Iterator[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = next(free_mailboxes)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
+    tokens = credentials(simulator, simulator.identity.client_secret)
+    graph = GraphClient(base_url=simulator.graph_base_url, tokens=tokens)
+    empty = read_deleted_items(graph, mailbox, now=datetime.now(UTC))
+    assert empty == DeletedItems(mails=0, size=0, oldest=None, last_week=0)
+    for _ in range(3):
+        simulator.admin.deliver(email(attachments={"a.pdf": PDF * 1000}).as_bytes(), [mailbox], folder="deleteditems")
+    found = read_deleted_items(graph, mailbox, now=datetime.now(UTC))
+    assert (found.mails, found.last_week) == (3, 3)
+    assert found.size is not None
+    assert 3 * 1000 * len(PDF) < found.size < 3 * 2000 * len(PDF)
+    assert found.bytes_a_day == pytest.approx(found.size / 7)
+    later = read_deleted_items(graph, mailbox, now=datetime.now(UTC) + timedelta(days=8))
+    assert (later.oldest, later.last_week) == (found.oldest, 0)
 
 
 def test_junk_is_brought_into_the_inbox_a_limited_number_at_a_time(world: World) -> None:

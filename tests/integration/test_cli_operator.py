@@ -260,6 +260,7 @@ def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[...
         "other mailboxes",
         "quarantine folder",
         "junk email",
+        "deleted items",
         "subscription",
         "notification URL",
         "queue",

@@ -5,7 +5,7 @@ from local.graph.http.errors import GraphError, unknown_property
 from local.graph.http.listing import list_answer
 from local.graph.http.routes import Routes
 from local.graph.mail.exchange import NO_CONTENT, Json, Request, Response
-from local.graph.mail.representation import FOLDER_SCHEMA, folder_json, folder_select
+from local.graph.mail.representation import FOLDER_SCHEMA, folder_extended, folder_json, folder_select
 from local.graph.mail.store import Folder, Mailbox, Store
 
 _ROOT = "msgfolderroot"
@@ -44,7 +44,8 @@ class FolderRoutes:
     async def get(self, request: Request) -> Response:
         """One folder by id or well-known name."""
         mailbox, folder = self._named(request)
-        return Response(json=_context(request, folder_json(mailbox, folder, folder_select(request))))
+        shown = folder_json(mailbox, folder, folder_select(request), folder_extended(request))
+        return Response(json=_context(request, shown))
 
     async def create(self, request: Request) -> Response:
         """Below the root or another folder; ErrorFolderExists where the name is taken."""

@@ -134,8 +134,10 @@ def nested_message_json(mail: ParsedMail) -> Json:
     }
 
 
-def folder_json(mailbox: Mailbox, folder: Folder, select: tuple[str, ...] | None = None) -> Json:
-    """Return a mail folder with its counts."""
+def folder_json(
+    mailbox: Mailbox, folder: Folder, select: tuple[str, ...] | None = None, extended: str | None = None
+) -> Json:
+    """Return a mail folder with its counts. `extended`: the $filter of the wanted extended properties."""
     result: Json = {
         "id": folder.id,
         "displayName": folder.display_name,
@@ -145,7 +147,20 @@ def folder_json(mailbox: Mailbox, folder: Folder, select: tuple[str, ...] | None
         "totalItemCount": len(folder.messages),
         "isHidden": False,
     }
-    return result if select is None else {name: result[name] for name in ("id", *select)}
+    shown = result if select is None else {name: result[name] for name in ("id", *select)}
+    if extended is not None and _wants_size(extended):
+        size = sum(_size(message) for message in folder.messages.values())
+        shown["singleValueExtendedProperties"] = [_size_property(size)]
+    return shown
+
+
+def folder_extended(request: Request) -> str | None:
+    """Return the $filter of the extended properties in $expand; 400 where $expand names something else."""
+    expand = parse_expand(request.query.get("$expand", ""))
+    for name in expand:
+        if name != "singleValueExtendedProperties":
+            raise unknown_property(name, "mailFolder")
+    return expand[name].get("$filter", "") if expand else None
 
 
 def folder_select(request: Request) -> tuple[str, ...] | None:
@@ -318,7 +333,20 @@ def _spelled(name: str, known: Mapping[str, str], type_name: str) -> str:
 
 
 def _extended_properties(message: Message, wanted: str) -> list[Json] | None:
-    """Only PR_MESSAGE_SIZE is known; Graph writes its id back in its own spelling, `Long 0xe08`."""
+    return [_size_property(_size(message))] if _wants_size(wanted) else None
+
+
+def _size(message: Message) -> int:
+    return message.mime.length + 1024
+
+
+def _size_property(size: int) -> Json:
+    """Return PR_MESSAGE_SIZE_EXTENDED; Graph writes its id back in its own spelling, `Long 0xe08`."""
+    return {"id": "Long 0xe08", "value": str(size)}
+
+
+def _wants_size(wanted: str) -> bool:
+    """Return whether a $filter names PR_MESSAGE_SIZE_EXTENDED, the only property that is known; 400 if unreadable."""
     if not wanted:
         raise bad_query("$expand of extended properties needs a $filter on their id.")
     quoted = wanted.partition("'")[2].partition("'")[0]
@@ -329,7 +357,4 @@ def _extended_properties(message: Message, wanted: str) -> list[Json] | None:
         raise GraphError(
             400, "ErrorInvalidProperty", f"The property '{quoted}' is not a valid extended property."
         ) from None
-    if name != _MESSAGE_SIZE:
-        return None
-    size = message.mime.length + 1024
-    return [{"id": "Long 0xe08", "value": str(size)}]
+    return name == _MESSAGE_SIZE
