@@ -119,12 +119,15 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
       python -m ingest messages show AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A… --json
     """
     claim = claim_of(message)
-    copies, passed_over = _copies(claim)
+    copies, rejections, passed_over = _of_tenants(claim)
     if as_json:
-        copied = [{**copy, "parts": parts} for copy, parts in copies]
-        print_json_record({**asdict(claim), "copies": copied, "passed_over": passed_over})
+        with_parts = [{**copy, "parts": parts} for copy, parts in copies]
+        print_json_record({**asdict(claim), "copies": with_parts, "rejections": rejections, "passed_over": passed_over})
         return
     print_record({**asdict(claim), "state": WORDS[ClaimState(claim.state)]}, as_json=False)
+    for rejection in rejections:
+        typer.echo("")
+        print_record(rejection, as_json=False)
     for copy, parts in copies:
         typer.echo("")
         print_record(copy, as_json=False)
@@ -134,8 +137,8 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
         print_rows(passed_over, as_json=False, empty="")
 
 
-def _copies(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row]]:
-    """Return each tenant's copy with its parts, and the addressed tenants without a copy.
+def _of_tenants(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row], list[Row]]:
+    """Return each tenant's copy with its parts, the rejections, and the addressed tenants without a copy.
 
     Returns none, and writes a word on stderr, where this login may not see them.
     """
@@ -147,7 +150,7 @@ def _copies(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row]]
                 {name: value for name, value in asdict(copy).items() if name != "id"},
                 [_part(part) for part in histories.parts(copy.duplicate_of or copy.id)],
             )
-            for copy in (found[1] if found else ())
+            for copy in (found.copies if found else ())
         ]
         passed_over: list[Row] = [
             {
@@ -160,8 +163,8 @@ def _copies(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row]]
         ]
     except OperatorError as weak:
         typer.echo(f"The tenants' copies are not shown. {weak}", err=True)
-        return [], []
-    return copies, passed_over
+        return [], [], []
+    return copies, [asdict(rejection) for rejection in (found.rejections if found else ())], passed_over
 
 
 def _part(part: PartRecord) -> Row:

@@ -1,4 +1,4 @@
-"""The application: routes, people, and the content host.
+"""The application: routes, and the recognition of people.
 
 Two hosts where there can be two: pages on one, a stranger's content on the other, so that no cookie of a page ever
 travels with content. On a machine of one's own these are `127.0.0.1` and `localhost`, which browsers keep apart.
@@ -6,30 +6,30 @@ travels with content. On a machine of one's own these are `127.0.0.1` and `local
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from console.access import SESSION_COOKIE, Access, LoopbackAccess
 from console.assertion import Assertions
-from console.content import Content, Form, Links
-from console.desk import Desk
+from console.content import Links
+from console.content_answers import ContentAnswers
 from console.guard import CONTENT_POLICY, PAGE_POLICY, Guard, RateLimit
 from console.language import COOKIE, LANGUAGES
+from console.mail_page import MailPage
 from console.own_history import OwnHistory
 from console.pages import Pages
-from console.pdf_pages import render
-from console.preview import IMAGES, MAX_PDF, MAX_TEXT, head
+from console.quarantine_page import QuarantinePage
 from console.render import stranger_page, trouble
-from ingest.errors import BlobMissing, IngestError
+from console.service import Service
+from ingest.errors import IngestError
 
 DOWNLOADS_A_MINUTE = 120
 _MINUTE = 60.0
@@ -40,7 +40,7 @@ type _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build(
-    desk: Desk,
+    service: Service,
     access: Access,
     *,
     assertions: Assertions | None = None,
@@ -55,27 +55,29 @@ def build(
     these differ.
     """
     links = Links(base_url=content_url)
-    pages = Pages(desk, links)
+    pages = Pages(service)
+    mail_page = MailPage(service, links)
+    quarantine = QuarantinePage(service)
     limit = RateLimit(most=DOWNLOADS_A_MINUTE, seconds=_MINUTE)
-    serve = _Contents(desk, links, limit, CONTENT_POLICY.format(page=page_url))
-    own = OwnHistory(desk=desk, assertions=assertions)
+    contents = ContentAnswers(service, links, limit, CONTENT_POLICY.format(page=page_url))
+    own = OwnHistory(service=service, assertions=assertions)
     number = "{number:int}"
     return Starlette(
         routes=[
             Route("/", pages.overview),
             Route("/mails", pages.mails),
-            Route(f"/mails/{number}", pages.mail),
-            Route(f"/mails/{number}/preview/{{part:int}}", pages.preview),
-            Route(f"/mails/{number}/copies/{{copy:int}}/original", pages.download),
-            Route(f"/mails/{number}/copies/{{copy:int}}/parts/{{part:int}}", pages.download),
-            Route("/quarantine", pages.quarantine, methods=["GET"]),
-            Route("/quarantine", pages.act, methods=["POST"]),
-            Route("/quarantine/undo", pages.act, methods=["POST"]),
+            Route(f"/mails/{number}", mail_page.mail),
+            Route(f"/mails/{number}/preview/{{part:int}}", mail_page.preview),
+            Route(f"/mails/{number}/copies/{{copy:int}}/original", mail_page.download),
+            Route(f"/mails/{number}/copies/{{copy:int}}/parts/{{part:int}}", mail_page.download),
+            Route("/quarantine", quarantine.show, methods=["GET"]),
+            Route("/quarantine", quarantine.act, methods=["POST"]),
+            Route("/quarantine/undo", quarantine.act, methods=["POST"]),
             Route("/tenants", pages.tenants),
             Route("/audit", pages.audit),
             Route("/enter", _enter(access)),
             Route("/language/{language}", _choose_language),
-            Route("/content/{link}", serve.content),
+            Route("/content/{link}", contents.answer),
             Route("/tenant/history", own.as_json),
             Route("/tenant/history.html", own.as_fragment),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
@@ -122,71 +124,6 @@ def _local_path(referer: str, request: Request) -> str:
     """Return the path of a page of ours that a person came from, else the first page."""
     base = str(request.base_url)
     return "/" + referer.removeprefix(base).lstrip("/\\") if referer.startswith(base) else "/"
-
-
-class _Contents:
-    """Serves what links name."""
-
-    def __init__(self, desk: Desk, links: Links, limit: RateLimit, policy: str) -> None:
-        self._desk = desk
-        self._links = links
-        self._limit = limit
-        self._policy = policy
-
-    def content(self, request: Request) -> Response:
-        content = self._links.read(request.path_params["link"])
-        if content is None:
-            return PlainTextResponse("This link is void or too old. Load the page again.", status_code=404)
-        if not self._limit.allows(request.client.host if request.client else ""):
-            return PlainTextResponse("Too many downloads in a minute. Wait a moment.", status_code=429)
-        try:
-            blocks = self._desk.read(content.container, content.blob_name)
-            answer = self._preview(content, blocks) if content.form is Form.PREVIEW else _download(content, blocks)
-        except BlobMissing:
-            return PlainTextResponse("The blob is missing. See: python -m ingest messages verify", status_code=404)
-        answer.headers["Content-Security-Policy"] = self._policy
-        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        return answer
-
-    def _preview(self, content: Content, blocks: Iterator[bytes]) -> Response:
-        if content.media_type in IMAGES:
-            return StreamingResponse(_started(blocks), media_type=content.media_type)
-        if content.media_type == "application/pdf":
-            drawn = render(head(blocks, MAX_PDF), content.page)
-            if drawn is None:
-                return PlainTextResponse("This PDF can't be drawn.", status_code=404)
-            return Response(drawn.png, media_type="image/png")
-        text = head(blocks, MAX_TEXT)
-        if content.media_type == "text/html":
-            return Response(text, media_type="text/html")
-        return PlainTextResponse(_decoded(text))
-
-
-def _download(content: Content, blocks: Iterator[bytes]) -> Response:
-    name = quote(content.name.replace("/", "_").replace("\\", "_")[:200] or "file", safe="", errors="replace")
-    return StreamingResponse(
-        _started(blocks),
-        media_type="application/octet-stream",
-        headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
-    )
-
-
-def _started(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Read the first block at once, so that a missing blob is an answer and not half of one."""
-    first = next(blocks, b"")
-
-    def rest() -> Iterator[bytes]:
-        yield first
-        yield from blocks
-
-    return rest()
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("cp1252", "replace")
 
 
 def _unavailable(request: Request, error: Exception) -> Response:

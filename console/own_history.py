@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from console.assertion import Assertions
-from console.desk import Desk
 from console.language import Words
 from console.render import templates, words_of
-from operations.search import FoundMail
+from console.service import Service
+from operations.own_history import OwnMail
 
 LIMIT = 100
 MAX_QUERY = 500  # characters
@@ -26,7 +26,7 @@ MAX_QUERY = 500  # characters
 class OwnHistory:
     """The two endpoints. `assertions` is None where the DMS's key is not set: then nothing is served."""
 
-    desk: Desk
+    service: Service
     assertions: Assertions | None
 
     def as_json(self, request: Request) -> Response:
@@ -46,18 +46,18 @@ class OwnHistory:
             templates.get_template("own_history.html").render(w=words_of(request), mails=mails, in_words=_in_words)
         )
 
-    def _mails(self, request: Request) -> list[FoundMail] | None:
+    def _mails(self, request: Request) -> list[OwnMail] | None:
         tenant = self.assertions.tenant(request.headers.get("authorization", "")) if self.assertions else None
         if tenant is None:
             return None
         query = request.query_params.get("q", "")[:MAX_QUERY]
-        return [mail for mail in self.desk.of_tenant(tenant, query, limit=LIMIT) if str(mail.tenant_id) == tenant]
+        return [mail for mail in self.service.own_history(tenant, query, limit=LIMIT) if str(mail.tenant_id) == tenant]
 
 
-def _row(mail: FoundMail, words: Words) -> dict[str, object]:
+def _row(mail: OwnMail, words: Words) -> dict[str, object]:
     return {
         "number": mail.number,
-        "received_at": mail.received_at.isoformat() if mail.received_at else None,
+        "received_at": mail.received_at.isoformat(),
         "stored_at": mail.stored_at.isoformat() if mail.stored_at else None,
         "sender": mail.sender,
         "subject": mail.subject,
@@ -65,10 +65,12 @@ def _row(mail: FoundMail, words: Words) -> dict[str, object]:
         "withheld": mail.withheld,
         "state": mail.state,
         "state_in_words": _in_words(mail, words),
+        "reason": mail.reason,
+        "reason_in_words": words(f"own.reason.{mail.reason}") if mail.reason else None,
     }
 
 
-def _in_words(mail: FoundMail, words: Words) -> str:
+def _in_words(mail: OwnMail, words: Words) -> str:
     """Return the state, and the number of documents that are kept back by the scan for malware."""
     state = words(f"own.{mail.state}")
     return state if not mail.withheld else f"{state}, {words('own.withheld', count=mail.withheld)}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from console.content import Content, Form, Links
-from console.desk import Desk
 from console.pdf_pages import render
+from console.service import Service
 from console.sheet import MAX_BYTES, Sheet, read_sheet
 from operations.history import Copy, PartRecord
 
@@ -59,16 +59,16 @@ def preview_kind(part: PartRecord) -> str | None:
     return None
 
 
-def preview_of(copy: Copy, part: PartRecord, desk: Desk, links: Links) -> Preview:
+def preview_of(copy: Copy, part: PartRecord, service: Service, links: Links) -> Preview:
     """Return the preview of a part. Raises what reading the blob raises."""
     kind = preview_kind(part)
     if kind == "invoice":
-        sheet = read_sheet(head(desk.read(copy.container, part.blob_name or ""), MAX_BYTES + 1))
+        sheet = read_sheet(head(service.read(copy.container, part.blob_name or ""), MAX_BYTES + 1))
         if sheet is not None:
             return Preview(kind="invoice", sheet=sheet)
         kind = "frame"
     if kind == "pdf":
-        first = render(head(desk.read(copy.container, part.blob_name or ""), MAX_PDF), 0)
+        first = render(head(service.read(copy.container, part.blob_name or ""), MAX_PDF), 0)
         if first is None:
             return Preview(kind="none")
         shown = min(first.count, MAX_PAGES)

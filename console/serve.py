@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from console.access import EntraAccess, LoopbackAccess, on_azure
 from console.app import build
 from console.assertion import SETTING, Assertions
-from console.office import Office
+from console.live import LiveService
 from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
 from ingest.settings import Settings, operator_database_url
@@ -31,7 +31,7 @@ def serve_here(environ: Mapping[str, str], *, port: int, announce: Callable[[str
     """
     if on_azure(environ):
         raise OperatorError("On Azure the console runs behind Entra sign-in: see docs/console.md.")
-    office = Office(wiring.build(Settings.from_env(environ)), operator_database_url(environ))
+    service = LiveService(wiring.build(Settings.from_env(environ)), operator_database_url(environ))
     access = LoopbackAccess(getpass.getuser())
     try:
         with _listening(port) as listener:
@@ -39,14 +39,14 @@ def serve_here(environ: Mapping[str, str], *, port: int, announce: Callable[[str
             page, content = f"http://{PAGE_NAME}:{number}", f"http://{CONTENT_NAME}:{number}"
             hosts = (f"{PAGE_NAME}:{number}", f"{CONTENT_NAME}:{number}")
             app = build(
-                office, access, assertions=_assertions(environ), hosts=hosts, page_url=page, content_url=content
+                service, access, assertions=_assertions(environ), hosts=hosts, page_url=page, content_url=content
             )
             announce(f"{page}/enter?key={access.key}")
             # No access log: a link's key stands in its URL.
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
             server.run(sockets=[listener])
     finally:
-        office.close()
+        service.close()
 
 
 def on_app_service() -> Starlette:
@@ -58,8 +58,8 @@ def on_app_service() -> Starlette:
         raise SettingsError(["WEBSITE_HOSTNAME is missing: on a machine of your own use python -m ingest console"])
     if not os.environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
         raise SettingsError(["INGEST_OPERATOR_DATABASE_URL is missing: the console never takes the owner's rights"])
-    office = Office(wiring.build(Settings.from_env(os.environ)), operator_database_url(os.environ))
-    return build(office, EntraAccess(os.environ), assertions=_assertions(os.environ))
+    service = LiveService(wiring.build(Settings.from_env(os.environ)), operator_database_url(os.environ))
+    return build(service, EntraAccess(os.environ), assertions=_assertions(os.environ))
 
 
 def _assertions(environ: Mapping[str, str]) -> Assertions | None:

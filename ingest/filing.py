@@ -23,8 +23,6 @@ from ingest.transfer import Transfer
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1
 MAX_METADATA_NAME = 255  # characters of a file name in the blob's metadata; Postgres has the whole name
 BODY_PATH = ()  # the body's place in the tree of parts
-_MEDIA_TYPES = {OriginalForm.MIME: "message/rfc822", OriginalForm.GRAPH_JSON: "application/json"}
-_EXTENSIONS = {OriginalForm.MIME: "eml", OriginalForm.GRAPH_JSON: "json"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +67,7 @@ class Filing:
         def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
             return self._upload(f"{folder}/{_place(path, original.message.form, content)}", content, {"name": name})
 
-        name = f"{folder}/original.{_EXTENSIONS[original.message.form]}"
+        name = f"{folder}/original.{original.message.form.extension}"
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
         with Budget(self._options.limits, keep_alive=self._transfer.keep_alive, lane=self._options.lane) as budget:
             parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
@@ -130,10 +128,10 @@ def _body(original: Original, options: FilingOptions, budget: Budget, store: Sto
 def _original_as_part(original: Original, stored: StoredBlob, shut: Rule | None) -> Part:
     """Return the original as a part. `shut`: the rule by which the original stays shut and is a document."""
     disposition, rule = of_mail_without_documents(original.headers) if shut is None else (Disposition.DOCUMENT, shut)
-    media_type = _MEDIA_TYPES[original.message.form]
+    media_type = original.message.form.media_type
     return Part(
         position=ORIGINAL_POSITION,
-        name=f"{original.message.subject or 'E-Mail'}.{_EXTENSIONS[original.message.form]}",
+        name=f"{original.message.subject or 'E-Mail'}.{original.message.form.extension}",
         declared_type=media_type,
         detected_type=media_type,
         disposition=disposition,

@@ -170,6 +170,16 @@ class OriginalForm(StrEnum):
     MIME = "mime"
     GRAPH_JSON = "graph_json"
 
+    @property
+    def extension(self) -> str:
+        """The extension of a file of this form, without a dot."""
+        return "json" if self is OriginalForm.GRAPH_JSON else "eml"
+
+    @property
+    def media_type(self) -> str:
+        """The media type of a file of this form."""
+        return "application/json" if self is OriginalForm.GRAPH_JSON else "message/rfc822"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authentication:

@@ -39,7 +39,9 @@ from ingest.model import (
 )
 from ingest.original import Original
 from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
+from ingest.ports import Rejections as RejectionRecords
 from ingest.reading import Reading
+from ingest.rejections import Rejections
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
@@ -63,6 +65,7 @@ class Pipeline:
         tenants: Tenants,
         copies: Copies,
         turns: Turns,
+        rejections: RejectionRecords,
         addressing: Addressing,
         filing: FilingOptions | None = None,
         authserv_id: str | None = None,
@@ -80,6 +83,7 @@ class Pipeline:
         self._suspects = Suspects(self._held)
         self._tries = Tries(self._held)
         self._ends = Ends(mail, claims)
+        self._rejections = Rejections(mail, tenants, rejections, addressing)
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
         """Bring one message to where it belongs, from any state that earlier tries left.
@@ -112,25 +116,26 @@ class Pipeline:
         # A new claim needs no look: the notification or the listing has just shown the message in the inbox.
         if assigned is None and claim.may_have_left and self._mail.categories_in_inbox(claim.ref) is None:
             return self._ends.gone(claim)
+        scope = Scope.INBOX if assigned is None else Scope.MAILBOX
+        transfer = Transfer(claim, self._claims)
+        reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id)
         try:
-            return self._ingest(claim, assigned)
+            return self._ingest(claim, assigned, reading, transfer)
         except Rejected as rejected:
-            return self._quarantine(claim, rejected.reason, self._mail.categories_in_inbox(claim.ref), assigned)
+            categories = self._mail.categories_in_inbox(claim.ref)
+            return self._quarantine(claim, rejected.reason, categories, assigned, message=reading.message)
         except NotFound as missing:
             if self._mail.categories_in_inbox(claim.ref) is not None:
                 # If we recorded it as gone, the mail would stay in the inbox forever.
                 raise Later(f"a message in the inbox was not found ({missing})") from None
             return self._ends.gone(claim)
 
-    def _ingest(self, claim: Claim, assigned: Tenant | None) -> Outcome:
+    def _ingest(self, claim: Claim, assigned: Tenant | None, reading: Reading, transfer: Transfer) -> Outcome:
         """File the message and delete it.
 
         A record of `stored` by another owner is no proof: a stolen login of the database can write such a record. The
         try that deletes a message has filed the message itself. A second filing changes nothing.
         """
-        scope = Scope.INBOX if assigned is None else Scope.MAILBOX
-        transfer = Transfer(claim, self._claims)
-        reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id)
         with Spool() as spool:
             original, tenants = reading.read(
                 spool, decide=partial(self._route, claim) if assigned is None else lambda _message: (assigned,)
@@ -145,8 +150,8 @@ class Pipeline:
         if original.message.receipt_requested:
             # Exchange may report an unread message to its sender as "deleted without being read".
             with suppress(NotFound):
-                self._mail.mark_read(claim.ref, scope)
-        self._ends.delete(claim, scope)
+                self._mail.mark_read(claim.ref, reading.scope)
+        self._ends.delete(claim, reading.scope)
         if claim.stored_before:
             return CleanedUp()
         return Stored(
@@ -185,14 +190,22 @@ class Pipeline:
         return self._quarantine(claim, reason, categories, assigned)
 
     def _quarantine(
-        self, claim: Claim, reason: Reason, categories: Sequence[str] | None, assigned: Tenant | None
+        self,
+        claim: Claim,
+        reason: Reason,
+        categories: Sequence[str] | None,
+        assigned: Tenant | None,
+        *,
+        message: Message | None = None,
     ) -> Outcome:
-        """Quarantine the message. `categories`: those that it has in the inbox; None where it is not there.
+        """Quarantine the message. `categories`: those that the message has in the inbox; None where it is not there.
 
         A message that an Outlook user moved out of the inbox stays in its folder.
         """
         if categories is None and assigned is None:
             return self._ends.gone(claim)
+        # Before the move: an owner that dies after the move leaves a record that people can find.
+        self._rejections.note(claim, reason, message, assigned)
         return self._ends.quarantine(claim, reason, categories or ())
 
 

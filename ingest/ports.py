@@ -42,6 +42,9 @@ class Mail(Protocol):
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         """Return the categories of a message in its mailbox's inbox; None for one that is elsewhere or gone."""
 
+    def describe(self, ref: MessageRef) -> Message:
+        """Return sender, subject, recipients and time as Graph shows them, without the content."""
+
     def mark_read(self, ref: MessageRef, scope: Scope) -> None:
         """Mark the message as read."""
 
@@ -146,6 +149,16 @@ class Copies(Protocol):
 
         The same mail: Message-ID and hash of the original are on record. Raises as `save`.
         """
+
+
+class Rejections(Protocol):
+    """The records of messages that go to Quarantine. Every call may raise DatabaseUnavailable."""
+
+    def reject(self, claim: Claim, reason: Reason, message: Message) -> None:
+        """Record the rejection for the context's tenant."""
+
+    def reject_unattributed(self, claim: Claim, reason: Reason, message: Message) -> None:
+        """Record the rejection of a message that no tenant is known for."""
 
 
 class Backlog(Protocol):

@@ -34,8 +34,9 @@ class Reading:
         self._mail = mail
         self._transfer = transfer
         self._claim = claim
-        self._scope = scope
+        self.scope = scope
         self._authserv_id = authserv_id
+        self.message: Message | None = None  # as the header says, once the header is read
 
     def read(self, spool: Spool, *, decide: Decide) -> tuple[Original, tuple[Tenant, ...]]:
         """Read the original into `spool`; return it with the tenants that `decide` chose by its header.
@@ -46,7 +47,7 @@ class Reading:
         try:
             return self._transfer.download(
                 "original",
-                partial(self._mail.original, self._claim.ref, self._scope),
+                partial(self._mail.original, self._claim.ref, self.scope),
                 partial(self._take, spool, decide),
             )
         except MimeUnavailable as unavailable:
@@ -75,4 +76,5 @@ class Reading:
         return original, tenants
 
     def _message(self, headers: Headers) -> Message:
-        return message_of(self._claim.ref, headers, self._claim.received_at, authserv_id=self._authserv_id)
+        self.message = message_of(self._claim.ref, headers, self._claim.received_at, authserv_id=self._authserv_id)
+        return self.message

@@ -134,9 +134,18 @@ def passed_over(resolved: Resolved) -> dict[str, PassedOver]:
     return dict(islice(whys.items(), MOST_PASSED_OVER))
 
 
+def attributed(resolved: Resolved) -> tuple[Tenant, ...]:
+    """Return the tenants that a rejected mail was for: the chosen ones, else those that are switched off."""
+    return _active(resolved) or _chosen(resolved.matches, resolved.mode)
+
+
 def _active(resolved: Resolved) -> tuple[Tenant, ...]:
-    active = tuple(dict.fromkeys(match.tenant for match in resolved.matches if match.active))
-    return active if resolved.mode is RouteMode.ALL else active[:1]
+    return _chosen((match for match in resolved.matches if match.active), resolved.mode)
+
+
+def _chosen(matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:
+    tenants = tuple(dict.fromkeys(match.tenant for match in matches))
+    return tenants if mode is RouteMode.ALL else tenants[:1]
 
 
 def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch]) -> None:

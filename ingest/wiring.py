@@ -140,6 +140,7 @@ def build(settings: Settings) -> App:
     from ingest.storage.copies import Copies
     from ingest.storage.database import Database
     from ingest.storage.gate import MailboxGate
+    from ingest.storage.rejections import Rejections
     from ingest.storage.tenants import Tenants
     from ingest.storage.turns import Turns
     from ingest.sweep import Sweep
@@ -170,6 +171,7 @@ def build(settings: Settings) -> App:
             hidden_until_clean=settings.scan_hold is ScanHold.UNTIL_CLEAN,
         ),
         turns=Turns(database, tenants),
+        rejections=Rejections(database, tenants),
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
         filing=filing_options(settings, readers),
         authserv_id=settings.authserv_id,

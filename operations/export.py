@@ -18,7 +18,9 @@ from typing import Protocol
 from uuid import UUID
 
 from ingest.errors import OperatorError
-from operations.history import Copy, Histories, MailHistory, PartRecord
+from ingest.model import OriginalForm
+from operations.history import Copy, Histories, PartRecord
+from operations.inspection import ClaimRecord
 
 SUMS = "SHA256SUMS"
 MAX_NAME = 80  # characters of a sender's file name in the zip; the manifest has all of it
@@ -41,8 +43,7 @@ def export_mail(histories: Histories, number: int, target: Path, *, reader: Call
     found = histories.mail(number)
     if found is None:
         raise OperatorError(f"There is no mail {number}.")
-    history, copies = found
-    if not copies:
+    if not found.copies:
         raise OperatorError(f"Nothing of mail {number} was stored: there is no evidence to export.")
     try:
         file = target.open("xb")
@@ -51,8 +52,9 @@ def export_mail(histories: Histories, number: int, target: Path, *, reader: Call
     try:
         with file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             bundle = _Bundle(archive)
-            for copy in copies:
-                _add_copy(bundle, history, copy, histories.parts(copy.duplicate_of or copy.id), reader(copy.container))
+            for copy in found.copies:
+                parts = histories.parts(copy.duplicate_of or copy.id)
+                _add_copy(bundle, found.claim, copy, parts, reader(copy.container))
             return bundle.finish()
     except BaseException:
         target.unlink(missing_ok=True)  # half an export proves nothing
@@ -83,13 +85,14 @@ class _Bundle:
         return len(self._sums)
 
 
-def _add_copy(bundle: _Bundle, history: MailHistory, copy: Copy, parts: Sequence[PartRecord], blobs: Reader) -> None:
+def _add_copy(bundle: _Bundle, claim: ClaimRecord, copy: Copy, parts: Sequence[PartRecord], blobs: Reader) -> None:
     folder = f"tenant-{copy.tenant_id}"
     places = {
         part.position: f"{folder}/parts/{part.position:03d}-{_safe(part.name)}" for part in parts if part.blob_name
     }
-    written: dict[str, str] = {copy.blob_name: f"{folder}/original.eml"}
-    _add(bundle, f"{folder}/original.eml", blobs.read(copy.blob_name), copy.sha256)
+    original = f"{folder}/original.{OriginalForm(copy.original).extension}"
+    written: dict[str, str] = {copy.blob_name: original}
+    _add(bundle, original, blobs.read(copy.blob_name), copy.sha256)
     for part in parts:
         if part.blob_name is None:
             continue
@@ -99,7 +102,7 @@ def _add_copy(bundle: _Bundle, history: MailHistory, copy: Copy, parts: Sequence
         written[part.blob_name] = places[part.position]
         _add(bundle, places[part.position], blobs.read(part.blob_name), part.sha256)
     manifest = {
-        "mail": asdict(history),
+        "mail": asdict(claim),
         "copy": asdict(copy),
         "parts": [{**asdict(part), "file": places.get(part.position)} for part in parts],
     }

@@ -1,7 +1,8 @@
-"""The history of one mail, from its claim and from each tenant's copy."""
+"""The history of one mail, from its claim, from each tenant's copy, and from its rejections."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,36 +12,14 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from operations.database import connect
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MailHistory:
-    """A claim as people read it. Times are None where the step has not happened, or left no trace."""
-
-    number: int
-    mailbox: str
-    message_id: str
-    state: str
-    trigger: str
-    reason: str | None
-    attempts: int
-    crashes: int
-    defects: int
-    last_error: str | None
-    assigned_by: str | None
-    received_at: datetime | None
-    first_seen_at: datetime
-    enqueued_at: datetime | None
-    next_try_at: datetime | None
-    lease_until: datetime | None
-    ended_at: datetime | None
+from operations.inspection import SELECT_CLAIM, ClaimRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
     """A tenant's copy of a mail. `size` in bytes, `sha256` in hex, both of the original.
 
-    `duplicate_of`: the id of the copy that this one is linked to, and that has the parts.
+    `original`: the OriginalForm. `duplicate_of`: the id of the copy that this one is linked to, and that has the parts.
     """
 
     id: int
@@ -57,6 +36,7 @@ class Copy:
     blob_name: str
     size: int
     sha256: str
+    original: str
     dmarc: str | None
     spf: str | None
     dkim: str | None
@@ -65,6 +45,29 @@ class Copy:
     compauth_reason: str | None
     sender_authenticated: bool | None
     duplicate_of: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """A mail that went to Quarantine, as one tenant's. `tenant_id` is None where the mail names no tenant."""
+
+    tenant_id: int | UUID | None
+    tenant: str | None
+    reason: str
+    internet_message_id: str | None
+    subject: str = field(repr=False)
+    sender: str = field(repr=False)
+    received_at: datetime
+    rejected_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailRecord:
+    """A mail: its claim, each tenant's copy, and each rejection, the newest rejection first."""
+
+    claim: ClaimRecord
+    copies: Sequence[Copy] = ()
+    rejections: Sequence[Rejection] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,19 +112,21 @@ class PassedOverTenant:
     noted_at: datetime
 
 
-_CLAIM: LiteralString = """
-select id as number, mailbox, message_id, state, trigger, reason, attempts, crashes, defects, last_error, assigned_by,
-    received_at, first_seen_at, enqueued_at, next_try_at, lease_until, ended_at
-from ingest.claim where id = %(number)s
-"""
+_CLAIM: LiteralString = SELECT_CLAIM + "where id = %(number)s"
 _COPIES: LiteralString = """
 select message.id, message.tenant_id, tenant.name as tenant, internet_message_id, subject, sender,
-    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, duplicate_of, dmarc, spf, dkim,
-    arc, compauth, compauth_reason, sender_authenticated
+    trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, original, duplicate_of, dmarc,
+    spf, dkim, arc, compauth, compauth_reason, sender_authenticated
 from ingest.message left join ingest.tenant_name as tenant on tenant.id = message.tenant_id
 where claim_id = %(number)s order by message.id
 """
 _PASSED_OVER: LiteralString = "select * from ingest.passed_over_by(%(number)s)"
+_REJECTIONS: LiteralString = """
+select rejection.tenant_id, tenant.name as tenant, reason, internet_message_id, subject, sender, received_at,
+    rejected_at
+from ingest.rejection left join ingest.tenant_name as tenant on tenant.id = rejection.tenant_id
+where claim_id = %(number)s order by rejected_at desc, rejection.id desc
+"""
 _PARTS: LiteralString = """
 with recursive placed as (
     select part.*, 0 as depth from ingest.part where message_id = %(copy)s and parent is null
@@ -142,11 +147,6 @@ from placed left join ingest.document on document.part_id = placed.id
 left join ingest.scan on scan.blob_name = document.blob_name and scan.container = document.container
 order by placed.position
 """
-_BLOB: LiteralString = """
-select copy.container, coalesce(part.blob_name, copy.blob_name) as blob_name
-from ingest.message as copy left join ingest.part on part.message_id = copy.id and part.id = %(part)s
-where copy.id = %(copy)s and (%(part)s::bigint is null or part.blob_name is not null)
-"""
 
 
 class Histories:
@@ -155,14 +155,18 @@ class Histories:
     def __init__(self, database_url: str) -> None:
         self._url = database_url
 
-    def mail(self, number: int) -> tuple[MailHistory, list[Copy]] | None:
-        """Return a mail and its tenants' copies; None where there is no such number."""
+    def mail(self, number: int) -> MailRecord | None:
+        """Return a mail; None where there is no such number."""
         with connect(self._url) as connection:
-            with connection.cursor(row_factory=class_row(MailHistory)) as cursor:
-                history = cursor.execute(_CLAIM, {"number": number}).fetchone()
+            with connection.cursor(row_factory=class_row(ClaimRecord)) as claims:
+                claim = claims.execute(_CLAIM, {"number": number}).fetchone()
+            if claim is None:
+                return None
             with connection.cursor(row_factory=class_row(Copy)) as copies:
-                found = copies.execute(_COPIES, {"number": number}).fetchall()
-        return None if history is None else (history, found)
+                stored = copies.execute(_COPIES, {"number": number}).fetchall()
+            with connection.cursor(row_factory=class_row(Rejection)) as rejections:
+                rejected = rejections.execute(_REJECTIONS, {"number": number}).fetchall()
+        return MailRecord(claim=claim, copies=stored, rejections=rejected)
 
     def passed_over(self, number: int) -> list[PassedOverTenant]:
         """Return the addressed tenants that got no copy of a mail, in the order of the addresses."""

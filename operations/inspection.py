@@ -14,7 +14,10 @@ from operations.database import connect
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimRecord:
-    """Everything that is on record of one message. `number` is short for mailbox and message id."""
+    """Everything that is on record of one message. `number` is short for mailbox and message id.
+
+    Times are None where the step has not happened, or left no trace.
+    """
 
     number: int
     mailbox: str
@@ -31,18 +34,21 @@ class ClaimRecord:
     assigned_by: str | None
     received_at: datetime | None
     first_seen_at: datetime
+    enqueued_at: datetime | None
     next_try_at: datetime | None
     lease_until: datetime | None
     ended_at: datetime | None
 
 
-_SELECT: LiteralString = """
+SELECT_CLAIM: LiteralString = """
 select id as number, mailbox, message_id, state, trigger, reason, attempts, crashes, defects, deferrals, copies,
-    last_error, assigned_by, received_at, first_seen_at, next_try_at, lease_until, ended_at
+    last_error, assigned_by, received_at, first_seen_at, enqueued_at, next_try_at, lease_until, ended_at
 from ingest.claim
 """
-_LIST: LiteralString = _SELECT + "where %(state)s::text is null or state = %(state)s order by id desc limit %(limit)s"
-_FIND: LiteralString = _SELECT + "where id::text = %(wanted)s or message_id = %(wanted)s"
+_LIST: LiteralString = (
+    SELECT_CLAIM + "where %(state)s::text is null or state = %(state)s order by id desc limit %(limit)s"
+)
+_FIND: LiteralString = SELECT_CLAIM + "where id::text = %(wanted)s or message_id = %(wanted)s"
 _NUMBERS = "select message_id, id from ingest.claim where mailbox = %(mailbox)s and message_id = any(%(ids)s)"
 
 _VERSION = "select version_num from ingest.schema_version"

@@ -1,14 +1,15 @@
 """One search over all mails on record: sender, subject, file, invoice number, tenant, date, state, number.
 
-Each word must be found, as the beginning of a word of the mail or of its tenant's name. Two steps keep every search
-fast: the newest mails are looked through first, which answers for frequent words; the index answers for rare ones.
+Each word must be found, as the beginning of a word of the mail or of its tenant's name. A mail in Quarantine is found
+by sender, subject and the code of its reason. Two steps keep every search fast: the newest mails are looked through
+first, which answers for frequent words; the index answers for rare ones.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, LiteralString
@@ -53,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundMail:
-    """A mail as a list shows it. Sender, subject and tenant are None where the mail was never stored.
+    """A mail as a list shows it. Sender, subject and tenant are None where the database has none.
 
     `withheld`: its documents that the DMS does not see.
     """
@@ -114,12 +115,42 @@ join ingest.claim on claim.id = hit.claim_id
 order by hit.received_at desc, claim.id desc
 """
 _COLUMNS: LiteralString = "message.id, claim_id, tenant_id, sender, subject, received_at, stored_at"
-_NEWEST: LiteralString = f"""
-select {_COLUMNS} from (
-    select * from ingest.message order by received_at desc limit {NEWEST}
-) as message
-"""  # noqa: S608 - both are ours
-_ALL: LiteralString = f"select {_COLUMNS} from ingest.message"  # noqa: S608 - ours
+_REJECTED_COLUMNS: LiteralString = """
+null::bigint as id, claim_id, tenant_id, sender, subject, received_at, null::timestamptz as stored_at
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """The mails of one kind: the newest ones, which answer for frequent words, and all of them by index."""
+
+    newest: LiteralString
+    every: LiteralString
+
+
+_STORED = _Source(
+    newest=f"""
+    select {_COLUMNS} from (
+        select * from ingest.message order by received_at desc limit {NEWEST}
+    ) as message
+    """,  # noqa: S608 - both are ours
+    every=f"select {_COLUMNS} from ingest.message",  # noqa: S608 - ours
+)
+_REJECTED = _Source(
+    newest=f"""
+    select {_REJECTED_COLUMNS} from (
+        select * from ingest.rejection order by received_at desc limit {NEWEST}
+    ) as rejection
+    """,  # noqa: S608 - both are ours
+    every=f"select {_REJECTED_COLUMNS} from ingest.rejection",  # noqa: S608 - ours
+)
+# A rejection counts while its mail is in Quarantine for the same reason.
+_IN_QUARANTINE: LiteralString = """
+exists (
+    select from ingest.claim
+    where claim.id = claim_id and claim.state = 'quarantined' and claim.reason = rejection.reason
+)
+"""
 _TENANTS: LiteralString = "select id, name from ingest.tenant_name where name is not null limit %(limit)s"
 # An array, so that the planner begins with the few claims of a state.
 _OF_STATE: LiteralString = """
@@ -131,6 +162,10 @@ select claim.id as number, claim.mailbox, claim.state, claim.reason, null as ten
 from ingest.claim
 where claim.state in ('waiting', 'processing', 'quarantined', 'gone')
     and not exists (select from ingest.message where message.claim_id = claim.id)
+    and not exists (
+        select from ingest.rejection
+        where rejection.claim_id = claim.id and rejection.reason = claim.reason and claim.state = 'quarantined'
+    )
     and (%(state)s::text is null or claim.state = %(state)s)
     and (%(since)s::timestamptz is null or claim.received_at >= %(since)s and claim.received_at < %(until)s)
     and (%(text)s = '' or claim.id::text = %(text)s or claim.message_id = %(text)s or claim.reason = %(text)s)
@@ -165,44 +200,25 @@ class Search:
         """Return the newest mails that `text` describes, at most `limit`; of one `tenant` only where given."""
         query = understand(text)
         with connect(self._url) as connection:
-            stored = self._stored(connection, query, tenant, limit)
-            if tenant is not None:
-                return stored
-            return _merged(stored, self._never_stored(connection, query, text, limit), limit)
-
-    def _stored(self, connection: Connection, query: Query, tenant: str | None, limit: int) -> list[FoundMail]:
-        conditions, parameters = self._conditions(connection, query, tenant)
-        if not conditions:
-            return self._run(connection, _NEWEST, "", parameters, limit)
-        newest = self._run(connection, _NEWEST, conditions, parameters, limit)
-        return newest if len(newest) == limit else self._run(connection, _ALL, conditions, parameters, limit)
-
-    def _run(
-        self,
-        connection: Connection,
-        mails: LiteralString,
-        conditions: LiteralString,
-        parameters: Mapping[str, Any],
-        limit: int,
-    ) -> list[FoundMail]:
-        # `offset 0` plans the conditions without the limit: a walk from the newest mail finds a rare word too late.
-        chosen: LiteralString = (
-            f"select * from ({mails} {conditions} offset 0) as hit"  # noqa: S608 - all three are ours
-            " order by received_at desc limit %(limit)s"
-        )
-        statement: LiteralString = _FIND.replace("{mails}", chosen)
-        with connection.cursor(row_factory=class_row(FoundMail)) as cursor:
-            return cursor.execute(statement, {**parameters, "limit": limit}).fetchall()
+            clauses, parameters = self._conditions(connection, query, tenant)
+            stored = clauses if query.state is None else [*clauses, _OF_STATE]
+            found = _run(connection, _STORED, stored, parameters, limit)
+            if query.state in {None, ClaimState.QUARANTINED}:
+                found += _run(connection, _REJECTED, [*clauses, _IN_QUARANTINE], parameters, limit)
+            if tenant is None:
+                found += self._never_stored(connection, query, text, limit)
+        newest_first = sorted(found, key=lambda mail: (mail.received_at or _EARLIEST, mail.number), reverse=True)
+        return newest_first[:limit]
 
     def _conditions(
-        self, connection: Connection, query: Query, tenant: int | UUID | str | None
-    ) -> tuple[LiteralString, dict[str, Any]]:
-        """Return the `where` of a query, empty for a query of nothing, and its parameters."""
+        self, connection: Connection, query: Query, tenant: str | None
+    ) -> tuple[list[LiteralString], dict[str, Any]]:
+        """Return the conditions of a query but for its state, none for a query of nothing, and all parameters."""
         clauses: list[LiteralString] = []
-        parameters: dict[str, Any] = {}
+        parameters: dict[str, Any] = {"state": query.state}
         for number, word in enumerate(query.words):
             key = _WORDS[number]
-            parameters[key] = f"{word}:*"
+            parameters[key] = prefixes([word])
             clause: LiteralString = f"search @@ to_tsquery('simple', %({key})s)"
             if tenants := self._names.of_word(connection, word):
                 parameters[f"{key}_tenants"] = tenants
@@ -213,20 +229,17 @@ class Search:
             clauses.append(clause)
         if query.day is not None:
             clauses.append("received_at >= %(since)s and received_at < %(until)s")
-            parameters |= _bounds(query.day)
-        if query.state is not None:
-            clauses.append(_OF_STATE)
-            parameters["state"] = query.state
+            parameters |= bounds(query.day)
         if tenant is not None:
             clauses.append("tenant_id = %(tenant)s")
             parameters["tenant"] = tenant
-        return (("where " + " and ".join(clauses)) if clauses else "", parameters)
+        return clauses, parameters
 
     def _never_stored(self, connection: Connection, query: Query, text: str, limit: int) -> list[FoundMail]:
-        """Return claims without a copy: waiting, quarantined, gone."""
+        """Return claims without a copy or a rejection: waiting, gone, and quarantined without a word of the mail."""
         plain = text.strip() if query.words else ""
         parameters: dict[str, object] = {"state": query.state, "text": plain, "limit": limit}
-        parameters |= {"since": None, "until": None} if query.day is None else _bounds(query.day)
+        parameters |= {"since": None, "until": None} if query.day is None else bounds(query.day)
         with connection.cursor(row_factory=class_row(FoundMail)) as cursor:
             return cursor.execute(_CLAIMS, parameters).fetchall()
 
@@ -235,14 +248,41 @@ _WORDS: tuple[LiteralString, ...] = ("word0", "word1", "word2", "word3", "word4"
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def _bounds(day: date) -> dict[str, datetime]:
+def _run(
+    connection: Connection, source: _Source, clauses: Sequence[LiteralString], parameters: Mapping[str, Any], limit: int
+) -> list[FoundMail]:
+    """Look through the newest mails, and through all where these do not suffice."""
+    newest = _select(connection, source.newest, clauses, parameters, limit)
+    if len(newest) == limit or not clauses:
+        return newest
+    return _select(connection, source.every, clauses, parameters, limit)
+
+
+def _select(
+    connection: Connection,
+    mails: LiteralString,
+    clauses: Sequence[LiteralString],
+    parameters: Mapping[str, Any],
+    limit: int,
+) -> list[FoundMail]:
+    conditions: LiteralString = "where " + " and ".join(clauses) if clauses else ""
+    # `offset 0` plans the conditions without the limit: a walk from the newest mail finds a rare word too late.
+    chosen: LiteralString = (
+        f"select * from ({mails} {conditions} offset 0) as hit"  # noqa: S608 - all three are ours
+        " order by received_at desc limit %(limit)s"
+    )
+    statement: LiteralString = _FIND.replace("{mails}", chosen)
+    with connection.cursor(row_factory=class_row(FoundMail)) as cursor:
+        return cursor.execute(statement, {**parameters, "limit": limit}).fetchall()
+
+
+def prefixes(words: Iterable[str]) -> str:
+    """Return words of `understand` as a tsquery: each is the beginning of a word."""
+    return " & ".join(f"{word}:*" for word in words)
+
+
+def bounds(day: date) -> dict[str, datetime]:
+    """Return the day's beginning and the next day's, as the parameters `since` and `until`."""
     since = datetime(day.year, day.month, day.day, tzinfo=_BERLIN)
     following = day + timedelta(days=1)
     return {"since": since, "until": datetime(following.year, following.month, following.day, tzinfo=_BERLIN)}
-
-
-def _merged(stored: Sequence[FoundMail], others: Sequence[FoundMail], limit: int) -> list[FoundMail]:
-    newest_first = sorted(
-        [*stored, *others], key=lambda mail: (mail.received_at or _EARLIEST, mail.number), reverse=True
-    )
-    return newest_first[:limit]

@@ -14,7 +14,9 @@ SECONDS = 60
 
 
 def tenant_history(console_url: str, private_key: str, tenant_id: object, language: str = "de") -> list[dict[str, Any]]:
-    """Return the tenant's newest mails. `private_key`: PEM, Ed25519; the console has its public half.
+    """Return the tenant's newest mails, rejected ones with `reason_in_words`.
+
+    `private_key`: PEM, Ed25519; the console has the public half. `language`: `de` or `en`.
 
     Call it on the server only: a browser must never hold the key or the token.
     """

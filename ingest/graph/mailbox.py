@@ -20,7 +20,17 @@ from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
 from ingest.graph.listings import Item, next_link, read_items
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
-from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, QuarantinedMail, Scope, Trigger, is_id
+from ingest.model import (
+    Attachment,
+    AttachmentKind,
+    LeftOver,
+    Message,
+    MessageRef,
+    QuarantinedMail,
+    Scope,
+    Trigger,
+    is_id,
+)
 from ingest.settings import DeleteMode, SweepScope
 
 # A message may not be found for a moment after its notification.
@@ -128,6 +138,22 @@ class Mailboxes:
         path = _path(ref, Scope.MAILBOX, "attachments", attachment.id, "$value")
         with _readable(), self._graph.stream("get_attachment", path, mailbox=ref.mailbox) as blocks:
             yield blocks
+
+    def describe(self, ref: MessageRef) -> Message:
+        """Return the message's metadata as Graph shows it, by one small request. Raises NotFound, Later."""
+        params = {"$select": "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime"}
+        body = self._graph.request(
+            "describe_message", "GET", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, params=params
+        ).body
+        return Message(
+            ref=ref,
+            internet_message_id=str(body.get("internetMessageId") or "") or None,
+            subject=str(body.get("subject") or ""),
+            sender=_address(body.get("from")),
+            to=_addresses(body.get("toRecipients")),
+            cc=_addresses(body.get("ccRecipients")),
+            received_at=_time_or_none(body.get("receivedDateTime")) or datetime.now(UTC),
+        )
 
     def mark_read(self, ref: MessageRef, scope: Scope) -> None:
         """Mark the message as read. Raises NotFound, Later."""
@@ -393,6 +419,12 @@ def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
 
 def _without_reason(categories: Sequence[str]) -> list[str]:
     return [category for category in categories if category not in _REASONS]
+
+
+def _addresses(recipients: object) -> tuple[str, ...]:
+    """Return the addresses of a list of recipients, without those that have none."""
+    found = map(_address, recipients if isinstance(recipients, list) else ())
+    return tuple(address for address in found if address)
 
 
 def _address(recipient: object) -> str:

@@ -116,6 +116,20 @@ def test_graphs_message_has_what_the_headers_of_the_original_have(world: World) 
     assert headers.get("X-Forwarded-To") == "forwarded@dms.example"
 
 
+def test_a_message_is_described_as_its_header_says(world: World) -> None:
+    to, cc = [f"upload.{TOKEN}@dms.example", "x@other.example"], ["copy@dms.example"]
+    ref = world.deliver(email(to=to, cc=cc, subject="Rechnung ä 😀"))
+    described = world.mail.describe(ref)
+    read = message_of(ref, read_header([original(world, ref)])[0], described.received_at)
+    assert (described.sender, described.subject, described.to, described.cc, described.internet_message_id) == (
+        read.sender,
+        read.subject,
+        read.to,
+        read.cc,
+        read.internet_message_id,
+    )
+
+
 def test_attachments_are_listed(world: World) -> None:
     ref = world.deliver(email(attachments={"ä.pdf": PDF, "b.pdf": PDF}))
     listed = world.mail.attachments(ref)

@@ -12,7 +12,7 @@ from email.utils import getaddresses
 
 from ingest.codes import Reason
 from ingest.errors import MimeUnavailable, NotFound
-from ingest.model import Attachment, AttachmentKind, LeftOver, MessageRef, Scope, Trigger
+from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Scope, Trigger
 from tests.fakes.journal import Journal
 from tests.fakes.values import MAILBOX, TOKEN
 
@@ -148,6 +148,19 @@ class FakeMail:
         self.journal.step("locate")
         return self.categories(ref) if self.folder(ref) == "inbox" else None
 
+    def describe(self, ref: MessageRef) -> Message:
+        self.journal.step("describe")
+        kept = self._find(ref)
+        return Message(
+            ref=ref,
+            internet_message_id=kept.mail["Message-ID"],
+            subject=str(kept.mail["Subject"] or ""),
+            sender=_addresses(kept.mail, "From")[0],
+            to=_addresses(kept.mail, "To"),
+            cc=_addresses(kept.mail, "Cc"),
+            received_at=kept.received_at,
+        )
+
     def mark_read(self, ref: MessageRef, scope: Scope) -> None:
         self.journal.step("mark_read")
         self._find(ref, scope)
@@ -225,6 +238,10 @@ def _json(kept: _Kept) -> dict[str, object]:
 def _recipients(mail: EmailMessage, header: str) -> list[dict[str, object]]:
     pairs = getaddresses([str(value) for value in mail.get_all(header, [])])
     return [{"emailAddress": {"name": name, "address": address}} for name, address in pairs]
+
+
+def _addresses(mail: EmailMessage, header: str) -> tuple[str, ...]:
+    return tuple(address for _, address in getaddresses([str(value) for value in mail.get_all(header, [])]))
 
 
 def _attachment(attachment_id: str, part: EmailMessage) -> Attachment:

@@ -88,6 +88,7 @@ class FakeRecords:
     down: bool = False
     saved: dict[tuple[Tenant, str, str], Saved] = field(default_factory=dict)
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    rejected: dict[tuple[int, Tenant | None, Reason], Message] = field(default_factory=dict)
     _tenant: Tenant | None = None
     _order: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -267,6 +268,22 @@ class FakeRecords:
             if tenant == key[0] and same and tuple(other) != key[1:]:
                 return saved
         return None
+
+    # Rejections
+
+    def reject(self, claim: Claim, reason: Reason, message: Message) -> None:
+        if self._tenant is None:
+            raise RuntimeError("outside of tenant_context")
+        self._reject(self._tenant, claim, reason, message)
+
+    def reject_unattributed(self, claim: Claim, reason: Reason, message: Message) -> None:
+        self._reject(None, claim, reason, message)
+
+    def _reject(self, tenant: Tenant | None, claim: Claim, reason: Reason, message: Message) -> None:
+        self._step("reject")
+        row = self.rows[claim.ref.mailbox, claim.ref.message_id]
+        if row.fence == claim.fence:
+            self.rejected.setdefault((claim.id, tenant, reason), message)
 
     # Backlog
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.model import Claim, Tenant
+from console.language import texts
+from ingest.codes import Reason
+from ingest.model import Claim, ClaimState, Tenant
 from operations.migrations import MigrationError, drop_mail_accounts, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
@@ -44,6 +46,7 @@ class Dms:
         shutil.copy(EXAMPLES / "tenant.py", self._after / "dms" / "example_tenant.py")
         shutil.copy(EXAMPLES / "ingest_document.py", self._after / "dms" / "example_documents.py")
         shutil.copy(EXAMPLES / "take_over.py", self._after / "dms" / "example_take_over.py")
+        shutil.copy(EXAMPLES / "mail_history.py", self._after / "dms" / "example_history.py")
         migration = (EXAMPLES / "central_mailbox.py").read_text(encoding="utf-8")
         (self._after / "dms" / "migrations" / "0003_central_mailbox.py").write_text(
             migration.replace("0041_your_last_migration", "0002_rules_without_accounts"), encoding="utf-8"
@@ -100,6 +103,11 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
             content = f"documents: {tenant.id}/abc".encode()  # as the blob of this name has it
             part = replace(document(tenant, "abc"), sha256=hashlib.sha256(content).hexdigest(), size=len(content))
             store.copies.save(claim, values.message(), blob(tenant, "abc"), [part], last=True)
+        rejected = store.claims.claim(values.ref(message_id="AAk-rejected"))
+        assert isinstance(rejected, Claim)
+        with store.tenants.tenant_context(tenant):
+            store.rejections.reject(rejected, Reason.UNREADABLE, values.message(subject="Kaputt"))
+        store.claims.end(rejected, ClaimState.QUARANTINED, reason=Reason.UNREADABLE)
     document_id = next(heard)
     heard.close()
 
@@ -113,4 +121,8 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert seen["renamed"] == "Saved with the token of before"
     assert seen["rotation_stands"]
     assert seen["documents"] == [["old-code", "abc.pdf", document_id, part.sha256, values.message().subject, None]]
+    assert seen["history"] == [
+        [values.message().subject, "stored", 1, None],
+        ["Kaputt", "quarantined", 0, texts("de")["own.reason.unreadable"]],
+    ]
     assert seen["taken_over"] == [1, [], {document_id: content.decode()}]

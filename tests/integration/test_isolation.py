@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.codes import Disposition, Rule
+from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import Claim, CleanedUp, Part, StoredBlob, Tenant
+from ingest.model import Claim, ClaimState, CleanedUp, Part, StoredBlob, Tenant
 from ingest.pipeline import Pipeline
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN
@@ -26,6 +26,7 @@ from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
+from ingest.storage.rejections import Rejections
 from ingest.storage.scans import Scans
 from ingest.storage.tenants import Tenants
 from ingest.storage.turns import Turns
@@ -60,6 +61,7 @@ class Store:
         self.claims = Claims(self.pool, lease_seconds=600, retry_seconds=300)
         self.tenants = Tenants(self.pool)
         self.copies = Copies(self.pool, self.tenants)
+        self.rejections = Rejections(self.pool, self.tenants)
 
 
 @contextmanager
@@ -121,6 +123,20 @@ def save(store: Store, tenant: Tenant, mark: str, part: Part | None = None) -> C
     return claim
 
 
+def reject(store: Store, tenant: Tenant | None, mark: str, reason: Reason) -> Claim:
+    """Quarantine a mail as the app does."""
+    claim = store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
+    assert claim is not None
+    message = values.message(subject=mark, of=claim.ref)
+    if tenant is None:
+        store.rejections.reject_unattributed(claim, reason, message)
+    else:
+        with store.tenants.tenant_context(tenant):
+            store.rejections.reject(claim, reason, message)
+    store.claims.end(claim, ClaimState.QUARANTINED, reason=reason)
+    return claim
+
+
 def seed(database: Database, store: Store, mark: str) -> Seeded:
     tenant = add_tenant(database, mark)
     claim = save(store, tenant, mark)
@@ -158,7 +174,8 @@ def as_tenant(database: Database, tenant: Tenant) -> Iterator[psycopg.Connection
 def everything_of(admin: psycopg.Connection, tenant: Tenant) -> list[list[tuple[object, ...]]]:
     """Every row of a tenant, past row-level security."""
     queries = [
-        f"select to_jsonb(t) from ingest.{table} as t where tenant_id = %s order by id" for table in TENANT_TABLES
+        f"select to_jsonb(t) from ingest.{table} as t where tenant_id = %s order by id"
+        for table in (*TENANT_TABLES, "rejection")
     ]
     queries.append("select to_jsonb(t) from dms_tenant as t where id = %s")
     return [admin.execute(query.encode(), [tenant.id]).fetchall() for query in queries]
@@ -212,6 +229,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("table", "fence"): "USAGE",
         ("table", "message"): "INSERT",
         ("table", "part"): "INSERT",
+        ("table", "rejection"): "INSERT",
         **dict.fromkeys((("column", f"document.{name}") for name in ("id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"message.{name}") for name in ("id", "claim_id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"part.{name}") for name in ("id", "message_id", "tenant_id")), "SELECT"),
@@ -227,7 +245,29 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
         """
     )
     assert {row["relname"]: row["privilege_type"] for row in granted} == dict.fromkeys(
-        ("delivered", "document", "evidence", "message", "part", "scan", "tenant_name", "withheld"), "SELECT"
+        (
+            "delivered",
+            "document",
+            "evidence",
+            "mail_history",
+            "message",
+            "part",
+            "rejection",
+            "scan",
+            "tenant_name",
+            "withheld",
+        ),
+        "SELECT",
+    )
+    columns = catalog.rows(
+        """
+        select relname || '.' || attname as name, privilege_type
+        from pg_attribute join pg_class on pg_class.oid = attrelid, aclexplode(attacl) as acl
+        where grantee = 'ingest_reader'::regrole
+        """
+    )
+    assert {row["name"]: row["privilege_type"] for row in columns} == dict.fromkeys(
+        ("claim.id", "claim.state", "claim.reason"), "SELECT"
     )
 
 
@@ -261,6 +301,7 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         *(
             "assignment",
             "passed_over",
+            "rejection",
             "token",
             "disabled_tenant",
             "old_address",
@@ -305,6 +346,10 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "update dms_tenant set name = 'x'",
         "insert into dms_tenant (name) values ('x')",
         "update ingest.message set subject = 'x'",
+        "select id from ingest.rejection",
+        "update ingest.rejection set subject = 'x'",
+        "delete from ingest.rejection",
+        "select * from ingest.mail_history",
         "update ingest.document set name = 'x'",
         "delete from ingest.message",
         "delete from ingest.document",
@@ -471,6 +516,10 @@ STILL_POSSIBLE = {
         "select ingest.note_passed_over(1, array['0123456789abcdef'], array['unknown_token'])"
     ),
     "give turns away, so that mails wait for a day": "select * from ingest.give_turns('upload@dms.cloud', 1)",
+    "record that a mail of no tenant is rejected": (
+        "insert into ingest.rejection (claim_id, reason, subject, sender, received_at, search)"
+        " select id, 'x', 'x', 'x', now(), '' from ingest.claim"
+    ),
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
     "ask for the tenant of a token that it has": "select * from ingest.route_tokens(array['0123456789abcdef'], 1)",
     "take the names of blobs that wait for a scan": "select * from ingest.take_scans(9, '0', '1 minute')",
@@ -561,6 +610,7 @@ def pipeline_of(store: Store, mail: FakeMail, blobs: FakeBlobs) -> Pipeline:
         tenants=store.tenants,
         copies=store.copies,
         turns=Turns(store.pool, store.tenants),
+        rejections=store.rejections,
         addressing=Addressing(pattern=re.compile(DEFAULT_ADDRESS_PATTERN, re.IGNORECASE)),
     )
 
@@ -652,7 +702,7 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 STATEMENTS: dict[str, str] = {
     name: text
-    for subject in (Backlog, Claims, Copies, Scans, Tenants, Turns)
+    for subject in (Backlog, Claims, Copies, Rejections, Scans, Tenants, Turns)
     for name, text in vars(subject).items()
     if name.isupper() and name != "ENTER"  # which chooses the context
 }

@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from ingest.codes import PassedOver
+from ingest.codes import PassedOver, Reason
 from ingest.errors import OperatorError
 from ingest.model import Claim, Tenant
 from operations.audit import Account, Audit
@@ -18,7 +18,7 @@ from operations.migrations import losses, migrate, roll_back
 from operations.tenants import Holdings, Tenants, TenantState
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, OWNER, Database, Server
-from tests.integration.test_isolation import Store, add_tenant, blob, document, everything_of, seed, store_of
+from tests.integration.test_isolation import Store, add_tenant, blob, document, everything_of, reject, seed, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -203,6 +203,8 @@ def test_a_tenant_is_forgotten_and_no_other(
     holdings = tenants.holdings(wanted)
     assert holdings == Holdings(messages=1, documents=1, containers=("documents",))
 
+    for one in (ours, theirs):
+        reject(store, one.tenant, f"rejected {one.mark}", Reason.UNREADABLE)
     database.run(
         "insert into ingest.old_address (address, tenant_id, source, added_by)"
         f" values ('anna@ours.example', {wanted}, 'operator', 'anna')"
@@ -218,12 +220,12 @@ def test_a_tenant_is_forgotten_and_no_other(
 
     assert container.blobs == {f"{wanted}0/other", f"{theirs.tenant.id}/a"}
     with server.admin(database) as admin:
-        assert everything_of(admin, ours.tenant)[:-1] == [[], [], []]
-        assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1]
+        assert everything_of(admin, ours.tenant)[:-1] == [[], [], [], []]
+        assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1, 1]
     assert database.value("select count(*) from ingest.old_address") == 0
     assert database.value("select count(*) from ingest.passed_over") == 0
     entry = audit.newest(limit=1)[0]
-    assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1}')
+    assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1, "rejections": 1}')
     database.run(f"delete from dms_tenant where id = {wanted}")
     assert tenants.show(str(theirs.tenant.id)).state is TenantState.ACTIVE
 
@@ -239,7 +241,7 @@ def test_rows_are_left_where_their_number_is_not_the_confirmed_one(
     ):
         operator.execute("select ingest.forget_tenant(%s, 0, 0, 'x', 'x')", [ours.tenant.id])
     with server.admin(database) as admin:
-        assert [len(rows) for rows in everything_of(admin, ours.tenant)] == [1, 1, 1, 1]
+        assert [len(rows) for rows in everything_of(admin, ours.tenant)] == [1, 1, 1, 0, 1]
 
 
 # The way back

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
+from ingest.codes import Reason
+from ingest.model import ClaimState
 from operations.figures import read_figures
+from operations.history import Histories
+from operations.own_history import own_history
 from operations.search import Search
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, save, store_of
+from tests.integration.test_isolation import Store, add_tenant, reject, save, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -23,9 +28,12 @@ def store(database: Database) -> Iterator[Store]:
 
 @pytest.fixture
 def search(database: Database, store: Store) -> Search:
-    """Of a database with two tenants, two copies, and a mail that waits."""
+    """Of a database with two tenants, two copies, two mails in Quarantine, and a mail that waits."""
     save(store, add_tenant(database, "Tischlerei Südhang"), "alpha")
-    save(store, add_tenant(database, "Nordlicht GmbH"), "beta")
+    nordlicht = add_tenant(database, "Nordlicht GmbH")
+    save(store, nordlicht, "beta")
+    reject(store, nordlicht, "gamma", Reason.TENANT_INACTIVE)
+    reject(store, None, "delta", Reason.UNKNOWN_TOKEN)
     assert store.claims.claim(values.ref(message_id="AAk-waits"))
     return Search(database.operator_url)
 
@@ -33,11 +41,16 @@ def search(database: Database, store: Store) -> Search:
 @pytest.mark.parametrize(
     ("text", "subjects"),
     [
-        ("", ["beta", "alpha", None]),
+        ("", ["beta", "alpha", "gamma", "delta", None]),
+        ("gam", ["gamma"]),
+        ("unknown token", ["delta"]),
+        ("quarantine", ["gamma", "delta"]),
+        ("quarantine nordlicht", ["gamma"]),
+        ("stored delta", []),
         ("alp", ["alpha"]),
         ("alpha beta", []),
         ("ALPHA.pdf", ["alpha"]),
-        ("nordlicht", ["beta"]),
+        ("nordlicht", ["beta", "gamma"]),
         ("tischlerei beta", []),
         ("AAk-waits", [None]),
         ("vorgestern", []),
@@ -59,6 +72,47 @@ def test_a_tenants_own_search_sees_no_other(search: Search) -> None:
     (alpha,) = search.find("alpha")
     assert [mail.subject for mail in search.find("", tenant=str(alpha.tenant_id))] == ["alpha"]
     assert search.find("beta", tenant=str(alpha.tenant_id)) == []
+
+
+def test_a_tenants_own_history_has_its_stored_and_its_rejected_mails(database: Database, search: Search) -> None:
+    (beta,) = search.find("beta")
+    tenant = str(beta.tenant_id)
+    found = own_history(database.operator_url, tenant, "", limit=10)
+    assert {(mail.subject, mail.state, mail.reason, mail.documents) for mail in found} == {
+        ("beta", "stored", None, 1),
+        ("gamma", "quarantined", "tenant_inactive", 0),
+    }
+    assert [mail.subject for mail in own_history(database.operator_url, tenant, "gam", limit=10)] == ["gamma"]
+    assert [mail.subject for mail in own_history(database.operator_url, tenant, "stored", limit=10)] == ["beta"]
+    assert own_history(database.operator_url, tenant, "waiting", limit=10) == []
+    assert len(own_history(database.operator_url, tenant, "", limit=1)) == 1
+
+
+def test_the_dms_reads_the_same_history_and_no_mail_of_no_tenant(database: Database, search: Search) -> None:
+    assert search.find("delta")
+    with psycopg.connect(database.reader_url) as dms:
+        rows = dms.execute("select subject, reason from ingest.mail_history order by subject").fetchall()
+    assert rows == [("alpha", None), ("beta", None), ("gamma", "tenant_inactive")]
+
+
+def test_the_page_of_a_rejected_mail_has_sender_subject_and_tenant(database: Database, search: Search) -> None:
+    (gamma,) = search.find("gamma")
+    mail = Histories(database.operator_url).mail(gamma.number)
+    assert mail is not None
+    (rejection,) = mail.rejections
+    assert (rejection.subject, rejection.tenant, rejection.reason) == ("gamma", "Nordlicht GmbH", "tenant_inactive")
+    assert mail.copies == []
+
+
+def test_a_mail_that_left_quarantine_is_rejected_no_more(database: Database, store: Store, search: Search) -> None:
+    (gamma,) = search.find("gamma")
+    again = store.claims.claim(values.ref(message_id="AAk-gamma"))
+    assert again is not None
+    assert search.find("gamma") == []
+    assert len(own_history(database.operator_url, str(gamma.tenant_id), "", limit=10)) == 1
+    # For the same reason again: the rejection counts once more, and is there once.
+    store.claims.end(again, ClaimState.QUARANTINED, reason=Reason.TENANT_INACTIVE)
+    assert [mail.number for mail in search.find("gamma")] == [gamma.number]
 
 
 def test_the_figures_count_what_is_there(database: Database, search: Search) -> None:

@@ -25,6 +25,7 @@ STORY = {
         "pipeline",
         "reading",
         "refusals",
+        "rejections",
         "routing",
         "suspects",
         "sweep",

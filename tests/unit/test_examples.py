@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import runpy
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 from uuid import UUID, uuid4
 
+from console.language import texts
 from docs.examples.take_over import BATCH, AlreadyTaken, take_over
+from ingest.codes import Reason
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,10 @@ def test_a_document_that_another_worker_took_is_no_fault() -> None:
     dms = Second()
     dms.offer(b"first")
     assert dms.run() == (0, [])
+
+
+def test_each_reason_has_the_words_of_the_console_in_both_languages() -> None:
+    example = runpy.run_path(str(Path(__file__).parents[2] / "docs/examples/mail_history.py"))
+    for language, words in example["REASONS"].items():
+        assert words == {str(code): texts(language)[f"own.reason.{code}"] for code in Reason}
+        assert example["OTHER"][language]

@@ -10,7 +10,8 @@ from django.db import connection
 
 django.setup()
 
-from dms.example_take_over import take_over  # noqa: E402 - only after setup
+from dms.example_history import mail_history  # noqa: E402 - only after setup
+from dms.example_take_over import take_over  # noqa: E402 - likewise
 from dms.models import IngestDocument, Tenant  # noqa: E402 - likewise
 
 match sys.argv[1]:
@@ -39,6 +40,13 @@ match sys.argv[1]:
         print(
             json.dumps(
                 {
+                    "history": sorted(
+                        (
+                            [mail["subject"], mail["state"], mail["documents"], mail["reason_in_words"]]
+                            for mail in mail_history(Tenant.objects.get(slug="old-code").id)
+                        ),
+                        key=lambda mail: mail[1] != "stored",
+                    ),
                     "taken_over": [taken_over[0], taken_over[1], mine],
                     "sql": [line for line in sql.getvalue().splitlines() if not line.startswith("--")],
                     "tenants": Tenant.objects.count(),

@@ -5,18 +5,19 @@ from starlette.testclient import TestClient
 
 from console.access import LoopbackAccess
 from console.app import build
-from console.desk import QuarantinedMail
-from tests.fakes import desk as fake
-from tests.fakes.desk import FakeDesk
+from console.service import QuarantinedMail
+from operations.history import MailRecord
+from tests.fakes import service as fake
+from tests.fakes.service import FakeService
 
 PAGE = "http://127.0.0.1:8080"
 CONTENT = "http://localhost:8080"
 
 
 @pytest.fixture
-def desk() -> FakeDesk:
-    return FakeDesk(
-        mails={7: (fake.history(), [fake.copy()])},
+def service() -> FakeService:
+    return FakeService(
+        mails={7: MailRecord(claim=fake.claim(), copies=[fake.copy()])},
         parts_of={1: [fake.part(1), fake.invoice_part(2)]},
         blobs={"42/aa/001": b"%PDF-1.7", "42/aa/002": b"<a/>", "42/aa/original.eml": b"Subject: x\r\n\r\nHello"},
         in_quarantine=[
@@ -40,9 +41,9 @@ def access() -> LoopbackAccess:
 
 
 @pytest.fixture
-def stranger(desk: FakeDesk, access: LoopbackAccess) -> TestClient:
+def stranger(service: FakeService, access: LoopbackAccess) -> TestClient:
     hosts = ("127.0.0.1:8080", "localhost:8080")
-    app = build(desk, access, hosts=hosts, page_url=PAGE, content_url=CONTENT)
+    app = build(service, access, hosts=hosts, page_url=PAGE, content_url=CONTENT)
     return TestClient(app, base_url=PAGE, follow_redirects=False)
 
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from console.access import EntraAccess, LoopbackAccess, Role
 from console.app import build
 from ingest.errors import SettingsError
-from tests.fakes.desk import FakeDesk
+from tests.fakes.service import FakeService
 
 PAGES = ("/", "/mails", "/mails/7", "/mails/7/preview/1", "/quarantine", "/audit", "/tenants")
 DOWNLOADS = ("/mails/7/copies/1/original", "/mails/7/copies/1/parts/1")
@@ -30,11 +30,11 @@ def test_the_link_opens_every_page(anna: TestClient, path: str) -> None:
     assert anna.get(path).status_code == HTTPStatus.OK
 
 
-def test_the_link_works_once(anna: TestClient, access: LoopbackAccess, desk: FakeDesk) -> None:
+def test_the_link_works_once(anna: TestClient, access: LoopbackAccess, service: FakeService) -> None:
     assert access.key is None
     second = TestClient(anna.app, base_url=str(anna.base_url), follow_redirects=False)
     assert second.get("/enter", params={"key": "None"}).status_code == HTTPStatus.UNAUTHORIZED
-    assert desk.journal == []
+    assert service.journal == []
 
 
 def test_the_session_is_kept_from_scripts_and_other_sites(stranger: TestClient, access: LoopbackAccess) -> None:
@@ -107,8 +107,10 @@ def test_any_other_header_is_a_stranger(header: str) -> None:
     assert EntraAccess(ON).person(named, {}) is None
 
 
-def test_a_reader_can_not_act(desk: FakeDesk) -> None:
-    client = TestClient(build(desk, EntraAccess(ON)), base_url="https://console.example", headers=principal("reader"))
+def test_a_reader_can_not_act(service: FakeService) -> None:
+    client = TestClient(
+        build(service, EntraAccess(ON)), base_url="https://console.example", headers=principal("reader")
+    )
     page = client.get("/quarantine")
     assert 'name="action"' not in page.text
     access = EntraAccess(ON)
@@ -117,4 +119,4 @@ def test_a_reader_can_not_act(desk: FakeDesk) -> None:
     fields = {"form_token": "x", "mail": "k1", "why": "because", "action": "release"}
     answer = client.post("/quarantine", data=fields, headers={"origin": "https://console.example"})
     assert answer.status_code == HTTPStatus.FORBIDDEN
-    assert desk.journal == []
+    assert service.journal == []

@@ -10,14 +10,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from starlette.testclient import TestClient
 
 from console.access import LoopbackAccess
 from console.app import build
 from console.assertion import AUDIENCE, MAX_SECONDS, Assertions
+from console.language import texts
+from ingest.codes import Reason
 from ingest.errors import SettingsError
-from operations.search import FoundMail
-from tests.fakes.desk import NOON, FakeDesk
+from operations.own_history import OwnMail
+from tests.fakes.service import NOON, FakeService
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -33,27 +36,26 @@ def signed(key: Ed25519PrivateKey = KEY, **changes: object) -> str:
     return f"Bearer {jwt.encode(claims(**changes), key, algorithm='EdDSA')}"
 
 
-def mail_of(tenant: int) -> FoundMail:
-    return FoundMail(
-        number=tenant,
-        mailbox="upload@dms.cloud",
-        state="deleted",
-        reason=None,
+def mail_of(tenant: int, reason: Reason | None = None) -> OwnMail:
+    return OwnMail(
         tenant_id=tenant,
-        tenant=f"Tenant {tenant}",
+        number=tenant,
+        received_at=NOON,
+        stored_at=NOON if reason is None else None,
         sender=f"supplier@of-{tenant}.example",
         subject=f"Secret of {tenant}",
-        received_at=NOON,
-        stored_at=NOON,
-        documents=1,
+        documents=1 if reason is None else 0,
+        withheld=0,
+        state="stored" if reason is None else "quarantined",
+        reason=reason,
     )
 
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
-    desk = FakeDesk(found=[mail_of(tenant) for tenant in range(40, 45)])
+    service = FakeService(own=[mail_of(tenant) for tenant in range(40, 45)])
     return TestClient(
-        build(desk, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
+        build(service, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
     )
 
 
@@ -76,15 +78,28 @@ def test_the_history_has_words_for_laypeople(client: TestClient) -> None:
 
 
 def test_the_history_says_how_many_documents_the_virus_check_keeps_back() -> None:
-    desk = FakeDesk(found=[replace(mail_of(42), withheld=2)])
+    service = FakeService(own=[replace(mail_of(42), withheld=2)])
     client = TestClient(
-        build(desk, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
+        build(service, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)), base_url="https://console.example"
     )
     headers = {"authorization": signed(), "accept-language": "de"}
     (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
     words = "angekommen, von der Virenprüfung zurückgehalten: 2"
     assert (mail["withheld"], mail["state_in_words"]) == (2, words)
     assert words in client.get("/tenant/history.html", headers=headers).text
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize(("language", "state"), [("de", "nicht übernommen"), ("en", "not taken over")])
+def test_a_rejected_mail_is_there_with_its_reason_in_words(reason: Reason, language: str, state: str) -> None:
+    client = TestClient(
+        build(FakeService(own=[mail_of(42, reason)]), LoopbackAccess("anna"), assertions=Assertions(PUBLIC))
+    )
+    headers = {"authorization": signed(), "accept-language": language}
+    (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
+    assert (mail["state"], mail["reason"], mail["state_in_words"]) == ("quarantined", reason, state)
+    assert mail["reason_in_words"] == texts(language)[f"own.reason.{reason}"]
+    assert escape(mail["reason_in_words"]) in client.get("/tenant/history.html", headers=headers).text
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -124,7 +139,7 @@ def test_anything_else_opens_nothing(client: TestClient, route: str, authorizati
 
 
 def test_without_a_key_nothing_is_served() -> None:
-    client = TestClient(build(FakeDesk(found=[mail_of(42)]), LoopbackAccess("anna")))
+    client = TestClient(build(FakeService(own=[mail_of(42)]), LoopbackAccess("anna")))
     assert client.get("/tenant/history", headers={"authorization": signed()}).status_code == HTTPStatus.UNAUTHORIZED
 
 

@@ -9,15 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from console.desk import Action, Result, Undo
 from console.language import LANGUAGES, Words, texts
-from console.pages import timeline
+from console.mail_page import timeline
+from console.service import Action, Result, Undo
 from console.text import shown
 from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import OperatorError
 from ingest.model import ClaimState, Trigger
-from tests.fakes import desk as fake
-from tests.fakes.desk import FakeDesk
+from operations.history import MailRecord
+from tests.fakes import service as fake
+from tests.fakes.service import FakeService
 
 ORIGIN = {"origin": "http://127.0.0.1:8080"}
 
@@ -32,27 +33,27 @@ def act(client: TestClient, **fields: str) -> Response:
     return client.post("/quarantine", data={"form_token": token(client), **fields}, headers=ORIGIN)
 
 
-def test_an_operator_releases_a_mail_with_a_reason(anna: TestClient, desk: FakeDesk) -> None:
+def test_an_operator_releases_a_mail_with_a_reason(anna: TestClient, service: FakeService) -> None:
     answer = act(anna, mail="k1", action="release", why="tenant is back")
     assert answer.status_code == HTTPStatus.OK
-    assert desk.journal == ["anna: release k1: tenant is back"]
+    assert service.journal == ["anna: release k1: tenant is back"]
 
 
-def test_an_operator_assigns_a_mail_to_a_tenant_by_name(anna: TestClient, desk: FakeDesk) -> None:
+def test_an_operator_assigns_a_mail_to_a_tenant_by_name(anna: TestClient, service: FakeService) -> None:
     act(anna, mail="k1", action="assign", why="asked the sender", tenant="Tischlerei Südhang")
-    assert desk.journal == ["anna: assign k1 to 42: asked the sender"]
+    assert service.journal == ["anna: assign k1 to 42: asked the sender"]
 
 
-def test_an_action_can_be_taken_back(anna: TestClient, desk: FakeDesk) -> None:
+def test_an_action_can_be_taken_back(anna: TestClient, service: FakeService) -> None:
     page = act(anna, mail="k2", action="delete", why="spam").text
     undo = re.search(r'name="undo" value="([^"]+)"', page)
     assert undo is not None
     anna.post("/quarantine/undo", data={"form_token": token(anna), "undo": undo[1]}, headers=ORIGIN)
-    assert desk.journal[-1] == "anna: undo delete k2"
+    assert service.journal[-1] == "anna: undo delete k2"
 
 
-def test_a_release_that_will_fail_again_is_a_warning_and_no_trouble(anna: TestClient, desk: FakeDesk) -> None:
-    desk.result = Result(
+def test_a_release_that_will_fail_again_is_a_warning_and_no_trouble(anna: TestClient, service: FakeService) -> None:
+    service.result = Result(
         done=1,
         warnings=("4711: The cause is not mended, the mail will come back (no_token).",),
         undo=Undo(action=Action.RELEASE, keys=("k1",)),
@@ -64,8 +65,10 @@ def test_a_release_that_will_fail_again_is_a_warning_and_no_trouble(anna: TestCl
     assert 'name="undo" value="release k1"' in page
 
 
-def test_an_undo_names_the_mails_that_are_left_and_can_be_repeated_for_them(anna: TestClient, desk: FakeDesk) -> None:
-    desk.result = Result(
+def test_an_undo_names_the_mails_that_are_left_and_can_be_repeated_for_them(
+    anna: TestClient, service: FakeService
+) -> None:
+    service.result = Result(
         done=1,
         trouble=("4712: The mail is being ingested, or was: nothing is taken back.",),
         undo=Undo(action=Action.DELETE, keys=("k2",)),
@@ -86,9 +89,9 @@ def test_an_undo_names_the_mails_that_are_left_and_can_be_repeated_for_them(anna
     ],
     ids=["no reason", "no mail", "no tenant", "no such action"],
 )
-def test_an_incomplete_form_does_nothing(anna: TestClient, desk: FakeDesk, fields: dict[str, str]) -> None:
+def test_an_incomplete_form_does_nothing(anna: TestClient, service: FakeService, fields: dict[str, str]) -> None:
     assert act(anna, **fields).status_code == HTTPStatus.BAD_REQUEST
-    assert desk.journal == []
+    assert service.journal == []
 
 
 @pytest.mark.parametrize(
@@ -97,17 +100,17 @@ def test_an_incomplete_form_does_nothing(anna: TestClient, desk: FakeDesk, field
     ids=["other site", "no origin", "wrong token"],
 )
 def test_a_form_of_another_site_does_nothing(
-    anna: TestClient, desk: FakeDesk, headers: dict[str, str], form_token: str | None
+    anna: TestClient, service: FakeService, headers: dict[str, str], form_token: str | None
 ) -> None:
     fields = {"form_token": form_token or token(anna), "mail": "k1", "action": "release", "why": "because"}
     assert anna.post("/quarantine", data=fields, headers=headers).status_code == HTTPStatus.FORBIDDEN
-    assert desk.journal == []
+    assert service.journal == []
 
 
-def test_a_look_at_content_is_recorded(anna: TestClient, desk: FakeDesk) -> None:
+def test_a_look_at_content_is_recorded(anna: TestClient, service: FakeService) -> None:
     anna.get("/mails/7/copies/1/original")
     anna.get("/mails/7/preview/2")
-    assert desk.journal == ["anna: looks at 7: download of the original", "anna: looks at 7: preview of part 2"]
+    assert service.journal == ["anna: looks at 7: download of the original", "anna: looks at 7: preview of part 2"]
 
 
 def test_content_comes_in_a_sandbox_and_without_a_cookie(anna: TestClient) -> None:
@@ -132,16 +135,16 @@ def test_a_changed_link_leads_nowhere(anna: TestClient, flips: int) -> None:
     assert answer.status_code == HTTPStatus.NOT_FOUND or answer.content == b"Subject: x\r\n\r\nHello"
 
 
-def test_a_missing_blob_is_said(anna: TestClient, desk: FakeDesk) -> None:
+def test_a_missing_blob_is_said(anna: TestClient, service: FakeService) -> None:
     link = anna.get("/mails/7/copies/1/original").headers["location"]
-    desk.blobs.clear()
+    service.blobs.clear()
     answer = anna.get(link)
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert "messages verify" in answer.text
 
 
-def test_a_database_that_is_away_is_said_and_the_page_stays(anna: TestClient, desk: FakeDesk) -> None:
-    desk.trouble = OperatorError("The database can't be reached: is the URL right, and the server up?")
+def test_a_database_that_is_away_is_said_and_the_page_stays(anna: TestClient, service: FakeService) -> None:
+    service.trouble = OperatorError("The database can't be reached: is the URL right, and the server up?")
     answer = anna.get("/mails")
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert "The database can&#39;t be reached" in answer.text
@@ -151,9 +154,9 @@ def test_a_database_that_is_away_is_said_and_the_page_stays(anna: TestClient, de
 @pytest.mark.parametrize(
     "hostile", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\u202efdp.exe", "\x9b2J"]
 )
-def test_a_strangers_text_is_only_text(anna: TestClient, desk: FakeDesk, hostile: str) -> None:
-    desk.mails[7] = (fake.history(), [fake.copy(subject=hostile, sender=hostile)])
-    desk.parts_of[1] = [fake.part(1, name=hostile)]
+def test_a_strangers_text_is_only_text(anna: TestClient, service: FakeService, hostile: str) -> None:
+    service.mails[7] = MailRecord(claim=fake.claim(), copies=[fake.copy(subject=hostile, sender=hostile)])
+    service.parts_of[1] = [fake.part(1, name=hostile)]
     text = anna.get("/mails/7").text
     assert hostile not in text
     assert "<script>alert" not in text
@@ -176,6 +179,7 @@ def test_both_languages_say_the_same_things() -> None:
     ("prefix", "codes"),
     [
         ("reason", set(Reason) | {"none"}),
+        ("own.reason", set(Reason)),
         ("advice", set(Reason) | {"none"}),
         ("rule", set(Rule)),
         ("disposition", set(Disposition)),
@@ -184,7 +188,7 @@ def test_both_languages_say_the_same_things() -> None:
     ],
 )
 def test_every_code_on_record_has_words(prefix: str, codes: set[str]) -> None:
-    assert {key.partition(".")[2] for key in texts("en") if key.startswith(f"{prefix}.")} >= {
+    assert {key.removeprefix(f"{prefix}.") for key in texts("en") if key.startswith(f"{prefix}.")} >= {
         str(code) for code in codes
     }
 
@@ -196,7 +200,23 @@ def test_german_is_chosen_by_the_browser_and_english_by_hand(anna: TestClient) -
 
 
 def test_a_history_is_in_the_order_of_time() -> None:
-    steps = timeline(fake.history(), [fake.copy()], Words("en"))
+    steps = timeline(MailRecord(claim=fake.claim(), copies=[fake.copy()]), Words("en"))
     times = [step.at for step in steps if step.at is not None]
     assert times == sorted(times)
     assert [step.text.split()[0] for step in steps] == ["Received", "Announced", "Stored", "Deleted"]
+
+
+def test_a_rejected_mail_shows_sender_subject_tenant_and_reason(anna: TestClient, service: FakeService) -> None:
+    claim = fake.claim(8, state="quarantined", reason="tenant_inactive")
+    service.mails[8] = MailRecord(claim=claim, rejections=[fake.rejection(), fake.rejection(reason="unreadable")])
+    text = anna.get("/mails/8").text
+    assert "<h1>Rechnung RE-2026-1189</h1>" in text
+    assert text.count("buchhaltung@lieferant.example") == 1  # of the reason that counts
+    assert "Tischlerei Südhang" in text
+    assert texts("en")["advice.tenant_inactive"] in text
+    assert "/quarantine?reason=tenant_inactive" in text
+
+
+def test_the_rejections_of_a_mail_are_in_its_history() -> None:
+    mail = MailRecord(claim=fake.claim(), copies=[fake.copy()], rejections=[fake.rejection()])
+    assert "Rejected: Tenant is switched off" in [step.text for step in timeline(mail, Words("en"))]

@@ -88,6 +88,7 @@ class World:
             tenants=self.records,
             copies=self.records,
             turns=self.records,
+            rejections=self.records,
             addressing=addressing,
         )
         return self.pipeline

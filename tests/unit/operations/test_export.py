@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import BlobMissing, OperatorError
+from ingest.model import OriginalForm
 from operations.export import _safe, export_mail
-from operations.history import Copy, Histories, MailHistory, PartRecord
-from tests.fakes import desk as fake
+from operations.history import Histories, MailRecord, PartRecord
+from tests.fakes import service as fake
 
 ORIGINAL, PDF = b"Subject: x\r\n\r\nHello", b"%PDF-1.7"
 
@@ -23,11 +24,13 @@ class Kept(Histories):
     """One mail's history and blobs, in memory."""
 
     def __init__(self, **blobs: bytes) -> None:
+        self.form = OriginalForm.MIME
         self.blobs = {"original": ORIGINAL, "pdf": PDF, **blobs}
 
-    def mail(self, number: int) -> tuple[MailHistory, list[Copy]] | None:
+    def mail(self, number: int) -> MailRecord | None:
         sha256 = hashlib.sha256(ORIGINAL).hexdigest()
-        return (fake.history(7), [fake.copy(blob_name="original", sha256=sha256)]) if number == 7 else None
+        copy = fake.copy(blob_name="original", sha256=sha256, original=self.form)
+        return MailRecord(claim=fake.claim(7), copies=[copy]) if number == 7 else None
 
     def parts(self, copy: int) -> list[PartRecord]:  # noqa: ARG002 - as Histories has it
         sha256 = hashlib.sha256(PDF).hexdigest()
@@ -56,6 +59,15 @@ def test_anyone_can_check_it_with_sha256sum(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "out" / "tenant-42" / "manifest.json").read_text())
     assert [part["file"] for part in manifest["parts"]] == ["tenant-42/parts/001-etc_passwd"] * 2 + [None]
     assert manifest["parts"][0]["name"] == "../../etc/passwd"
+
+
+def test_an_original_in_graphs_form_is_a_json_file(tmp_path: Path) -> None:
+    kept = Kept()
+    kept.form = OriginalForm.GRAPH_JSON
+    export(kept, tmp_path / "mail.zip")
+    with zipfile.ZipFile(tmp_path / "mail.zip") as archive:
+        assert "tenant-42/original.json" in archive.namelist()
+        assert "tenant-42/original.eml" not in archive.namelist()
 
 
 @pytest.mark.parametrize("blobs", [{"pdf": b"changed"}, {"original": b"changed"}])

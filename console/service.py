@@ -1,4 +1,4 @@
-"""The work behind the pages, as the pages see it. `console.office` does the work; tests put a fake in its place."""
+"""The work behind the pages, as the pages see it. `console.live` does the work; tests put a fake in its place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from uuid import UUID
 from ingest.errors import OperatorError
 from operations.audit import AuditEntry
 from operations.figures import Figures
-from operations.history import Copy, MailHistory, PartRecord
+from operations.history import MailRecord, PartRecord
+from operations.own_history import OwnMail
 from operations.search import FoundMail
 
 
@@ -78,7 +79,7 @@ class Result:
     undo: Undo | None = None
 
 
-class Desk(Protocol):
+class Service(Protocol):
     """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
 
     def figures(self) -> Figures:
@@ -87,11 +88,11 @@ class Desk(Protocol):
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         """Return the newest mails that the text describes."""
 
-    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
+    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
         """Return the newest mails of one tenant, by the text of its id, that the text describes."""
 
-    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
-        """Return a mail and its copies."""
+    def mail(self, number: int) -> MailRecord | None:
+        """Return a mail with its copies and rejections."""
 
     def parts(self, copy: int) -> Sequence[PartRecord]:
         """Return the parts of a copy."""

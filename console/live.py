@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Lock
 
 from console.batch import Batch, work_through
-from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
+from console.service import Action, QuarantinedMail, Result, TenantChoice, Undo
 from ingest import wiring
 from ingest.errors import OperatorError
 from ingest.model import MessageRef, Trigger, is_id
@@ -16,8 +16,9 @@ from ingest.storage.blobs import BlobStore
 from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
 from operations.figures import Figures, read_figures
-from operations.history import Copy, Histories, MailHistory, PartRecord
+from operations.history import Histories, MailRecord, PartRecord
 from operations.inspection import Inspection
+from operations.own_history import OwnMail, own_history
 from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
 from operations.tenants import Tenants
@@ -27,8 +28,8 @@ MAX_CHOICES = 20  # tenants in a list to choose from
 REF_SEPARATOR = "|"
 
 
-class Office:
-    """A `Desk` on one app and one operator's login. Close it when done."""
+class LiveService:
+    """A `Service` on one app and one operator's login. Close it when done."""
 
     def __init__(self, app: App, operator_database_url: str) -> None:
         self._app = app
@@ -60,12 +61,12 @@ class Office:
         """Return the newest mails that the text describes."""
         return self._search.find(text, limit=limit)
 
-    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
+    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
         """Return the newest mails of one tenant that the text describes."""
-        return self._search.find(text, tenant=tenant, limit=limit)
+        return own_history(self._url, tenant, text, limit=limit)
 
-    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
-        """Return a mail and its copies."""
+    def mail(self, number: int) -> MailRecord | None:
+        """Return a mail with its copies and rejections."""
         return self._histories.mail(number)
 
     def parts(self, copy: int) -> Sequence[PartRecord]:

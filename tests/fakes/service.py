@@ -8,17 +8,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from console.desk import Action, QuarantinedMail, Result, TenantChoice, Undo
+from console.service import Action, QuarantinedMail, Result, TenantChoice, Undo
 from ingest.errors import BlobMissing
 from operations.audit import AuditEntry
 from operations.figures import Figures, Health, Hour, TenantVolume
-from operations.history import Copy, MailHistory, PartRecord
+from operations.history import Copy, MailRecord, PartRecord, Rejection
+from operations.inspection import ClaimRecord
+from operations.own_history import OwnMail
 from operations.search import FoundMail
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def history(number: int = 7, **changes: object) -> MailHistory:
+def claim(number: int = 7, **changes: object) -> ClaimRecord:
     values = {
         "number": number,
         "mailbox": "upload@dms.cloud",
@@ -29,6 +31,8 @@ def history(number: int = 7, **changes: object) -> MailHistory:
         "attempts": 1,
         "crashes": 0,
         "defects": 0,
+        "deferrals": 0,
+        "copies": 1,
         "last_error": None,
         "assigned_by": None,
         "received_at": NOON,
@@ -38,7 +42,7 @@ def history(number: int = 7, **changes: object) -> MailHistory:
         "lease_until": None,
         "ended_at": NOON + timedelta(seconds=5),
     }
-    return MailHistory(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+    return ClaimRecord(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
 
 
 def copy(number: int = 1, **changes: object) -> Copy:
@@ -57,6 +61,7 @@ def copy(number: int = 1, **changes: object) -> Copy:
         "blob_name": "42/aa/original.eml",
         "size": 48_213,
         "sha256": "a" * 64,
+        "original": "mime",
         "dmarc": "pass",
         "spf": "pass",
         "dkim": "pass",
@@ -66,6 +71,20 @@ def copy(number: int = 1, **changes: object) -> Copy:
         "sender_authenticated": True,
     }
     return Copy(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+
+
+def rejection(**changes: object) -> Rejection:
+    values = {
+        "tenant_id": 42,
+        "tenant": "Tischlerei Südhang",
+        "reason": "tenant_inactive",
+        "internet_message_id": "<2@lieferant.example>",
+        "subject": "Rechnung RE-2026-1189",
+        "sender": "buchhaltung@lieferant.example",
+        "received_at": NOON,
+        "rejected_at": NOON + timedelta(seconds=3),
+    }
+    return Rejection(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
 
 
 def part(number: int = 1, **changes: object) -> PartRecord:
@@ -116,11 +135,12 @@ def invoice_part(number: int) -> PartRecord:
 
 
 @dataclass(kw_only=True)
-class FakeDesk:
-    """A `Desk`. `journal` holds what people did, in order."""
+class FakeService:
+    """A `Service`. `journal` holds what people did, in order."""
 
     found: Sequence[FoundMail] = ()
-    mails: dict[int, tuple[MailHistory, list[Copy]]] = field(default_factory=dict)
+    own: Sequence[OwnMail] = ()
+    mails: dict[int, MailRecord] = field(default_factory=dict)
     parts_of: dict[int, list[PartRecord]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     in_quarantine: list[QuarantinedMail] = field(default_factory=list)
@@ -152,10 +172,11 @@ class FakeDesk:
         self._may_fail()
         return [mail for mail in self.found if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
 
-    def of_tenant(self, tenant: str, text: str, *, limit: int) -> Sequence[FoundMail]:
-        return [mail for mail in self.search(text, limit=limit) if str(mail.tenant_id) == tenant]
+    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:  # noqa: ARG002 - every tenant's
+        self._may_fail()
+        return [mail for mail in self.own if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
 
-    def mail(self, number: int) -> tuple[MailHistory, Sequence[Copy]] | None:
+    def mail(self, number: int) -> MailRecord | None:
         self._may_fail()
         return self.mails.get(number)
 
