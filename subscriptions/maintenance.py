@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from itertools import zip_longest
@@ -15,6 +16,8 @@ from subscriptions.calls import Subscriptions
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
 from subscriptions.plan import Wanted, wanted_by
 from subscriptions.renewal import Renewal
+
+MAILBOXES_AT_A_TIME = 8
 
 
 class Sweeping(Protocol):
@@ -34,13 +37,17 @@ class Maintenance:
 
     def maintain(self) -> list[MessageRef]:
         """Renew and sweep every mailbox; return the messages to enqueue. Trouble of a mailbox is only logged."""
-        refs: list[list[MessageRef]] = []
-        for want in self._mailboxes.values():
-            with _logged("subscription.failed", want.mailbox):
-                self._renewal.ensure(want)
-            with _logged("sweep.failed", want.mailbox):
-                refs.append(self._sweep.sweep(want.mailbox))
-        return _in_turns(refs)
+        # At the same time: each mailbox has its own places at Graph, and one that is throttled or down delays no other.
+        with ThreadPoolExecutor(MAILBOXES_AT_A_TIME, thread_name_prefix="maintain") as threads:
+            return _in_turns(list(threads.map(self._care_for, self._mailboxes.values())))
+
+    def _care_for(self, want: Wanted) -> list[MessageRef]:
+        refs: list[MessageRef] = []
+        with _logged("subscription.failed", want.mailbox):
+            self._renewal.ensure(want)
+        with _logged("sweep.failed", want.mailbox):
+            refs += self._sweep.sweep(want.mailbox)
+        return refs
 
     def answer(self, event: SubscriptionEvent) -> list[MessageRef]:
         """Answer a lifecycle event; return the messages to enqueue. Raises Later, so that the queue tries again."""

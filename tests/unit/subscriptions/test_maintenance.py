@@ -1,5 +1,6 @@
 """The care of the mailboxes: trouble of one never stops another, and every lifecycle event has its answer."""
 
+import threading
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -33,12 +34,29 @@ class FakeSweep:
         return list(left)
 
 
+class SweepTogether(FakeSweep):
+    """Lets a sweep end only when the sweeps of all mailboxes have begun."""
+
+    def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception]) -> None:
+        super().__init__(left)
+        self._all_begun = threading.Barrier(len(left), timeout=10)
+
+    def sweep(self, mailbox: str) -> list[MessageRef]:
+        self._all_begun.wait()
+        return super().sweep(mailbox)
+
+
 class Care:
     """A maintenance of two mailboxes with all that it works on."""
 
-    def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception] | None = None) -> None:
+    def __init__(
+        self,
+        left: Mapping[str, Sequence[MessageRef] | Exception] | None = None,
+        *,
+        sweep: FakeSweep | None = None,
+    ) -> None:
         self.calls = FakeSubscriptions()
-        self.sweep = FakeSweep(left or {MAILBOX: FIRST, OTHER_MAILBOX: SECOND})
+        self.sweep = sweep or FakeSweep(left or {MAILBOX: FIRST, OTHER_MAILBOX: SECOND})
         mailboxes = [wanted(mailbox, URL, CLIENT_STATE) for mailbox in (MAILBOX, OTHER_MAILBOX)]
         self.maintenance = Maintenance(mailboxes=mailboxes, renewal=Renewal(self.calls), sweep=self.sweep)
 
@@ -52,7 +70,12 @@ def test_every_mailbox_gets_its_subscription_and_its_sweep() -> None:
     assert {one.resource for one in care.calls.live.values()} == {
         wanted(mailbox, URL, CLIENT_STATE).resource for mailbox in (MAILBOX, OTHER_MAILBOX)
     }
-    assert care.sweep.swept == [MAILBOX, OTHER_MAILBOX]
+    assert sorted(care.sweep.swept) == sorted([MAILBOX, OTHER_MAILBOX])
+
+
+def test_a_mailbox_that_waits_for_graph_delays_no_other() -> None:
+    care = Care(sweep=SweepTogether({MAILBOX: FIRST, OTHER_MAILBOX: SECOND}))
+    assert len(care.maintenance.maintain()) == len(FIRST) + len(SECOND)
 
 
 def test_mailboxes_take_turns_in_what_is_enqueued() -> None:
