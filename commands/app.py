@@ -17,6 +17,7 @@ from commands import (
     messages,
     migrate,
     quarantine,
+    retention,
     status,
     subscriptions,
     sweep,
@@ -44,6 +45,7 @@ app.add_typer(withheld.app, name="withheld")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)
+app.command("retention")(retention.retention)
 app.command("status")(status.status)
 app.command("console")(console.console)
 

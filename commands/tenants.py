@@ -13,7 +13,7 @@ from commands import old_addresses
 from commands.context import ByOption, WhyOption, account
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.errors import OperatorError
-from ingest.settings import AddressSettings, Settings, operator_database_url
+from ingest.settings import AddressSettings, RetentionSettings, Settings, operator_database_url
 from operations.addresses import UploadAddresses
 from operations.blobs import opened_containers
 from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
@@ -164,7 +164,8 @@ def forget(
     """Delete everything that is stored for one tenant: blobs and rows, for good. The tenant has to be disabled.
 
     The tenant's row in the DMS stays, and its tokens are never given again. Until the last row is gone, a second run
-    finishes what a first one began.
+    finishes what a first one began. What INGEST_RETAIN_MAILS, an immutability policy or a legal hold keeps is refused,
+    with the day on which that ends.
 
     \b
     Example:
@@ -180,8 +181,9 @@ def forget(
     )
     if not yes and typer.prompt("Type the tenant's id to delete all of this") != str(record.id):
         raise OperatorError("Nothing was deleted.")
+    days = RetentionSettings.from_env(os.environ).mails
     with opened_containers(settings, containers) as opened:
-        count = found.forget(str(record.id), account(by, why), confirmed=holdings, containers=opened)
+        count = found.forget(str(record.id), account(by, why), confirmed=holdings, containers=opened, retain_days=days)
     typer.echo(f"forgotten: {holdings.messages} mails, {holdings.documents} documents, {count} blobs")
 
 

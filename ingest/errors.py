@@ -31,6 +31,7 @@
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── NotAResult                in scanning.results: a queue message that holds no result of a malware scan
+    ├── BlobHeld                  a policy or hold protects a blob from deletion, until a day
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
     └── MigrationError            in operations.migrations: the database can't be migrated
@@ -43,6 +44,7 @@ repeat the operator's own input: only the command line prints it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ingest.codes import Reason, Rule
 
@@ -159,6 +161,14 @@ class BlobConflict(Defect):
 
 class BlobMissing(Defect):
     """A blob that a record names is not there."""
+
+
+class BlobHeld(IngestError):
+    """An immutability policy or a legal hold protects a blob. `until`: its end, None where no end is known."""
+
+    def __init__(self, message: str, *, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class NotFound(IngestError):

@@ -20,6 +20,7 @@ DEFAULT_SWEEP_LIMIT = 2_500
 DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
+MAX_DAYS = 36_500  # of a retention period
 MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
 _EXTENSION = re.compile(r"[^\W_][\w-]{0,31}")
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
@@ -146,6 +147,30 @@ def operator_database_url(environ: Mapping[str, str]) -> str:
     url = reader.database_url("INGEST_OPERATOR_DATABASE_URL")
     reader.raise_problems()
     return url
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetentionSettings:
+    """The days that things are kept; None: for ever. For operators only: the running app deletes nothing by age.
+
+    `quarantine`: mails in Quarantine since their receipt, and the records of rejections.
+    """
+
+    mails: int | None = None
+    quarantine: int | None = None
+    claims: int | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> RetentionSettings:
+        """Read the settings. Raises SettingsError."""
+        reader = _Reader(environ)
+        settings = cls(
+            mails=reader.days("INGEST_RETAIN_MAILS"),
+            quarantine=reader.days("INGEST_RETAIN_QUARANTINE"),
+            claims=reader.days("INGEST_RETAIN_CLAIMS"),
+        )
+        reader.raise_problems()
+        return settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -403,6 +428,16 @@ class _Reader:
         except ValueError:
             self._wrong(name, "must be a date such as 2027-01-31")
             return None
+
+    def days(self, name: str) -> int | None:
+        """Return a number of days, None where the setting is empty."""
+        value = self._optional(name)
+        if value is None:
+            return None
+        if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:9]) <= MAX_DAYS:
+            self._wrong(name, f"must be a number of days from 1 to {MAX_DAYS}")
+            return None
+        return int(value)
 
     def _number(self, name: str, default: float, *, at_least: float) -> float:
         value = self._optional(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
@@ -83,7 +83,7 @@ class Container(Protocol):
         """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
 
     def delete(self, name: str) -> None:
-        """Delete a blob; one that is gone is done. Raises BlobUnavailable."""
+        """Delete a blob; one that is gone is done. Raises BlobHeld, BlobUnavailable."""
 
 
 _LIST: LiteralString = "select * from ingest.tenants(%(wanted)s, %(limit)s)"
@@ -103,6 +103,7 @@ select array(select tenant_id::text from ingest.message where claim_id = claim.i
 from ingest.claim as claim
 where mailbox = %(mailbox)s and message_id = %(message_id)s and state in ('stored', 'deleted')
 """
+_NEWEST = "select max(stored_at) as stored_at from ingest.message where tenant_id = %(id)s"
 _SET_BUDGET = "select ingest.set_budget(%(id)s, %(mails)s, %(why)s, %(remark)s)"
 _LOAD = "select * from ingest.tenant_load(%(id)s)"
 _HOLDINGS = "select * from ingest.holdings(%(id)s)"
@@ -194,16 +195,25 @@ class Tenants:
                 messages=row["messages"], documents=row["documents"], containers=tuple(row["containers"] or ())
             )
 
-    def forget(self, wanted: str, account: Account, *, confirmed: Holdings, containers: Sequence[Container]) -> int:
+    def forget(
+        self,
+        wanted: str,
+        account: Account,
+        *,
+        confirmed: Holdings,
+        containers: Sequence[Container],
+        retain_days: int | None = None,
+    ) -> int:
         """Delete everything that is stored for one disabled tenant: blobs first, then rows. Returns the blobs' number.
 
         Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is
-        deleted where the tenant is not disabled; no row is where the counts differ from the `confirmed` ones. Raises
-        BlobUnavailable too.
+        deleted where the tenant is not disabled, or where a mail is younger than `retain_days`; no row is where the
+        counts differ from the `confirmed` ones. Raises BlobHeld and BlobUnavailable too.
         """
         tenant = self.show(wanted)
         if tenant.state is not TenantState.DISABLED:
             raise OperatorError(f"Tenant {tenant.id} is not disabled: tenants disable {tenant.id} first.")
+        self._must_not_be_kept(tenant, retain_days)
         if self.holdings(wanted) != confirmed:
             raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
         count = 0
@@ -213,6 +223,19 @@ class Tenants:
                 count += 1
         self._change(_FORGET, wanted, account, messages=confirmed.messages, documents=confirmed.documents)
         return count
+
+    def _must_not_be_kept(self, tenant: TenantRecord, retain_days: int | None) -> None:
+        if retain_days is None:
+            return
+        with connect(self._url) as connection:
+            row = connection.execute(_NEWEST, {"id": tenant.id}).fetchone()
+        newest: datetime | None = (row or {"stored_at": None})["stored_at"]
+        until = None if newest is None else newest + timedelta(days=retain_days)
+        if until is not None and until > datetime.now(UTC):
+            raise OperatorError(
+                f"The mails of tenant {tenant.id} are kept until {until:%Y-%m-%d} (INGEST_RETAIN_MAILS={retain_days}): "
+                "nothing was deleted."
+            )
 
     def _change(self, statement: LiteralString, wanted: str, account: Account, **parameters: object) -> TenantRecord:
         with connect(self._url) as connection:

@@ -412,3 +412,29 @@ def test_the_doctor_also_speaks_to_people(cli: Callable[..., Done]) -> None:
     printed = cli("doctor").out
     assert "ok      settings: complete" in printed
     assert "warning other mailboxes: not tried" in printed
+
+
+# Retention
+
+
+def test_retention_counts_what_is_due_and_deletes_nothing_in_a_dry_run(
+    stack: Stack, cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = stack.add_tenant("Wird aufbewahrt")
+    mail = send(stack, tenant.address, subject="kept")
+    wait_for(stack, mail, "deleted")
+    refused = cli("retention", "--why", "yearly run")
+    assert (refused.code, "kept for ever" in refused.err) == (1, True)
+    monkeypatch.setenv("INGEST_RETAIN_MAILS", "3650")
+    monkeypatch.setenv("INGEST_RETAIN_QUARANTINE", "30")
+    rows = ok(cli("retention", "--dry-run", "--why", "a look", "--json"))
+    assert {row["rule"]: (row["due"], row["gone"], row["held"]) for row in rows} == {
+        "mails": (0, 0, 0),
+        "quarantine": (0, 0, 0),
+        "rejections": (0, 0, 0),
+    }
+    assert [whose for whose, _ in copies(stack, mail)] == [tenant.id]
+    ok_or_fail = cli("tenants", "disable", tenant.id, "--why", "contract ended")
+    assert ok_or_fail.code == 0, ok_or_fail.err
+    forgotten = cli("tenants", "forget", tenant.id, "--why", "contract ended", "--yes")
+    assert (forgotten.code, "kept until" in forgotten.err) == (1, True)

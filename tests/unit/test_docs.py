@@ -11,7 +11,13 @@ PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
 )
 DECISIONS = sorted(set(ROOT.glob("docs/decisions/*.md")) - {ROOT / "docs/decisions/README.md"})
-OPERATORS_ONLY = {"INGEST_OPERATOR_DATABASE_URL", "INGEST_OWNER_DATABASE_URL"}
+OPERATORS_ONLY = {
+    "INGEST_OPERATOR_DATABASE_URL",
+    "INGEST_OWNER_DATABASE_URL",
+    "INGEST_RETAIN_CLAIMS",
+    "INGEST_RETAIN_MAILS",
+    "INGEST_RETAIN_QUARANTINE",
+}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
 _EVENT = re.compile(r'(?:log\.(?:info|warning|error)|_logged|event =)\(?\s*"([a-z_]+\.[a-z_]+)"(?: if|,|\))')

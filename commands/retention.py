@@ -1,0 +1,60 @@
+"""`retention`: the end of what is kept, by setting."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from commands.context import ByOption, WhyOption, account, connected
+from commands.output import JsonOption, Row, print_rows, shown
+from ingest.errors import OperatorError
+from ingest.settings import RetentionSettings, operator_database_url
+
+
+def retention(
+    *,
+    why: WhyOption,
+    by: ByOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is due, and delete nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete what is kept no longer: mails, Quarantine with its rejections, and claims, by INGEST_RETAIN_….
+
+    What an immutability policy or a legal hold protects stays, and is printed with the day on which the protection
+    ends. Exit code 1 where something is held.
+
+    \b
+    Examples:
+      python -m ingest retention --dry-run --why "look before the yearly run"
+      python -m ingest retention --why "yearly run"
+    """
+    from operations.blobs import containers_by_name
+    from operations.quarantine import Quarantine
+    from operations.retention import Expired, Retention
+
+    settings, url = RetentionSettings.from_env(os.environ), operator_database_url(os.environ)
+    if settings == RetentionSettings():
+        raise OperatorError("Everything is kept for ever: set INGEST_RETAIN_MAILS, _QUARANTINE or _CLAIMS to days.")
+    found: list[Expired] = []
+    with connected() as ours, containers_by_name(ours.settings) as container:
+        rules = Retention(
+            settings=settings,
+            database_url=url,
+            container=container,
+            quarantine=Quarantine(ours, url),
+            mailboxes=ours.settings.mailboxes,
+            account=account(by, why),
+            dry_run=dry_run,
+        )
+        found += rules.run()
+    rows: list[Row] = [{**asdict(one), "held": len(one.held)} for one in found]
+    print_rows(rows, as_json=as_json, empty="No rule is set.")
+    held = [one for outcome in found for one in outcome.held]
+    for mail in held:
+        until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"
+        typer.echo(f"held: mail {mail.number} of tenant {mail.tenant_id}, {until}: {shown(mail.why)}", err=True)
+    if held:
+        raise typer.Exit(1)

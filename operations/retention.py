@@ -1,0 +1,193 @@
+"""The end of what is kept: mails, Quarantine with its rejections, and claims, each after the days of its setting.
+
+A blob that an immutability policy or a legal hold protects keeps its mail: the mail is reported with the day on which
+the protection ends, and a later run deletes it. Each deletion is on the record of operator actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, LiteralString, Protocol
+from uuid import UUID
+
+from ingest.errors import BlobHeld
+from ingest.model import QuarantinedMail
+from ingest.settings import RetentionSettings
+from operations.audit import Account
+from operations.database import connect
+
+BATCH = 500  # rows that one statement deletes
+_DUE_COPIES: LiteralString = """
+select message.id, message.tenant_id, message.claim_id as number, message.container, message.blob_name,
+    array(
+        select distinct part.blob_name from ingest.part
+        where part.message_id = message.id and part.blob_name is not null and part.blob_name <> message.blob_name
+    ) as parts,
+    array(select link.id from ingest.message as link where link.duplicate_of = message.id) as links
+from ingest.message
+where stored_at < %(before)s and duplicate_of is null and id > %(after)s and not exists (
+    select from ingest.message as link where link.duplicate_of = message.id and link.stored_at >= %(before)s
+)
+order by message.id limit %(limit)s
+"""
+_DUE_REJECTIONS: LiteralString = """
+select id, tenant_id from ingest.rejection where rejected_at < %(before)s and id > %(after)s
+order by id limit %(limit)s
+"""
+_DUE_CLAIMS: LiteralString = """
+select id from ingest.claim
+where state in ('deleted', 'quarantined', 'gone') and ended_at < %(before)s and id > %(after)s
+    and not exists (select from ingest.message where message.claim_id = claim.id)
+    and not exists (select from ingest.rejection where rejection.claim_id = claim.id)
+order by id limit %(limit)s
+"""
+_EXPIRE_COPIES = "select ingest.expire_copies(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
+_EXPIRE_REJECTIONS = """
+select ingest.expire_rejections(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone
+"""
+_EXPIRE_CLAIMS = "select ingest.expire_claims(%(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
+
+
+class Container(Protocol):
+    """A blob container, as far as the end of a mail needs it."""
+
+    def delete(self, name: str) -> None:
+        """Delete a blob; one that is gone is done. Raises BlobHeld, BlobUnavailable."""
+
+
+class Quarantine(Protocol):
+    """The Quarantine folders, as far as their retention needs them."""
+
+    def mails(self, mailbox: str) -> Iterator[QuarantinedMail]:
+        """Yield the mails in the folder, oldest first."""
+
+    def delete(self, ref: Any, account: Account) -> None:  # noqa: ANN401 - a MessageRef
+        """Move a mail to Deleted Items, and record that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A mail whose blobs are protected. `until` is None for a protection without a known end."""
+
+    number: int
+    tenant_id: int | UUID
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired:
+    """One rule's outcome: `due` by the setting's `days`, `gone` of them (0 in a dry run), and those that are held."""
+
+    rule: str
+    days: int
+    before: datetime
+    due: int
+    gone: int
+    held: tuple[Held, ...] = ()
+
+
+@dataclass(kw_only=True)
+class Retention:
+    """The rules of `settings` on one database, its blobs and mailboxes. May raise OperatorError and Later."""
+
+    settings: RetentionSettings
+    database_url: str = field(repr=False)
+    container: Callable[[str], Container]
+    quarantine: Quarantine
+    mailboxes: Sequence[str]
+    account: Account
+    dry_run: bool
+
+    def run(self, now: datetime | None = None) -> Iterator[Expired]:
+        """Yield the outcome of each rule that has a setting, as soon as the rule is carried out."""
+        now = now or datetime.now(UTC)
+        rules: list[tuple[str, int | None, Callable[[str, int, datetime], Expired]]] = [
+            ("mails", self.settings.mails, self._mails),
+            ("quarantine", self.settings.quarantine, self._quarantine),
+            ("rejections", self.settings.quarantine, self._rejections),
+            ("claims", self.settings.claims, self._claims),
+        ]
+        for name, days, carry_out in rules:
+            if days is not None:
+                yield carry_out(name, days, now - timedelta(days=days))
+
+    def _mails(self, name: str, days: int, before: datetime) -> Expired:
+        due = gone = 0
+        held: list[Held] = []
+        for batch in self._batches(_DUE_COPIES, before):
+            due += len(batch)
+            if self.dry_run:
+                continue
+            free = [row for row in batch if self._blobs_deleted(row, held)]
+            for tenant, rows in _by_tenant(free):
+                ids = [copy for row in rows for copy in (row["id"], *row["links"])]
+                self._expire(_EXPIRE_COPIES, before, ids=ids, tenant=tenant)
+                gone += len(rows)
+        return Expired(rule=name, days=days, before=before, due=due, gone=gone, held=tuple(held))
+
+    def _blobs_deleted(self, row: dict[str, Any], held: list[Held]) -> bool:
+        """Delete the blobs of a copy, the original first: a protected original keeps the whole mail."""
+        container = self.container(row["container"])
+        try:
+            for blob in (row["blob_name"], *row["parts"]):
+                container.delete(blob)
+        except BlobHeld as error:
+            held.append(Held(number=row["number"], tenant_id=row["tenant_id"], until=error.until, why=str(error)))
+            return False
+        return True
+
+    def _quarantine(self, name: str, days: int, before: datetime) -> Expired:
+        mails = [mail for mailbox in self.mailboxes for mail in self._oldest(mailbox, before)]
+        if not self.dry_run:
+            for mail in mails:
+                self.quarantine.delete(mail.ref, self.account)
+        return Expired(rule=name, days=days, before=before, due=len(mails), gone=0 if self.dry_run else len(mails))
+
+    def _oldest(self, mailbox: str, before: datetime) -> Iterator[QuarantinedMail]:
+        for mail in self.quarantine.mails(mailbox):
+            if mail.received_at >= before:
+                return
+            yield mail
+
+    def _rejections(self, name: str, days: int, before: datetime) -> Expired:
+        due = gone = 0
+        for batch in self._batches(_DUE_REJECTIONS, before):
+            due += len(batch)
+            for tenant, rows in () if self.dry_run else _by_tenant(batch):
+                gone += self._expire(_EXPIRE_REJECTIONS, before, ids=[row["id"] for row in rows], tenant=tenant)
+        return Expired(rule=name, days=days, before=before, due=due, gone=gone)
+
+    def _claims(self, name: str, days: int, before: datetime) -> Expired:
+        due = gone = 0
+        for batch in self._batches(_DUE_CLAIMS, before):
+            due += len(batch)
+            if not self.dry_run:
+                gone += self._expire(_EXPIRE_CLAIMS, before, ids=[row["id"] for row in batch])
+        return Expired(rule=name, days=days, before=before, due=due, gone=gone)
+
+    def _batches(self, statement: LiteralString, before: datetime) -> Iterator[list[dict[str, Any]]]:
+        after = 0
+        while True:
+            with connect(self.database_url) as connection:
+                parameters = {"before": before, "after": after, "limit": BATCH}
+                batch = connection.execute(statement, parameters).fetchall()
+            if not batch:
+                return
+            yield batch
+            after = batch[-1]["id"]
+
+    def _expire(self, statement: LiteralString, before: datetime, **parameters: object) -> int:
+        words = {"why": self.account.why, "remark": self.account.remark}
+        with connect(self.database_url) as connection:
+            row = connection.execute(statement, {"before": before, **words, **parameters}).fetchone()
+        return int((row or {"gone": 0})["gone"])
+
+
+def _by_tenant(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int | UUID | None, list[dict[str, Any]]]]:
+    in_order = sorted(rows, key=lambda row: str(row["tenant_id"]))
+    for tenant, group in groupby(in_order, key=lambda row: row["tenant_id"]):
+        yield tenant, list(group)

@@ -1,0 +1,230 @@
+"""The end of what is kept: each rule deletes what is due and nothing else, and all of it is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from ingest.codes import Reason
+from ingest.errors import OperatorError
+from ingest.model import MessageRef, QuarantinedMail
+from ingest.settings import RetentionSettings
+from ingest.storage.blobs import held_by
+from operations.audit import Account, Audit
+from operations.history import Histories
+from operations.retention import Expired, Retention
+from operations.tenants import Tenants
+from tests.fakes import values
+from tests.integration.databases import Database, Server
+from tests.integration.test_isolation import Store, add_tenant, everything_of, reject, save, seed, store_of
+
+pytestmark = pytest.mark.shares("postgres")
+
+ACCOUNT = Account(why="yearly run", remark="anna")
+NOW = datetime.now(UTC)
+ALL = RetentionSettings(mails=10, quarantine=10, claims=10)
+
+
+class Blobs:
+    """A container in memory; `held`: blobs that are protected until a day."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.held: dict[str, datetime] = {}
+
+    def names(self, prefix: str) -> Iterator[str]:
+        return iter([name for name in (*self.held, f"{prefix}x") if name.startswith(prefix)])
+
+    def delete(self, name: str) -> None:
+        if name in self.held:
+            raise held_by(legal_hold=False, until=self.held[name])
+        self.deleted.append(name)
+
+
+class Folder:
+    """The Quarantine folder: mails by their age in days."""
+
+    def __init__(self, *ages: int) -> None:
+        self.found = [
+            QuarantinedMail(
+                ref=values.ref(message_id=f"AAk-{age}"),
+                received_at=NOW - timedelta(days=age),
+                sender="x",
+                subject="x",
+                reason=Reason.NO_TOKEN,
+            )
+            for age in sorted(ages, reverse=True)
+        ]
+        self.deleted: list[MessageRef] = []
+
+    def mails(self, mailbox: str) -> Iterator[QuarantinedMail]:  # noqa: ARG002 - there is one
+        return iter(self.found)
+
+    def delete(self, ref: MessageRef, account: Account) -> None:
+        assert account == ACCOUNT
+        self.deleted.append(ref)
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Store]:
+    with store_of(database) as store:
+        yield store
+
+
+@pytest.fixture
+def blobs() -> Blobs:
+    return Blobs()
+
+
+def age(server: Server, database: Database, days: int, *claims: int) -> None:
+    """Let days pass for the mails of these claims."""
+    with server.admin(database) as admin:
+        for table, column in (("message", "stored_at"), ("rejection", "rejected_at")):
+            statement = f"update ingest.{table} set {column} = now() - %s * interval '1 day' where claim_id = any (%s)"
+            admin.execute(statement.encode(), [days, list(claims)])
+        admin.execute(
+            "update ingest.claim set ended_at = now() - %s * interval '1 day' where id = any (%s)",
+            [days, list(claims)],
+        )
+
+
+def run(
+    database: Database,
+    blobs: Blobs,
+    settings: RetentionSettings = ALL,
+    *,
+    folder: Folder | None = None,
+    dry_run: bool = False,
+) -> dict[str, Expired]:
+    rules = Retention(
+        settings=settings,
+        database_url=database.operator_url,
+        container=lambda _: blobs,
+        quarantine=folder or Folder(),
+        mailboxes=[values.MAILBOX],
+        account=ACCOUNT,
+        dry_run=dry_run,
+    )
+    return {outcome.rule: outcome for outcome in rules.run()}
+
+
+def test_a_mail_goes_with_its_blobs_after_its_days_and_no_other_mail(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old, young = seed(database, store, "old"), seed(database, store, "young")
+    age(server, database, 11, old.claim.id)
+    age(server, database, 9, young.claim.id)
+    outcome = run(database, blobs)["mails"]
+    assert (outcome.due, outcome.gone, outcome.held) == (1, 1, ())
+    assert blobs.deleted == [f"{old.tenant.id}/old"]
+    with server.admin(database) as admin:
+        assert everything_of(admin, old.tenant)[:-1] == [[], [], [], []]
+        assert [len(rows) for rows in everything_of(admin, young.tenant)] == [1, 1, 1, 0, 1]
+
+
+def test_a_dry_run_counts_and_changes_nothing(server: Server, database: Database, store: Store, blobs: Blobs) -> None:
+    old = seed(database, store, "old")
+    rejected = reject(store, old.tenant, "rejected", Reason.UNREADABLE)
+    age(server, database, 11, old.claim.id, rejected.id)
+    folder = Folder(11)
+    outcome = run(database, blobs, folder=folder, dry_run=True)
+    assert {rule: (one.due, one.gone) for rule, one in outcome.items()} == {
+        "mails": (1, 0),
+        "quarantine": (1, 0),
+        "rejections": (1, 0),
+        "claims": (0, 0),
+    }
+    assert (blobs.deleted, folder.deleted) == ([], [])
+    assert Histories(database.operator_url).mail(old.claim.id)
+    assert Audit(database.operator_url).newest(limit=10) == []
+
+
+def test_a_protected_mail_stays_whole_and_is_named_with_the_end(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    held, free = seed(database, store, "held"), seed(database, store, "free")
+    age(server, database, 11, held.claim.id, free.claim.id)
+    until = datetime(2036, 11, 27, tzinfo=UTC)
+    blobs.held[f"{held.tenant.id}/held"] = until
+    outcome = run(database, blobs)["mails"]
+    assert (outcome.due, outcome.gone) == (2, 1)
+    assert [(one.number, one.until) for one in outcome.held] == [(held.claim.id, until)]
+    with server.admin(database) as admin:
+        assert [len(rows) for rows in everything_of(admin, held.tenant)] == [1, 1, 1, 0, 1]
+    assert blobs.deleted == [f"{free.tenant.id}/free"]
+
+
+def test_the_mails_in_quarantine_go_after_their_days_oldest_first(database: Database, blobs: Blobs) -> None:
+    folder = Folder(9, 30, 11)
+    assert run(database, blobs, folder=folder)["quarantine"].gone == 2
+    assert [ref.message_id for ref in folder.deleted] == ["AAk-30", "AAk-11"]
+
+
+def test_rejections_and_then_their_claims_go_after_their_days(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    tenant = add_tenant(database, "one")
+    old = [reject(store, who, f"old {who}", Reason.UNREADABLE).id for who in (tenant, None)]
+    young = reject(store, tenant, "young", Reason.UNREADABLE).id
+    stored = save(store, tenant, "stored").id
+    age(server, database, 11, *old, stored)
+    outcome = run(database, blobs, RetentionSettings(quarantine=10, claims=10))
+    assert (outcome["rejections"].gone, outcome["claims"].gone) == (2, 2)
+    assert {row["id"] for row in database.rows("select id from ingest.claim")} == {young, stored}
+
+
+def test_a_claim_in_work_never_goes(server: Server, database: Database, store: Store, blobs: Blobs) -> None:
+    claim = store.claims.claim(values.ref())
+    assert claim is not None
+    age(server, database, 1000, claim.id)
+    assert run(database, blobs)["claims"].due == 0
+
+
+def test_each_deletion_is_on_the_record(server: Server, database: Database, store: Store, blobs: Blobs) -> None:
+    old = seed(database, store, "old")
+    rejected = reject(store, old.tenant, "rejected", Reason.UNREADABLE)
+    age(server, database, 11, old.claim.id, rejected.id)
+    run(database, blobs)
+    entries = Audit(database.operator_url).newest(limit=10)
+    assert [entry.action for entry in reversed(entries)] == [
+        "retention.mails",
+        "retention.rejections",
+        "retention.claims",
+    ]
+    assert {(entry.why, entry.remark) for entry in entries} == {("yearly run", "anna")}
+
+
+@pytest.mark.parametrize("call", ["expire_copies(1, '{1}', now(), 'x', 'x')", "expire_claims('{1}', now(), 'x', 'x')"])
+def test_neither_the_app_nor_the_dms_ends_anything(database: Database, call: str) -> None:
+    for url in (database.app_url, database.reader_url):
+        with psycopg.connect(url) as login, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            login.execute(f"select ingest.{call}".encode())
+
+
+def test_the_database_deletes_no_mail_that_is_not_due(database: Database, store: Store) -> None:
+    young = seed(database, store, "young")
+    with psycopg.connect(database.operator_url, autocommit=True) as operator:
+        for before in ("now() - interval '1 day'", "'-infinity'"):
+            statement = f"select ingest.expire_copies(%s, array[%s::bigint], {before}, 'x', 'x')"
+            assert operator.execute(statement.encode(), [young.tenant.id, young.message]).fetchone() == (0,)
+
+
+# Forgetting a tenant
+
+
+def test_a_tenant_whose_mails_are_kept_is_not_forgotten_and_the_day_is_named(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    kept = seed(database, store, "kept")
+    tenants, wanted = Tenants(database.operator_url), str(kept.tenant.id)
+    tenants.disable(wanted, ACCOUNT)
+    holdings = tenants.holdings(wanted)
+    until = datetime.now(UTC) + timedelta(days=3650)
+    with pytest.raises(OperatorError, match=f"kept until {until:%Y-%m-%d} "):
+        tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[blobs], retain_days=3650)
+    assert blobs.deleted == []
+    age(server, database, 3651, kept.claim.id)
+    assert tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[blobs], retain_days=3650) == 1
