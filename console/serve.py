@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 
 from console.access import EntraAccess, LoopbackAccess, on_azure
 from console.app import build
-from console.assertion import SETTING, Assertions
+from console.assertion import Assertions
 from console.live import LiveService
 from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
-from ingest.settings import Settings, operator_database_url
+from ingest.settings import Settings, operator_database_url, tenant_assertion_key
 
 DEFAULT_PORT = 8321
 HOST = "127.0.0.1"
@@ -63,7 +63,7 @@ def on_app_service() -> Starlette:
 
 
 def _assertions(environ: Mapping[str, str]) -> Assertions | None:
-    key = environ.get(SETTING, "").replace("\\n", "\n").strip()
+    key = tenant_assertion_key(environ)
     return Assertions(key) if key else None
 
 

@@ -149,6 +149,14 @@ def operator_database_url(environ: Mapping[str, str]) -> str:
     return url
 
 
+def tenant_assertion_key(environ: Mapping[str, str]) -> str | None:
+    """Return the DMS's public key in PEM for the console, None where no DMS asks.
+
+    A line break may stand as a backslash and an n.
+    """
+    return environ.get("INGEST_TENANT_ASSERTION_KEY", "").replace("\\n", "\n").strip() or None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetentionSettings:
     """The days that things are kept; None: for ever. For operators only: the running app deletes nothing by age.

@@ -18,7 +18,9 @@ OPERATORS_ONLY = {
     "INGEST_RETAIN_MAILS",
     "INGEST_RETAIN_QUARANTINE",
 }
+CONSOLE_ONLY = {"INGEST_TENANT_ASSERTION_KEY"}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
+OF_APP_SERVICE = {"WEBSITE_AUTH_ENABLED", "WEBSITE_SITE_NAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
 _EVENT = re.compile(r'(?:log\.(?:info|warning|error)|_logged|event =)\(?\s*"([a-z_]+\.[a-z_]+)"(?: if|,|\))')
 _ROW = re.compile(r"^\| `([A-Za-z_]+)` \|", re.MULTILINE)
@@ -31,10 +33,17 @@ def settings_in_code() -> set[str]:
     return set(_SETTING.findall((ROOT / "ingest/settings.py").read_text()))
 
 
+def test_every_setting_that_a_module_names_is_read_by_the_settings() -> None:
+    rooms = ("ingest", "subscriptions", "checks", "operations", "commands", "console")
+    paths = [path for room in rooms for path in ROOT.glob(f"{room}/**/*.py")]
+    named = {name for path in paths for name in _SETTING.findall(path.read_text())}
+    assert named - SET_BY_AZURE <= settings_in_code() | OF_APP_SERVICE
+
+
 def test_the_sample_has_every_setting_of_the_app() -> None:
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     own = {name for name in sample if _SETTING.fullmatch(f'"{name}"')}
-    assert own == settings_in_code() - OPERATORS_ONLY - SET_BY_AZURE
+    assert own == settings_in_code() - OPERATORS_ONLY - CONSOLE_ONLY - SET_BY_AZURE
 
 
 def test_the_page_on_settings_has_every_setting() -> None:
