@@ -39,7 +39,7 @@ ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
 	@rm -rf .local/test .local/coverage && mkdir -p .local/coverage
-	@$(BIN)/coverage run -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/coverage run -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 endif
 

@@ -5,6 +5,7 @@ marker, `pytestmark = pytest.mark.shares("stack")`. A file without the marker co
 """
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from xdist.scheduler import LoadFileScheduling
 _WHOLE = frozenset({"chaos", "contract"})
 # Read from the text: the process that distributes the tests does not import them. The plugin's own way (`loadgroup`)
 # changes a private attribute of pytest's items, which pytest 9.2 no longer has.
-_MARKER = re.compile(r'^pytestmark = pytest\.mark\.shares\("(\w+)"\)', re.MULTILINE)
+_MARKER = re.compile(r'^pytestmark = (?:\[\s*)?pytest\.mark\.shares\("(\w+)"\)', re.MULTILINE)
 
-# No test asserts its own time: a busy machine would fail one.
+# No test asserts its own time: a busy machine would fail one. `thorough` is the profile of .ci/run for the tests that
+# are marked so: five times the examples of `make test`.
 hypothesis.settings.register_profile("any speed", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
 hypothesis.settings.load_profile("any speed")
 
 
@@ -35,6 +38,18 @@ class _ByWhatRuns(LoadFileScheduling):  # type: ignore[misc]  # the library has 
 def _group(file: Path) -> str | None:
     found = _MARKER.search(file.read_text(encoding="utf-8"))
     return found[1] if found else None
+
+
+@pytest.fixture(scope="module")
+def unmeasured() -> Iterator[None]:
+    """Leave the processes that a module's tests start out of the coverage, which costs a third of their speed.
+
+    For tests whose processes run code that other tests run too, and for processes that are killed: coverage.py
+    writes nothing of those.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # coverage.py's own, for `patch = subprocess`
+        yield
 
 
 @pytest.hookimpl(optionalhook=True)  # where the plugin is turned off, tests run one after the other

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Simulator:
         """Start it and wait until it listens. Raises ChildFailedError."""
         make_private(self._data)
         # In the environment, not among the arguments, which every user of a machine can list.
-        environment = os.environ | {"AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret}
+        environment = _unmeasured(os.environ) | {"AZURE_INGEST_CLIENT_SECRET": self.identity.client_secret}
         child = Child(self.name, self._command, env=environment, cwd=ROOT, log=self._log)
         self._child = child
         listening = child.wait_until_ready(json_object, timeout=_READY_SECONDS)
@@ -97,6 +97,14 @@ class Simulator:
             self.admin.close()
         self._child.stop()
         self._child = None
+
+
+def _unmeasured(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the variables by which coverage.py measures a child: the simulator runs no code of the app.
+
+    Measuring costs a third of a process's speed.
+    """
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 
 @contextlib.contextmanager

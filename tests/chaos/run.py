@@ -60,7 +60,7 @@ class Plan:
     points: int = len(POINTS)  # of these, the number at which a process dies; fewer only in a quick test
 
 
-SHORT = Plan(mails=300, seed=1, lease=3, retry=0.5, outage=1, in_flight=100, patience=300)
+SHORT = Plan(mails=200, seed=1, lease=3, retry=0.5, outage=1, in_flight=100, patience=300)
 LONG = Plan(mails=10_000, seed=1, lease=8, retry=15, outage=10, in_flight=150, patience=900)
 
 

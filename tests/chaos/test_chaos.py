@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.run import SHORT, Chaos
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_nothing_is_lost_and_nothing_is_stored_twice(tmp_path: Path) -> None:
     result = Chaos(replace(SHORT, points=12), tmp_path).run()
     assert (result.books.lost, result.books.duplicates, result.books.wrong) == ({}, {}, {})

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 
+import pytest
 import requests
 
 from local.functions_host.process import FunctionsHost
@@ -31,6 +32,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_mail_that_kills_is_put_aside_and_can_be_released(tmp_path: Path) -> None:
     control = Control(tmp_path / "control")
     with Stack(tmp_path, hosts=0) as stack, Nursery() as nursery:

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from local.stack import Stack
 from tests.chaos.accounts import balance, unfinished
 from tests.chaos.graph import Mailbox
@@ -27,6 +29,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_an_hour_without_postgres_leaves_quarantine_to_those_who_belong_there(tmp_path: Path) -> None:
     arguments = ["--queue-lease", str(int(600 / FASTER))]
     with Stack(tmp_path, settings=SETTINGS, host_arguments=arguments) as stack:

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mails")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(to=st.lists(_field(), max_size=3), cc=st.lists(_field(), max_size=2))
 def test_the_same_recipients_as_graph_shows(
     folder: Path, to: list[tuple[str, list[str]]], cc: list[tuple[str, list[str]]]

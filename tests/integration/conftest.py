@@ -2,17 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from commands.app import run
 from local import azurite as azurite_emulator
 from local.azurite import Azurite
 from local.postgres import Postgres
 from local.stack import Stack
 from operations.migrations import migrate
 from tests.integration.databases import Database, Server
+from tests.integration.samples import deliver_samples
+from tests.unit.commands.test_cli import Done
 
 # One for each worker of pytest-xdist, which all start a stack of their own.
 DATA = Path(__file__).parents[2] / ".local" / "test" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -23,6 +27,13 @@ def stack() -> Iterator[Stack]:
     shutil.rmtree(DATA, ignore_errors=True)
     with Stack(DATA, simulator_arguments=["--traffic", str(DATA / "traffic.jsonl")]) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def stack_with_samples(stack: Stack) -> Stack:
+    """The running system, in which every sample of tests/mails is filed."""
+    deliver_samples(stack)
+    return stack
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +75,24 @@ def database(server: Server, migrated_template: str) -> Iterator[Database]:
     """Migrated, without a tenant."""
     with server.database(template=migrated_template) as database:
         yield database
+
+
+@pytest.fixture
+def cli(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a command with the app's own environment, and the owner's URL beside it."""
+    for name, value in stack._environment(notified_port=stack.hosts[0].port).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", stack.postgres.owner_url)
+    monkeypatch.setenv("INGEST_ADDRESS_DOMAINS", "dms.cloud")
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["ingest", *arguments])
+        capsys.readouterr()
+        try:
+            code = run()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Done(code=code, out=captured.out, err=captured.err)
+
+    return call

@@ -107,7 +107,7 @@ def test_a_poison_queue(receiver: Receiver, stack: Stack) -> None:
 
 def test_a_subscription_that_is_not_renewed(receiver: Receiver, stack: Stack) -> None:
     assert quiet("subscription-ends", receiver)
-    stack.admin.add_fault(400, method="POST", path="/subscriptions")
+    stack.admin.add_fault(403, method="POST", path="/subscriptions")
     for subscription in stack.admin.subscriptions():
         stack.admin.remove_subscription(subscription.id)
     stack.maintain()

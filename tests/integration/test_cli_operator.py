@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from commands.app import run
 from local.graph.admin.client import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
@@ -22,27 +20,6 @@ pytestmark = pytest.mark.shares("stack")
 
 PDF = b"%PDF-1.7\n%%EOF\n"
 WHY = ("--why", "a test")
-
-
-@pytest.fixture
-def cli(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Runs a command with the app's own environment, and the owner's URL beside it."""
-    for name, value in stack._environment(notified_port=stack.hosts[0].port).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("INGEST_OWNER_DATABASE_URL", stack.postgres.owner_url)
-    monkeypatch.setenv("INGEST_ADDRESS_DOMAINS", "dms.cloud")
-
-    def call(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["ingest", *arguments])
-        capsys.readouterr()
-        try:
-            code = run()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return Done(code=code, out=captured.out, err=captured.err)
-
-    return call
 
 
 @pytest.fixture

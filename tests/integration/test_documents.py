@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import smtplib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,16 +15,12 @@ from psycopg.rows import dict_row
 
 from ingest.model import RULES_VERSION
 from local.stack import Stack
-from tests.mails.mime import ADDRESS, TOKEN
+from tests.integration.samples import MAILS, SAMPLES
 from tests.mails.table import Row, table
 
 pytestmark = pytest.mark.shares("stack")
 
-SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
-MAILS = sorted(path.stem for path in SAMPLES.glob("*.eml"))
-WITH_LINK = [name for name in MAILS if name.startswith("cloud-attachment")]  # no MIME holds a link
 NOT_CONVERTED = {"smime-encrypted", "smime-opaque", "smime-report"}  # Exchange gives no MIME of these
-PATIENCE = 90.0
 
 PARTS = """
 select part.position, part.parent, part.disposition, part.reason, part.name, part.declared_type, part.detected_type,
@@ -52,15 +46,13 @@ class Stored:
 
 
 @pytest.fixture(scope="module")
-def stored(stack: Stack) -> Iterator[Mapping[str, Stored]]:
-    with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
-        database.execute("insert into dms_tenant (name, ingest_token) values ('Die Muster GmbH', %s)", [TOKEN])
-        _send(stack, [name for name in MAILS if name not in WITH_LINK])
-        for name in WITH_LINK:
-            _send_with_link(stack, name)
-        _wait(stack)
-        with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as blobs:
-            yield {name: _read(database, blobs, name) for name in MAILS}
+def stored(stack_with_samples: Stack) -> Mapping[str, Stored]:
+    stack = stack_with_samples
+    with (
+        psycopg.connect(stack.postgres.owner_url, autocommit=True) as database,
+        BlobServiceClient.from_connection_string(stack.azurite.connection_string) as blobs,
+    ):
+        return {name: _read(database, blobs, name) for name in MAILS}
 
 
 @pytest.mark.parametrize("name", MAILS)
@@ -110,27 +102,6 @@ def test_the_evidence_is_one_record(stack: Stack, stored: Mapping[str, Stored]) 
     assert row["received_at"] <= row["stored_at"]
     assert row["rules_version"] == RULES_VERSION
     assert [part["reason"] for part in row["parts"]] == [part["reason"] for part in mail.parts]
-
-
-def _send(stack: Stack, names: Sequence[str]) -> None:
-    assert stack.simulator is not None
-    with smtplib.SMTP(stack.simulator.smtp_host, stack.simulator.smtp_port, timeout=60) as connection:
-        for name in names:
-            raw = SAMPLES.joinpath(f"{name}.eml").read_bytes()
-            connection.sendmail("rechnung@nordlicht.example", [ADDRESS], raw, mail_options=["BODY=8BITMIME"])
-
-
-def _send_with_link(stack: Stack, name: str) -> None:
-    link = SAMPLES.joinpath(f"{name}.txt").read_text(encoding="utf-8").partition("\n")[0].removeprefix("link: ")
-    stack.admin.deliver(SAMPLES.joinpath(f"{name}.eml").read_bytes(), [ADDRESS], links=[link])
-
-
-def _in_inbox(stack: Stack) -> list[str]:
-    return [state.id for state in stack.admin.messages() if state.folder.lower() == "inbox"]
-
-
-def _wait(stack: Stack) -> None:
-    stack.admin.wait_for(lambda: not _in_inbox(stack), timeout=PATIENCE, what="all samples to leave the inbox")
 
 
 def _read(database: psycopg.Connection, blobs: BlobServiceClient, name: str) -> Stored:

@@ -24,6 +24,8 @@ from local.azurite import Azurite
 from local.processes import Child, ChildFailedError, json_object
 
 SAMPLES = Path(__file__).parent / "functions_host_apps"
+# The apps here are no part of the app.
+pytestmark = pytest.mark.usefixtures("unmeasured")
 PATIENCE = 60.0
 NEVER = "0 0 0 29 2 *"
 EVERY_SECOND = "* * * * * *"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from local.stack import Stack
 from tests.chaos.mails import mails
 
@@ -13,6 +15,7 @@ MAILS = 60
 SETTINGS = {"AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1"}
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_three_processes_stay_below_four_requests_at_a_time(tmp_path: Path) -> None:
     with Stack(tmp_path, hosts=HOSTS, settings=SETTINGS) as stack:
         tenants = [stack.add_tenant("Tenant")]

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import smtplib
-import subprocess
-import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -16,10 +12,10 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.stack import CONTAINER, Stack
 from tests.mails.mime import file, mail, multipart, text
+from tests.unit.commands.test_cli import Done
 
 pytestmark = pytest.mark.shares("stack")
 
-ROOT = Path(__file__).parents[2]
 MAILS = 10
 DAMAGES = ("flip a bit", "cut off", "append", "empty", "delete")
 
@@ -48,27 +44,9 @@ def recorded(stack: Stack) -> list[str]:
         return blobs()
 
 
-def verify(stack: Stack) -> tuple[int, dict[str, str], str]:
-    environment = os.environ | app_environment(stack)
-    command = [sys.executable, "-m", "ingest", "messages", "verify", "--all", "--json"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
-    damaged = {row["name"]: row["damage"] for row in json.loads(done.stdout or "[]")}
-    return done.returncode, damaged, done.stderr
-
-
-def app_environment(stack: Stack) -> Mapping[str, str]:
-    return {
-        "AZURE_INGEST_CLIENT_ID": stack.identity.client_id,
-        "AZURE_INGEST_CLIENT_SECRET": stack.identity.client_secret,
-        "AZURE_INGEST_TENANT_ID": stack.identity.tenant_id,
-        "AZURE_INGEST_MAILBOX": ",".join(stack.identity.mailboxes),
-        "INGEST_NOTIFICATION_URL": stack.url,
-        "INGEST_CLIENT_STATE": "not-used-here-at-all",
-        "INGEST_DATABASE_URL": stack.postgres.app_url,
-        "INGEST_OWNER_DATABASE_URL": stack.postgres.owner_url,
-        "INGEST_STORAGE": stack.azurite.connection_string,
-        "INGEST_CONTAINER": CONTAINER,
-    }
+def rows(done: Done) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(done.out or "[]")
+    return found
 
 
 def damage(container: ContainerClient, name: str, how: str) -> None:
@@ -91,89 +69,101 @@ def damage(container: ContainerClient, name: str, how: str) -> None:
     blob.upload_blob(bytes(content), overwrite=True, metadata=properties.metadata)
 
 
-def test_damaged_blobs_are_found_and_nothing_else(stack: Stack, recorded: list[str]) -> None:
-    code, before, said = verify(stack)
-    assert (code, before) == (0, {}), said
+def number_of(stack: Stack, blob_name: str) -> str:
+    """The number of the mail that a blob belongs to."""
+    with psycopg.connect(stack.postgres.owner_url) as database:
+        row = database.execute(
+            "select claim_id from ingest.message join ingest.part on part.message_id = message.id"
+            " where part.blob_name = %s",
+            [blob_name],
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_damaged_blobs_are_found_and_nothing_else(stack: Stack, recorded: list[str], cli: Callable[..., Done]) -> None:
     chosen = recorded[::2]
     assert len(chosen) == 20
+    number = number_of(stack, next(name for name in chosen if not name.endswith(".eml")))
+    whole = cli("messages", "verify", number, "--json")
+    assert (whole.code, rows(whole)) == (0, []), whole.err
     with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
         container = service.get_container_client(CONTAINER)
         contents = {name: container.download_blob(name).readall() for name in chosen}
-        for number, name in enumerate(chosen):
-            damage(container, name, DAMAGES[number % len(DAMAGES)])
-        code, found, said = verify(stack)
+        for place, name in enumerate(chosen):
+            damage(container, name, DAMAGES[place % len(DAMAGES)])
+        done = cli("messages", "verify", "--all", "--json")
         for name, content in contents.items():
             container.upload_blob(name, content, overwrite=True)
+    found = {str(row["name"]): row["damage"] for row in rows(done)}
     assert sorted(found) == chosen
     expected = ("wrong_content", "wrong_length", "wrong_length", "wrong_length", "missing")
-    assert [found[name] for name in chosen] == [expected[number % len(expected)] for number in range(20)]
-    assert code == 1
-    assert "20 of" in said
+    assert [found[name] for name in chosen] == [expected[place % len(expected)] for place in range(20)]
+    assert done.code == 1
+    assert "20 of" in done.err
 
 
-def ingest(stack: Stack, *arguments: str) -> tuple[int, list[dict[str, object]], str]:
-    """A command of `messages` with its rows."""
-    command = [sys.executable, "-m", "ingest", "messages", *arguments, "--json"]
-    environment = os.environ | app_environment(stack)
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
-    return done.returncode, json.loads(done.stdout or "[]"), done.stderr
-
-
-def test_each_part_is_proved_to_be_in_its_original(stack: Stack, recorded: list[str]) -> None:
-    code, unproved, said = ingest(stack, "verify", "--all", "--derive")
-    assert (code, unproved) == (0, []), said
+def test_each_part_is_proved_to_be_in_its_original(stack: Stack, recorded: list[str], cli: Callable[..., Done]) -> None:
+    done = cli("messages", "verify", "--all", "--derive", "--json")
+    assert (done.code, rows(done)) == (0, []), done.err
+    name = next(name for name in recorded if not name.endswith(".eml"))
+    number = number_of(stack, name)
     with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
         change = "update ingest.part set sha256 = %s where blob_name = %s"
-        name = next(name for name in recorded if not name.endswith(".eml"))
         (before,) = database.execute("select sha256 from ingest.part where blob_name = %s", [name]).fetchone() or ("",)
         database.execute(change, ["0" * 64, name])
-        code, unproved, said = ingest(stack, "verify", "--all", "--derive")
+        done = cli("messages", "verify", number, "--derive", "--json")
         database.execute(change, [before, name])
-    assert (code, [row["name"] for row in unproved]) == (1, [name]), said
+    assert (done.code, [row["name"] for row in rows(done)]) == (1, [name]), done.err
 
 
-def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str]) -> None:
+def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str], cli: Callable[..., Done]) -> None:
     stray = f"{recorded[0]}.stray"
     with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
         container = service.get_container_client(CONTAINER)
         container.upload_blob(stray, b"of a try that did not commit")
-        code, listed, said = ingest(stack, "verify", "--unrecorded", "--delete-after", "1", "--why", "tidy up")
+        done = cli("messages", "verify", "--unrecorded", "--delete-after", "1", "--why", "tidy up", "--json")
         container.delete_blob(stray)
-    assert (code, [(row["name"], row["deleted"]) for row in listed]) == (0, [(stray, False)]), said
+    assert (done.code, [(row["name"], row["deleted"]) for row in rows(done)]) == (0, [(stray, False)]), done.err
 
 
-def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(stack: Stack, recorded: list[str]) -> None:
-    assert recorded
+def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(
+    stack: Stack, recorded: list[str], cli: Callable[..., Done]
+) -> None:
+    number = number_of(stack, next(name for name in recorded if not name.endswith(".eml")))
     with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
         ids = "select id, sha256 from ingest.document order by id"
         before = database.execute(ids).fetchall()
-        lost = before[0]
-        ((number, name),) = database.execute(
-            "select claim_id, name from ingest.document join ingest.message on message.id = message_id"
-            " where document.id = %s",
-            [lost[0]],
-        ).fetchall()
-        database.execute("delete from ingest.document where id = %s", [lost[0]])  # as if older rules had missed it
+        lost = database.execute(
+            "select document.id, document.sha256, name from ingest.document join ingest.message"
+            " on message.id = document.message_id where claim_id = %s order by document.id",
+            [number],
+        ).fetchone()
+        assert lost is not None
+        document, sha256, name = lost
+        database.execute("delete from ingest.document where id = %s", [document])  # as if older rules had missed it
         database.execute("update ingest.message set search = '' where claim_id = %s", [number])
-        code, differences, said = ingest(stack, "rebuild", "--all", "--dry-run")
-        assert (code, [(row["difference"], row["sha256"]) for row in differences]) == (0, [("new", lost[1])]), said
+        dry = cli("messages", "rebuild", number, "--dry-run", "--json")
+        assert (dry.code, [(row["difference"], row["sha256"]) for row in rows(dry)]) == (0, [("new", sha256)]), dry.err
         assert len(database.execute(ids).fetchall()) == len(before) - 1
-        code, _, said = ingest(stack, "rebuild", "--all")
-        assert (code, "needs a reason" in said) == (1, True)
-        code, differences, said = ingest(stack, "rebuild", "--all", "--why", "new rules")
+        refused = cli("messages", "rebuild", "--all", "--json")
+        assert (refused.code, "needs a reason" in refused.err) == (1, True)
+        done = cli("messages", "rebuild", "--all", "--why", "new rules", "--json")
         after = database.execute(ids).fetchall()
         entries = database.execute("select action, subject, why from ingest.audit order by number desc limit 1")
         assert entries.fetchall() == [("message.rebuild", f"message {number}", "new rules")]
-    assert (code, len(differences)) == (0, 1), said
-    assert sorted(sha256 for _, sha256 in after) == sorted(sha256 for _, sha256 in before)
-    assert {row for row in before if row != lost} < set(after)
-    assert ingest(stack, "rebuild", "--all", "--dry-run")[:2] == (0, [])
-    assert number in {row["number"] for row in ingest(stack, "find", name)[1]}  # by the words of what was found
+    # One difference of all mails: the others' are what the rules find.
+    assert (done.code, len(rows(done))) == (0, 1), done.err
+    assert sorted(one for _, one in after) == sorted(one for _, one in before)
+    assert {row for row in before if row != (document, sha256)} < set(after)
+    again = cli("messages", "rebuild", number, "--dry-run", "--json")
+    assert (again.code, rows(again)) == (0, [])
+    found = rows(cli("messages", "find", name, "--json"))
+    assert number in {str(row["number"]) for row in found}  # by the words of what was found
 
 
-def test_a_role_that_sees_nothing_proves_nothing(stack: Stack) -> None:
-    environment = os.environ | app_environment(stack) | {"INGEST_OWNER_DATABASE_URL": ""}
-    command = [sys.executable, "-m", "ingest", "messages", "verify", "--all"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
-    assert done.returncode == 1
-    assert "ingest_operator" in done.stderr
+def test_a_role_that_sees_nothing_proves_nothing(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INGEST_OWNER_DATABASE_URL")
+    done = cli("messages", "verify", "--all")
+    assert done.code == 1
+    assert "ingest_operator" in done.err

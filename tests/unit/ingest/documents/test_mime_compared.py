@@ -147,7 +147,7 @@ def _mail(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.thorough
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(raw=_mail())
 def test_nothing_in_generated_mails_is_missed(folder: Path, raw: bytes) -> None:
     found = ours(raw)
@@ -157,7 +157,7 @@ def test_nothing_in_generated_mails_is_missed(folder: Path, raw: bytes) -> None:
 
 
 @pytest.mark.thorough
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(raw=_mail(), cut=st.floats(0, 1), junk=st.sampled_from([b"", b"\n", b"\0\r", b"X-broken\n", b"--\n", b"\n\n"]))
 def test_of_a_damaged_mail_only_our_own_error_comes_out(raw: bytes, cut: float, junk: bytes) -> None:
     at = int(len(raw) * cut)
