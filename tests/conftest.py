@@ -44,8 +44,8 @@ def _group(file: Path) -> str | None:
 def unmeasured() -> Iterator[None]:
     """Leave the processes that a module's tests start out of the coverage, which costs a third of their speed.
 
-    For tests whose processes run code that other tests run too, and for processes that are killed: coverage.py
-    writes nothing of those.
+    Use the fixture where other tests run the same code, and where processes are killed: coverage.py writes nothing
+    of a killed process.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # coverage.py's own, for `patch = subprocess`
