@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.points import CALLS, ELSEWHERE
+from tests.chaos.points import CALLS, ELSEWHERE, FREQUENT
 
 ROOT = Path(__file__).parents[2]
 # Methods with the name of the call as first argument, and the system that is called.
@@ -53,3 +53,7 @@ def test_no_call_is_forgotten() -> None:
 def test_each_point_is_listed_once() -> None:
     assert len(set(CALLS)) == len(CALLS)
     assert not ELSEWHERE.keys() & set(CALLS)
+
+
+def test_the_frequent_calls_are_calls() -> None:
+    assert set(CALLS) >= FREQUENT
