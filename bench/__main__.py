@@ -176,7 +176,7 @@ PARTS: tuple[Part[Any], ...] = (
         measure=lambda run: burst.measure(run.stack, _CLIENT_STATE, 1000, run.size.bursts),
         goals=goals.BURST,
     ),
-    Part(name="growth", what="SQL beside recorded messages", measure=_growth, goals=goals.GROWTH),
+    Part(name="growth", what="SQL and searches beside recorded messages", measure=_growth, goals=goals.GROWTH),
     Part(name="inbox", what="a sweep of a full inbox", measure=_inbox, goals=goals.INBOX),
     Part(name="load", what="single mails beside a backlog and a flood", measure=_load, goals=goals.LOAD),
 )

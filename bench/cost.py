@@ -1,20 +1,18 @@
 """Instances and costs on Azure for a number of mails, from measured results: `python -m bench.cost [results.json]`.
 
+`--write` puts the tables into docs/scale-and-cost.md.
+
 Prices are list prices in USD without tax, West Europe as far as they differ. Check them before you rely on the sums:
 https://azure.microsoft.com/pricing/details/functions/ and https://azure.microsoft.com/pricing/details/storage/blobs/
 """
 
 import json
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.box import MARKDOWN
-from rich.console import Console
-from rich.table import Table
-
-from bench.report import latest
+from bench.report import main
+from local.processes import ROOT
 
 # Exchange Online: a mailbox receives at most 3,600 messages an hour.
 # https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
@@ -78,30 +76,26 @@ def dollars(figures: Figures, mails: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Print both tables as Markdown."""
-    results = Path(sys.argv[1]) if len(sys.argv) > 1 else latest()
+def markdown(results: Path) -> str:
+    """Return both tables as Markdown, with the figures behind them above."""
     figures = read(results)
-    console = Console(width=100)
-    console.print(
-        f"From {results.name}: {figures.mailbox_rate:.1f} mails/s for one mailbox, {1000 * figures.cpu:.0f} ms of "
-        f"processor and {1000 * figures.single_seconds:.0f} ms for one mail.\n",
-        highlight=False,
+    measured = (
+        f"{figures.mailbox_rate:.1f} mails/s for one mailbox by webhook, {1000 * figures.cpu:.0f} ms of processor and "
+        f"{1000 * figures.single_seconds:.0f} ms for one mail"
     )
-    table = Table(box=MARKDOWN)
-    for heading in ("mails a minute", "mailboxes (Exchange)", f"instances of {_INSTANCE} MB (processor)"):
-        table.add_column(heading, justify="right")
+    lines = [
+        f"From `bench/results/{results.name}`: {measured}.",
+        "",
+        f"| mails a minute | mailboxes (Exchange) | instances of {_INSTANCE} MB (processor) |",
+        "|---:|---:|---:|",
+    ]
     for rate in (1, 100, 10_000):
         mailboxes, instances = capacity(figures, rate)
-        table.add_row(f"{rate:,}", f"{mailboxes:,}", f"{instances:,}")
-    console.print(table)
-    table = Table(box=MARKDOWN)
-    table.add_column("a million mails")
-    table.add_column("USD", justify="right")
-    for item, amount in dollars(figures, 1_000_000).items():
-        table.add_row(item, f"{amount:.2f}")
-    console.print(table)
+        lines.append(f"| {rate:,} | {mailboxes:,} | {instances:,} |")
+    lines += ["", "| a million mails | USD |", "|---|---:|"]
+    lines += [f"| {item} | {amount:.2f} |" for item, amount in dollars(figures, 1_000_000).items()]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    main(ROOT / "docs" / "scale-and-cost.md", markdown, __doc__)

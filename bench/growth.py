@@ -1,4 +1,4 @@
-"""The row on growth: the time of Postgres for one mail beside a thousand recorded messages and beside a million."""
+"""The rows on growth: SQL for one mail beside a thousand recorded mails and beside a million, and searches."""
 
 import statistics
 import time
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from bench import records, search
 from ingest.codes import Disposition, Rule
 from ingest.model import (
     ClaimState,
@@ -26,87 +27,51 @@ from ingest.storage.tenants import Tenants
 from local.postgres import Postgres
 
 _TOKEN = "0" * 32
-_FILL = """
-insert into ingest.claim (mailbox, message_id, state, trigger, fence, attempts, copies, received_at, ended_at)
-select 'upload@dms.cloud', 'AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A' || md5(n::text), 'deleted', 'webhook', 1, 1, 1,
-    now(), now()
-from generate_series(1, %(count)s) as n;
-insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at, container,
-    blob_name, size, sha256)
-select id, %(tenant)s, '<' || id || '@example.com>', 'Rechnung ' || id, 'rechnung@example.com', 'webhook', now(),
-    'documents', %(tenant)s || '/' || id, 1000, repeat('0', 64)
-from ingest.claim;
-insert into ingest.part (message_id, tenant_id, position, disposition, name, declared_type, size, sha256, blob_name)
-select id, %(tenant)s, 1, 'document', 'Rechnung.pdf', 'application/pdf', 1000, repeat('0', 64),
-    %(tenant)s || '/' || id || '/001'
-from ingest.message;
-insert into ingest.document (tenant_id, message_id, part_id, name, content_type, size, sha256, container, blob_name)
-select %(tenant)s, message_id, id, name, declared_type, size, sha256, 'documents', blob_name from ingest.part
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """Milliseconds of SQL for one mail, the median of each round, beside 1,000 and beside `recorded` messages."""
+    """Milliseconds of SQL for one mail, the median of each round, beside 1,000 and beside `recorded` messages.
+
+    `searches`: the median seconds of each search in `recorded` messages, by its name.
+    """
 
     recorded: int
     few: list[float]
     many: list[float]
+    searches: dict[str, float]
 
 
 def measure(data: Path, *, recorded: int, mails: int, rounds: int) -> Growth:
     """Run the statements of `mails` mails in each round, beside few and beside `recorded` messages."""
     times: tuple[list[float], list[float]] = ([], [])
     with ExitStack() as running:
-        cycles = [running.enter_context(_database(data / str(count), count)) for count in (1_000, recorded)]
+        small, large = (
+            running.enter_context(records.database(data / str(count), count)) for count in (1_000, recorded)
+        )
+        cycles = [running.enter_context(_cycle(postgres)) for postgres in (small, large)]
         for number in range(rounds + 1):
             for cycle, found in zip(cycles, times, strict=True):
                 median = statistics.median(cycle(f"{number}-{mail}") for mail in range(mails))
                 if number > 0:  # the first one only warms the caches
                     found.append(median)
-    return Growth(recorded=recorded, few=times[0], many=times[1])
+        searches = search.measure(large.owner_url)
+    return Growth(recorded=recorded, few=times[0], many=times[1], searches=searches)
 
 
 @contextmanager
-def _database(data: Path, recorded: int) -> Iterator[Callable[[str], float]]:
-    postgres = Postgres(data)
-    postgres.start()
-    try:
-        postgres.migrate()
-        tenant = _fill(postgres.owner_url, recorded)
-        database = Database(postgres.app_url)
-        yield lambda name: _one_mail(database, tenant, name)
-        database.close()
-    finally:
-        postgres.stop()
-
-
-def _fill(owner_url: str, recorded: int) -> Tenant:
-    with psycopg.connect(owner_url, autocommit=True) as connection:
+def _cycle(postgres: Postgres) -> Iterator[Callable[[str], float]]:
+    """Yield the function that runs every statement of one mail for a tenant of its own."""
+    with psycopg.connect(postgres.owner_url) as connection:
         row = connection.execute(
             "insert into dms_tenant (name, is_active, ingest_token) values ('Bench', true, %s) returning id", [_TOKEN]
         ).fetchone()
         assert row is not None  # noqa: S101 - `returning` always gives one
-        connection.execute("set synchronous_commit = off")
-        with _without_foreign_keys(connection):
-            for statement in _FILL.split(";"):
-                connection.execute(statement.encode(), {"count": recorded, "tenant": row[0]})
-        connection.execute("vacuum analyze")
-    return Tenant(id=row[0])
-
-
-@contextmanager
-def _without_foreign_keys(connection: psycopg.Connection) -> Iterator[None]:
-    """Drop the foreign keys for the block: one check of the whole table is faster than a million."""
-    found = connection.execute(
-        "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint"
-        " where contype = 'f' and connamespace = 'ingest'::regnamespace"
-    ).fetchall()
-    for table, name, _ in found:
-        connection.execute(f'alter table {table} drop constraint "{name}"'.encode())
-    yield
-    for table, name, definition in found:
-        connection.execute(f'alter table {table} add constraint "{name}" {definition}'.encode())
+    database = Database(postgres.app_url)
+    try:
+        yield lambda name: _one_mail(database, Tenant(id=row[0]), name)
+    finally:
+        database.close()
 
 
 def _one_mail(database: Database, tenant: Tenant, name: str) -> float:

@@ -1,12 +1,12 @@
 """Results as rows with their goals: a table for people, JSON for programs.
 
-`python -m bench.report [results.json]` prints kept results as the table of docs/performance.md.
+`python -m bench.report [results.json]` prints kept results as Markdown; `--write` puts them into docs/performance.md.
 """
 
+import argparse
 import json
 import statistics
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from local.processes import ROOT
+
 RESULTS = Path(__file__).parent / "results"
+_BEGIN, _END = "<!-- generated from bench/results -->", "<!-- end of generated -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ def write(rows: Sequence[Row], surroundings: dict[str, Any]) -> Path:
 
 
 def markdown(path: Path) -> str:
-    """Return kept results as a table in Markdown, with a line on the machine above."""
+    """Return kept results as a table in Markdown, with a line on the machine above and one on the goals below."""
     run = json.loads(path.read_text(encoding="utf-8"))
     latency = f"{run['latency_milliseconds']:g} ms for every request to Graph"
     lines = [
@@ -89,7 +92,14 @@ def markdown(path: Path) -> str:
     for row in run["rows"]:
         mark = {True: "✓", False: "✗", None: ""}[row["reached"]]
         lines.append(f"| {mark} | {row['what']} | {row['goal']} | {row['measured']} |")
+    judged = [row for row in run["rows"] if row["reached"] is not None]
+    missed = [row["what"] for row in judged if not row["reached"]]
+    lines += ["", f"{len(judged) - len(missed)} of {len(judged)} goals are reached.{_list_of(missed)}"]
     return "\n".join(lines)
+
+
+def _list_of(missed: Sequence[str]) -> str:
+    return f" Not reached: {'; '.join(missed)}." if missed else ""
 
 
 def latest() -> Path:
@@ -100,5 +110,22 @@ def latest() -> Path:
     return found[-1]
 
 
+def main(page: Path, text: Callable[[Path], str], description: str | None) -> None:
+    """Print what `text` makes of kept results, or put it between the two marks of `page`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("results", type=Path, nargs="?", help="kept results; the newest where left out")
+    parser.add_argument("--write", action="store_true", help=f"write into docs/{page.name}")
+    options = parser.parse_args()
+    generated = text(options.results or latest())
+    if not options.write:
+        print(generated)
+        return
+    before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise LookupError(f"docs/{page.name} has no marks for generated text")
+    page.write_text(f"{before}{begin}\n\n{generated}\n\n{end}{after}", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    print(markdown(Path(sys.argv[1]) if len(sys.argv) > 1 else latest()))
+    main(ROOT / "docs" / "performance.md", markdown, __doc__)
