@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -13,8 +15,9 @@ import typer
 from ingest import wiring
 from ingest.errors import OperatorError
 from ingest.model import MessageRef, Trigger
-from ingest.settings import Settings, database_url
+from ingest.settings import AddressSettings, Settings, database_url
 from ingest.wiring import App
+from operations.addresses import UploadAddresses
 from operations.audit import Account
 from operations.inspection import ClaimRecord, Inspection
 
@@ -28,6 +31,27 @@ ByOption = Annotated[
     str, typer.Option("--by", help="A remark for the record, such as a name or ticket; default: your login name.")
 ]
 WhyOption = Annotated[str, typer.Option("--why", help="The reason, for the record: each action has one.")]
+GraceOption = Annotated[str, typer.Option("--grace", help="How long the old address still routes: 30d, 12h, 0.")]
+_DURATION = re.compile(r"(\d+)\s*([dhm]?)")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def tenant_of(text: str) -> str:
+    """Return a tenant's id or token as given; of an upload address, its token."""
+    return (upload_addresses().token(text) or text) if "@" in text else text
+
+
+def upload_addresses() -> UploadAddresses:
+    """Return the form of upload addresses by the settings. Raises SettingsError."""
+    return UploadAddresses(AddressSettings.from_env(os.environ))
+
+
+def duration(text: str) -> timedelta:
+    """Return a duration as people write it: 30d, 12h, 45m, 0. Raises OperatorError."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise OperatorError(f"{text!r} is no duration: write 30d, 12h, 45m or 0.")
+    return timedelta(**{_UNITS[match[2] or "d"]: int(match[1])})
 
 
 def account(by: str, why: str) -> Account:

@@ -15,7 +15,7 @@ import typer
 from commands.context import ByOption, MessageArgument, WhyOption, account, claim_of, inspection
 from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
 from ingest import wiring
-from ingest.codes import PassedOver
+from ingest.codes import HeldReason, PassedOver
 from ingest.documents.reader_pool import ReaderPool
 from ingest.errors import OperatorError
 from ingest.model import ClaimState
@@ -40,6 +40,13 @@ WORDS = {
     ClaimState.DELETED: "stored",
     ClaimState.QUARANTINED: "in Quarantine",
     ClaimState.GONE: "taken out of the inbox by a person",
+}
+# The reasons why a tenant's copy is hidden from the DMS.
+HELD_WORDS = {
+    HeldReason.SENDER_UNKNOWN: "waits for an approval: its sender is not on the list",
+    HeldReason.SENDER_UNPROVEN: "waits for an approval: its sender is on the list, and not proven (forged?)",
+    HeldReason.SENDER_UNCLEAR: "waits for an approval: From holds no sender, or several",
+    HeldReason.DECLINED: "declined by a person",
 }
 
 
@@ -95,7 +102,7 @@ def find(
     limit: LimitOption = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Find mails by words of theirs, a day (2026-11-26, yesterday) or a state (stored, waiting, quarantine).
+    """Find mails by words of theirs, a day (2026-11-26, yesterday), a state (stored, waiting, quarantine) or `held`.
 
     \b
     Examples:
@@ -130,7 +137,8 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
         print_record(rejection, as_json=False)
     for copy, parts in copies:
         typer.echo("")
-        print_record(copy, as_json=False)
+        held = copy["held_reason"]
+        print_record({**copy, "held_reason": HELD_WORDS[HeldReason(str(held))] if held else None}, as_json=False)
         print_rows(parts, as_json=False, empty="No parts.")
     if passed_over:
         typer.echo("\nOther addresses of the mail, which brought no copy:")

@@ -11,11 +11,10 @@ from typing import Annotated
 
 import typer
 
-from commands.context import ByOption, WhyOption, account
+from commands.context import ByOption, WhyOption, account, tenant_of
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, operator_database_url, owner_database_url
-from operations.addresses import UploadAddresses
 from operations.old_addresses import OldAddress, OldAddresses, Source, normal_address
 
 app = typer.Typer(
@@ -150,9 +149,7 @@ def _addresses() -> OldAddresses:
 
 
 def _token_or_id(text: str | None) -> str | None:
-    if text is None or "@" not in text:
-        return text
-    return UploadAddresses(AddressSettings.from_env(os.environ)).token(text) or text
+    return None if text is None else tenant_of(text)
 
 
 def _must_be_foreign(address: str) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from commands import old_addresses
-from commands.context import ByOption, WhyOption, account
+from commands import old_addresses, senders, upload_addresses
+from commands.context import ByOption, GraceOption, WhyOption, account, duration, tenant_of
+from commands.context import upload_addresses as form_of_addresses
 from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
 from ingest.errors import OperatorError
-from ingest.settings import AddressSettings, RetentionSettings, Settings, operator_database_url
-from operations.addresses import UploadAddresses
+from ingest.settings import RetentionSettings, Settings, operator_database_url
 from operations.blobs import opened_containers
 from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
 
@@ -24,10 +22,10 @@ app = typer.Typer(
 )
 
 app.add_typer(old_addresses.app, name="addresses")
+app.add_typer(upload_addresses.app, name="address")
+app.add_typer(senders.app, name="senders")
 
 TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
-_GRACE = re.compile(r"(\d+)\s*([dhm]?)")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 @app.command("list")
@@ -39,7 +37,7 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> N
       python -m ingest tenants list
       python -m ingest tenants list --json | jq '.[] | select(.state != "active")'
     """
-    addresses = _addresses()
+    addresses = form_of_addresses()
     found = _tenants().first(limit=limit)
     rows: list[Row] = [
         {"id": tenant.id, "name": tenant.name, "state": tenant.state, "address": addresses.address(tenant.token)}
@@ -50,14 +48,14 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> N
 
 @app.command()
 def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
-    """Show one tenant's address and state, the earlier addresses that still route, and the mails of this hour.
+    """Show one tenant's addresses and state, the earlier addresses that still route, and the mails of this hour.
 
     \b
     Examples:
       python -m ingest tenants show 42
       python -m ingest tenants show upload.0a1b2c3d4e5f60718293a4b5c6d7e8f9@dms.cloud
     """
-    _print(_tenants().show(_token_or_id(tenant)), as_json=as_json)
+    _print(_tenants().show(tenant_of(tenant)), as_json=as_json)
 
 
 @app.command()
@@ -81,9 +79,7 @@ def add(
 def rotate(
     tenant: TenantArgument,
     *,
-    grace: Annotated[
-        str, typer.Option(help="How long the old address still routes: 30d, 12h, 0.")
-    ] = f"{DEFAULT_GRACE.days}d",
+    grace: GraceOption = f"{DEFAULT_GRACE.days}d",
     by: ByOption = "",
     why: WhyOption,
     as_json: JsonOption = False,
@@ -95,7 +91,7 @@ def rotate(
       python -m ingest tenants rotate 42 --why "asked for by the tenant"
       python -m ingest tenants rotate 42 --grace 0 --why "leaked"     (mail to the old one goes to Quarantine at once)
     """
-    _print(_tenants().rotate(_token_or_id(tenant), account(by, why), grace=_duration(grace)), as_json=as_json)
+    _print(_tenants().rotate(tenant_of(tenant), account(by, why), grace=duration(grace)), as_json=as_json)
 
 
 @app.command()
@@ -106,7 +102,7 @@ def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_jso
     Example:
       python -m ingest tenants disable 42 --why "contract ended"
     """
-    _print(_tenants().disable(_token_or_id(tenant), account(by, why)), as_json=as_json)
+    _print(_tenants().disable(tenant_of(tenant), account(by, why)), as_json=as_json)
 
 
 @app.command()
@@ -117,7 +113,7 @@ def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_json
     Example:
       python -m ingest tenants enable 42 --why "contract renewed"
     """
-    _print(_tenants().enable(_token_or_id(tenant), account(by, why)), as_json=as_json)
+    _print(_tenants().enable(tenant_of(tenant), account(by, why)), as_json=as_json)
 
 
 @app.command()
@@ -139,18 +135,7 @@ def budget(
       python -m ingest tenants budget 42 --mails 5000 --why "ticket 7"
       python -m ingest tenants budget 42 --why "ticket 7"                 (as all others again)
     """
-    _print(_tenants().set_budget(_token_or_id(tenant), account(by, why), mails=mails), as_json=as_json)
-
-
-@app.command()
-def address(tenant: TenantArgument) -> None:
-    """Print the address for a tenant's mail and nothing else, for copying.
-
-    \b
-    Example:
-      python -m ingest tenants address 42
-    """
-    typer.echo(_addresses().address(_tenants().show(_token_or_id(tenant)).token))
+    _print(_tenants().set_budget(tenant_of(tenant), account(by, why), mails=mails), as_json=as_json)
 
 
 @app.command()
@@ -171,7 +156,7 @@ def forget(
     Example:
       python -m ingest tenants forget 42 --why "contract ended, retention over"
     """
-    found, wanted = _tenants(), _token_or_id(tenant)
+    found, wanted = _tenants(), tenant_of(tenant)
     record, holdings = found.show(wanted), found.holdings(wanted)
     settings = Settings.from_env(os.environ)
     containers = sorted({settings.container, *holdings.containers})
@@ -191,17 +176,9 @@ def _tenants() -> Tenants:
     return Tenants(operator_database_url(os.environ))
 
 
-def _addresses() -> UploadAddresses:
-    return UploadAddresses(AddressSettings.from_env(os.environ))
-
-
-def _token_or_id(text: str) -> str:
-    """Return the id or token as given; of an address, its token."""
-    return (_addresses().token(text) or text) if "@" in text else text
-
-
 def _print(tenant: TenantRecord, *, as_json: bool) -> None:
-    addresses, load = _addresses(), _tenants().load(str(tenant.id))
+    addresses, tenants = form_of_addresses(), _tenants()
+    load, given = tenants.load(str(tenant.id)), tenants.addresses(str(tenant.id))
     print_record(
         {
             "id": tenant.id,
@@ -210,6 +187,12 @@ def _print(tenant: TenantRecord, *, as_json: bool) -> None:
             "address": addresses.address(tenant.token),
             "disabled_at": tenant.disabled_at,
             "disabled_by": tenant.disabled_by,
+            "purpose": next((one.purpose for one in given if one.main), None),
+            "further_addresses": [
+                f"{addresses.address(one.token)} ({one.purpose or 'no purpose'})"
+                for one in given
+                if not one.main and one.routes_until is None
+            ],
             "earlier_addresses": [
                 f"{addresses.address(earlier.token)} until {earlier.routes_until:%Y-%m-%d %H:%M}Z"
                 for earlier in tenant.earlier
@@ -221,10 +204,3 @@ def _print(tenant: TenantRecord, *, as_json: bool) -> None:
         },
         as_json=as_json,
     )
-
-
-def _duration(text: str) -> timedelta:
-    match = _GRACE.fullmatch(text.strip().lower())
-    if match is None:
-        raise OperatorError(f"{text!r} is no duration: write 30d, 12h, 45m or 0.")
-    return timedelta(**{_UNITS[match[2] or "d"]: int(match[1])})

@@ -28,6 +28,7 @@ from console.own_history import OwnHistory
 from console.pages import Pages
 from console.quarantine_page import QuarantinePage
 from console.render import stranger_page, trouble
+from console.senders_page import SendersPage
 from console.service import Service
 from ingest.errors import IngestError
 
@@ -57,7 +58,7 @@ def build(
     links = Links(base_url=content_url)
     pages = Pages(service)
     mail_page = MailPage(service, links)
-    quarantine = QuarantinePage(service)
+    quarantine, senders = QuarantinePage(service), SendersPage(service)
     limit = RateLimit(most=DOWNLOADS_A_MINUTE, seconds=_MINUTE)
     contents = ContentAnswers(service, links, limit, CONTENT_POLICY.format(page=page_url))
     own = OwnHistory(service=service, assertions=assertions)
@@ -73,6 +74,10 @@ def build(
             Route("/quarantine", quarantine.show, methods=["GET"]),
             Route("/quarantine", quarantine.act, methods=["POST"]),
             Route("/quarantine/undo", quarantine.act, methods=["POST"]),
+            Route("/held", senders.held, methods=["GET"]),
+            Route("/held", senders.decide, methods=["POST"]),
+            Route("/senders", senders.lists, methods=["GET"]),
+            Route("/senders", senders.change, methods=["POST"]),
             Route("/tenants", pages.tenants),
             Route("/audit", pages.audit),
             Route("/enter", _enter(access)),

@@ -21,11 +21,12 @@ from operations.inspection import Inspection
 from operations.own_history import OwnMail, own_history
 from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
+from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
 from operations.tenants import Tenants
 
 FIGURES_SECONDS = 15.0  # that the overview's figures are kept
 MAX_CHOICES = 20  # tenants in a list to choose from
-REF_SEPARATOR = "|"
+SEPARATOR = "|"
 
 
 class LiveService:
@@ -38,6 +39,7 @@ class LiveService:
         self._histories = Histories(operator_database_url)
         self._inspection = Inspection(operator_database_url)
         self._tenants = Tenants(operator_database_url)
+        self._senders = Senders(operator_database_url)
         self._audit = Audit(operator_database_url)
         self._quarantine = Quarantine(app, operator_database_url)
         self._figures: tuple[float, Figures] | None = None
@@ -85,7 +87,7 @@ class LiveService:
             numbers = self._inspection.numbers(mailbox, [mail.ref.message_id for mail in mails])
             found += [
                 QuarantinedMail(
-                    key=f"{mailbox}{REF_SEPARATOR}{mail.ref.message_id}",
+                    key=f"{mailbox}{SEPARATOR}{mail.ref.message_id}",
                     number=numbers.get(mail.ref.message_id),
                     mailbox=mailbox,
                     reason=mail.reason or "none",
@@ -138,6 +140,52 @@ class LiveService:
             names |= {key: str(numbers.get(message_id, message_id)) for key, message_id in here.items()}
         return work_through(refs, step, names=names)
 
+    def held(self, *, limit: int) -> Sequence[HeldMail]:
+        """Return the mails that wait for an approval, oldest first."""
+        return self._senders.held(limit=limit)
+
+    def decide(self, decision: Decision, keys: Sequence[str], *, why: str, by: str) -> Result:
+        """Decide on each mail that waits, and record it."""
+        done, trouble = 0, dict[str, None]()
+        for key in keys:
+            tenant, _, copy = key.partition(SEPARATOR)
+            if not copy.isascii() or not copy.isdecimal():
+                raise OperatorError("The form names no mail that waits.")
+            try:
+                self._senders.decide_copy(int(copy), tenant, decision, Account(why=why, remark=by))
+            except OperatorError as error:
+                trouble[str(error)] = None
+            else:
+                done += 1
+        return Result(done=done, trouble=tuple(trouble))
+
+    def senders(self, tenant: TenantChoice, *, limit: int) -> tuple[Sequence[SenderList], Sequence[Sender]]:
+        """Return the tenant's lists of allowed senders, and at most `limit` entries."""
+        wanted = str(tenant.id)
+        return self._senders.lists(wanted), self._senders.all(wanted, limit=limit)
+
+    def allow_senders(self, tenant: TenantChoice, entries: Sequence[str], *, purpose: str, why: str, by: str) -> int:
+        """Put entries on a list, record it, and return how many are new."""
+        return self._senders.allow(str(tenant.id), entries, Account(why=why, remark=by), purpose=purpose)
+
+    def remove_senders(self, tenant: TenantChoice, keys: Sequence[str], *, why: str, by: str) -> int:
+        """Take entries off their lists, record it, and return how many were there."""
+        by_purpose: dict[str, list[str]] = {}
+        for key in keys:
+            purpose, _, entry = key.partition(SEPARATOR)
+            by_purpose.setdefault(purpose, []).append(entry)
+        account = Account(why=why, remark=by)
+        return sum(
+            self._senders.remove(str(tenant.id), entries, account, purpose=purpose)
+            for purpose, entries in by_purpose.items()
+        )
+
+    def set_sender_mode(
+        self, tenant: TenantChoice, mode: SenderMode | None, *, purpose: str, why: str, by: str
+    ) -> None:
+        """Set the mode of a list, and record it."""
+        self._senders.set_mode(str(tenant.id), mode, Account(why=why, remark=by), purpose=purpose)
+
     def note_look(self, who: str, number: int, what: str) -> None:
         """Record that a person looks at content."""
         self._audit.record("content.read", f"message {number}", Account(why=what, remark=who), details={})
@@ -162,7 +210,7 @@ class LiveService:
         self._quarantine.assign(ref, str(tenant.id), account)
 
     def _ref(self, key: str) -> MessageRef:
-        mailbox, _, message_id = key.partition(REF_SEPARATOR)
+        mailbox, _, message_id = key.partition(SEPARATOR)
         if mailbox not in self._app.settings.mailboxes or not is_id(message_id):
             raise OperatorError("The form names no mail of these mailboxes.")
         return MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.OPERATOR)

@@ -32,6 +32,7 @@ def cards(seen: Figures, words: Words) -> list[Card]:
         Card(key="oldest", value=words.duration(health.oldest_seconds), style="bad" if late else "good"),
         Card(key="open", value=words.number(health.open)),
         Card(key="quarantined", value=words.number(quarantined), style="warn" if quarantined else "good"),
+        Card(key="held", value=words.number(health.held), style="warn" if health.held else "good"),
         Card(key="last_stored", value=words.age(health.last_stored_at)),
         Card(key="last_notified", value=words.age(health.last_notified_at)),
         Card(key="last_swept", value=words.age(health.last_swept_at)),

@@ -16,6 +16,7 @@ from console.assertion import Assertions
 from console.language import Words
 from console.render import templates, words_of
 from console.service import Service
+from ingest.codes import HeldReason
 from operations.own_history import OwnMail
 
 LIMIT = 100
@@ -65,6 +66,7 @@ def _row(mail: OwnMail, words: Words) -> dict[str, object]:
         "withheld": mail.withheld,
         "state": mail.state,
         "state_in_words": _in_words(mail, words),
+        "held_reason": mail.held_reason,
         "reason": mail.reason,
         "reason_in_words": words(f"own.reason.{mail.reason}") if mail.reason else None,
     }
@@ -72,5 +74,7 @@ def _row(mail: OwnMail, words: Words) -> dict[str, object]:
 
 def _in_words(mail: OwnMail, words: Words) -> str:
     """Return the state, and the number of documents that are kept back by the scan for malware."""
+    if mail.held_reason is not None:
+        return words("own.declined" if mail.held_reason == HeldReason.DECLINED else "own.held")
     state = words(f"own.{mail.state}")
     return state if not mail.withheld else f"{state}, {words('own.withheld', count=mail.withheld)}"

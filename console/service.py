@@ -15,6 +15,7 @@ from operations.figures import Figures
 from operations.history import MailRecord, PartRecord
 from operations.own_history import OwnMail
 from operations.search import FoundMail
+from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 
 
 class Action(StrEnum):
@@ -114,6 +115,26 @@ class Service(Protocol):
 
     def undo(self, undo: Undo, *, by: str) -> Result:
         """Take an action back for each mail, and record each."""
+
+    def held(self, *, limit: int) -> Sequence[HeldMail]:
+        """Return the mails that wait for an approval, oldest first."""
+
+    def decide(self, decision: Decision, keys: Sequence[str], *, why: str, by: str) -> Result:
+        """Decide on each mail that waits, and record it. A key is `tenant|copy`."""
+
+    def senders(self, tenant: TenantChoice, *, limit: int) -> tuple[Sequence[SenderList], Sequence[Sender]]:
+        """Return the tenant's lists of allowed senders, and at most `limit` entries."""
+
+    def allow_senders(self, tenant: TenantChoice, entries: Sequence[str], *, purpose: str, why: str, by: str) -> int:
+        """Put entries on a list, record it, and return how many are new."""
+
+    def remove_senders(self, tenant: TenantChoice, keys: Sequence[str], *, why: str, by: str) -> int:
+        """Take entries off their lists, record it, and return how many were there. A key is `purpose|entry`."""
+
+    def set_sender_mode(
+        self, tenant: TenantChoice, mode: SenderMode | None, *, purpose: str, why: str, by: str
+    ) -> None:
+        """Set the mode of a list, and record it. None takes a purpose's own list out of use."""
 
     def note_look(self, who: str, number: int, what: str) -> None:
         """Record that a person looks at content."""

@@ -14,11 +14,21 @@ class Reason(StrEnum):
     NO_TOKEN = "no_token"  # noqa: S105 - a reason code, not a password
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a reason code, not a password
     TENANT_INACTIVE = "tenant_inactive"
+    SENDER_NOT_ALLOWED = "sender_not_allowed"
     UNREADABLE = "unreadable"
     ATTACHMENT_PENDING = "attachment_pending"
     PROCESSING_FAILED = "processing_failed"
     CRASHED_REPEATEDLY = "crashed_repeatedly"
     TOO_COSTLY = "too_costly"
+
+
+class HeldReason(StrEnum):
+    """The reason why a stored mail is hidden from the DMS: its sender, by the tenant's list of allowed senders."""
+
+    SENDER_UNKNOWN = "sender_unknown"  # not on the list
+    SENDER_UNPROVEN = "sender_unproven"  # on the list, and not proven: may be forged
+    SENDER_UNCLEAR = "sender_unclear"  # From holds no address, or several
+    DECLINED = "declined"  # by a person
 
 
 class Disposition(StrEnum):

@@ -71,7 +71,9 @@ class Filing:
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
         with Budget(self._options.limits, keep_alive=self._transfer.keep_alive, lane=self._options.lane) as budget:
             parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
-        self._copies.save(self._claim, original.message, stored, parts, last=last)
+        held = self._copies.save(self._claim, original.message, stored, parts, last=last)
+        if held is not None:
+            log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=held)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
     def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:

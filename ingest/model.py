@@ -185,8 +185,9 @@ class OriginalForm(StrEnum):
 class Authentication:
     """The receiving service's verdicts on the sender, each a word such as `pass`; None where it gave none.
 
-    `sender_authenticated`: DMARC passed for the domain of the one address in From. `compauth`: Microsoft's verdict over
-    all, with the number of its reason.
+    `compauth`: Microsoft's verdict over all, with the number of its reason. `sender_authenticated`: DMARC passed for
+    the domain of the one address in From; `sender_proven`: DMARC or compauth passed. `sender_address`: that address as
+    lists of senders have it, proven or not; None where From holds no address, several or a group.
     """
 
     dmarc: str | None = None
@@ -196,6 +197,11 @@ class Authentication:
     compauth: str | None = None
     compauth_reason: str | None = None
     sender_authenticated: bool = False
+    sender_proven: bool = False
+    sender_address: str | None = field(default=None, repr=False)
+
+
+UNKNOWN_SENDER = Authentication()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,21 +230,27 @@ class Tenant:
     """A tenant of the DMS. `id` has the type of `dms_tenant.id` in the database at hand.
 
     `proof`: the token, or old address, of the mail that led to the tenant. Postgres opens the tenant's context against
-    this proof; None where an operator assigned the mail.
+    this proof; None where an operator assigned the mail. `purpose`: of the upload address with this token, such as
+    `incoming`; None for most addresses.
     """
 
     id: int | UUID
     proof: str | None = field(default=None, repr=False, compare=False)
+    purpose: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenMatch:
-    """A token that belongs to a tenant: `position` is its index in the candidates that were asked for."""
+    """A token that belongs to a tenant: `position` is its index in the candidates that were asked for.
+
+    `refused`: the list of allowed senders sends this sender's mail to Quarantine.
+    """
 
     position: int
     tenant: Tenant
     active: bool
     over_budget: bool = False
+    refused: bool = False
 
 
 class ClaimState(StrEnum):
@@ -259,6 +271,7 @@ class Claim:
     `state` is PROCESSING for a message to ingest, STORED or DELETED where an earlier owner has recorded its copies.
     `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
     `received_at`: the message's time in a listing of the inbox. `reopened`: the message was quarantined or gone before.
+    `sender_admitted`: a person brought the message back from Quarantine, where its sender was the reason.
     """
 
     id: int
@@ -274,6 +287,7 @@ class Claim:
     received_at: datetime | None = None
     reopened: bool = False
     taken_over: bool = False
+    sender_admitted: bool = False
 
     @property
     def may_have_left(self) -> bool:

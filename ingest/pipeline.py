@@ -167,6 +167,8 @@ class Pipeline:
         if passed_over or claim.may_have_left:  # an earlier try may have passed over others
             self._tenants.note_passed_over(claim, passed_over)
         tenants = routing.choose_tenants(resolved)
+        if not (claim.sender_admitted or claim.stored_before):
+            routing.check_sender(tenants, resolved)
         # A message of the sweep comes behind all new mail as it is, and a stored one has had its turn.
         if claim.ref.trigger is Trigger.WEBHOOK and not claim.stored_before:
             routing.await_turn(tenants, resolved.matches)

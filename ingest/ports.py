@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.codes import PassedOver, Reason
+from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.model import (
+    UNKNOWN_SENDER,
     Attachment,
+    Authentication,
     Claim,
     ClaimState,
     LeftOver,
@@ -112,11 +114,11 @@ class Claims(Protocol):
 class Tenants(Protocol):
     """The tenants of the database. Every call may raise DatabaseUnavailable."""
 
-    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
-        """Return a match for each token that belongs to a tenant."""
+    def resolve_tokens(self, tokens: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
+        """Return a match for each token that belongs to a tenant, with the tenant's word on the sender."""
 
-    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
-        """Return a match for each old address of a tenant that an operator has confirmed."""
+    def resolve_addresses(self, addresses: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
+        """Return a match for each old address of a tenant that an operator has confirmed. As `resolve_tokens`."""
 
     def note_passed_over(self, claim: Claim, passed_over: Mapping[str, PassedOver]) -> None:
         """Note the tokens and old addresses of the message that brought no copy, in place of earlier notes."""
@@ -138,9 +140,12 @@ class Turns(Protocol):
 class Copies(Protocol):
     """The copies that tenants have of messages."""
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+    def save(
+        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+    ) -> HeldReason | None:
         """Write the copy of the context's tenant in one transaction; with the `last` one the claim is STORED.
 
+        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents.
         Raises LeaseLost, DatabaseUnavailable.
         """
 

@@ -98,10 +98,10 @@ def resolve(message: Message, addressing: Addressing, tenants: Tenants) -> Resol
     candidates, mode = candidate_tokens(message, addressing), addressing.route
     by_token = bool(candidates)
     if by_token:
-        matches = tenants.resolve_tokens(candidates)
+        matches = tenants.resolve_tokens(candidates, message.authentication)
     else:  # the mail was redirected, and no header kept the token
         candidates, mode = (*message.to, *message.cc), RouteMode.ALL
-        matches = tenants.resolve_addresses(candidates)
+        matches = tenants.resolve_addresses(candidates, message.authentication)
     in_order = tuple(sorted(matches, key=lambda match: match.position))
     return Resolved(candidates=candidates, by_token=by_token, matches=in_order, mode=mode)
 
@@ -146,6 +146,17 @@ def _active(resolved: Resolved) -> tuple[Tenant, ...]:
 def _chosen(matches: Iterable[TokenMatch], mode: RouteMode) -> tuple[Tenant, ...]:
     tenants = tuple(dict.fromkeys(match.tenant for match in matches))
     return tenants if mode is RouteMode.ALL else tenants[:1]
+
+
+def check_sender(tenants: Sequence[Tenant], resolved: Resolved) -> None:
+    """Raise Rejected(sender_not_allowed) where every one of the chosen tenants sends the sender's mail to Quarantine.
+
+    Of several addresses of one tenant the one named first decides. Where another tenant lets the sender in, Postgres
+    holds the refusing tenant's copy in its waiting room.
+    """
+    first = {match.tenant: match for match in reversed(resolved.matches) if match.active}
+    if all(first[tenant].refused for tenant in tenants):
+        raise Rejected(Reason.SENDER_NOT_ALLOWED)
 
 
 def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch]) -> None:

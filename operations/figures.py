@@ -22,10 +22,14 @@ _RECENT_CLAIMS = 100_000  # claims that are looked through for the last one of a
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """The entrance now. `oldest_seconds`: age of the oldest mail that is not done, None without one."""
+    """The entrance now. `oldest_seconds`: age of the oldest mail that is not done, None without one.
+
+    `held`: mails that wait for an approval.
+    """
 
     oldest_seconds: float | None
     open: int
+    held: int
     last_stored_at: datetime | None
     last_notified_at: datetime | None
     last_swept_at: datetime | None
@@ -72,6 +76,7 @@ select
         from ingest.claim where state in ('waiting', 'processing', 'stored')
     ) as oldest_seconds,
     (select count(*) from ingest.claim where state in ('waiting', 'processing', 'stored')) as open,
+    (select count(*) from ingest.held) as held,
     (
         select max(stored_at) from (select stored_at from ingest.message order by id desc limit 1000) as newest
     ) as last_stored_at,

@@ -44,6 +44,9 @@ class Copy:
     compauth: str | None
     compauth_reason: str | None
     sender_authenticated: bool | None
+    sender_proven: bool | None = None
+    purpose: str | None = None
+    held_reason: str | None = None
     duplicate_of: int | None = None
 
 
@@ -116,7 +119,7 @@ _CLAIM: LiteralString = SELECT_CLAIM + "where id = %(number)s"
 _COPIES: LiteralString = """
 select message.id, message.tenant_id, tenant.name as tenant, internet_message_id, subject, sender,
     trigger, received_at, stored_at, rules_version, container, blob_name, size, sha256, original, duplicate_of, dmarc,
-    spf, dkim, arc, compauth, compauth_reason, sender_authenticated
+    spf, dkim, arc, compauth, compauth_reason, sender_authenticated, sender_proven, purpose, held_reason
 from ingest.message left join ingest.tenant_name as tenant on tenant.id = message.tenant_id
 where claim_id = %(number)s order by message.id
 """

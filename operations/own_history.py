@@ -14,11 +14,11 @@ from operations.database import connect
 from operations.search import bounds, prefixes, understand
 
 _HISTORY: LiteralString = """
-select tenant_id, number, received_at, stored_at, sender, subject, documents, withheld, state, reason
+select tenant_id, number, received_at, stored_at, sender, subject, documents, withheld, state, reason, held_reason
 from ingest.mail_history
 where tenant_id = %(tenant)s and (%(words)s = '' or search @@ to_tsquery('simple', %(words)s))
     and (%(since)s::timestamptz is null or received_at >= %(since)s and received_at < %(until)s)
-    and (%(state)s::text is null or state = %(state)s)
+    and (%(state)s::text is null or state = %(state)s) and (not %(held)s or held_reason is not null)
 order by received_at desc, number desc limit %(limit)s
 """
 
@@ -27,7 +27,8 @@ order by received_at desc, number desc limit %(limit)s
 class OwnMail:
     """A mail as its tenant sees it: `stored`, or `quarantined` for a `reason` (ingest.codes.Reason).
 
-    `withheld`: the documents of `documents` that the DMS does not see.
+    `withheld`: the documents of `documents` that the DMS does not see. `held_reason`: the mail waits for an approval,
+    or was declined (ingest.codes.HeldReason).
     """
 
     tenant_id: int | UUID
@@ -40,6 +41,7 @@ class OwnMail:
     withheld: int
     state: str
     reason: str | None
+    held_reason: str | None = None
 
 
 def own_history(database_url: str, tenant: str, text: str, *, limit: int) -> list[OwnMail]:
@@ -52,6 +54,7 @@ def own_history(database_url: str, tenant: str, text: str, *, limit: int) -> lis
         "tenant": tenant,
         "words": prefixes(query.words),
         "state": "stored" if query.state is ClaimState.DELETED else query.state,
+        "held": query.held,
         "limit": limit,
     }
     parameters |= {"since": None, "until": None} if query.day is None else bounds(query.day)

@@ -41,15 +41,20 @@ _STATES: Mapping[str, ClaimState] = {
     "quarantine": ClaimState.QUARANTINED,
     "quarantined": ClaimState.QUARANTINED,
 }
+_HELD = frozenset({"zurückgehalten", "held"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """A search as understood: `words` in lower case, a day, a state. Nothing at all finds the newest mails."""
+    """A search as understood: `words` in lower case, a day, a state, `held` for mails that wait for an approval.
+
+    Nothing at all finds the newest mails.
+    """
 
     words: tuple[str, ...] = ()
     day: date | None = None
     state: ClaimState | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,21 +76,24 @@ class FoundMail:
     stored_at: datetime | None
     documents: int
     withheld: int = 0
+    held_reason: str | None = None
 
 
 def understand(text: str, *, now: datetime | None = None) -> Query:
-    """Read a search box: `2026-11-26`, `26.11.2026`, `gestern` are days; `quarantine` a state; the rest are words."""
+    """Read a search box: `2026-11-26`, `26.11.2026`, `gestern` are days; `quarantine` a state; `held`; or words."""
     today = (now or datetime.now(UTC)).astimezone(_BERLIN).date()
     words: list[str] = []
-    day, state = None, None
+    day, state, held = None, None, False
     for piece in text.lower().split():
         if (found := _day(piece, today)) is not None:
             day = found
         elif piece in _STATES:
             state = _STATES[piece]
+        elif piece in _HELD:
+            held = True
         else:
             words += [word[:MAX_WORD] for word in searchable(piece).split()]
-    return Query(words=tuple(dict.fromkeys(words))[:MAX_WORDS], day=day, state=state)
+    return Query(words=tuple(dict.fromkeys(words))[:MAX_WORDS], day=day, state=state, held=held)
 
 
 def _day(piece: str, today: date) -> date | None:
@@ -103,7 +111,7 @@ def _day(piece: str, today: date) -> date | None:
 _FIND: LiteralString = """
 select claim.id as number, claim.mailbox, claim.state, claim.reason, hit.tenant_id,
     (select tenant.name from ingest.tenant_name as tenant where tenant.id = hit.tenant_id) as tenant,
-    hit.sender, hit.subject, hit.received_at, hit.stored_at,
+    hit.sender, hit.subject, hit.received_at, hit.stored_at, hit.held_reason,
     (select count(*) from ingest.document where document.message_id = hit.id) as documents,
     (
         select count(distinct document.id) from ingest.document
@@ -114,9 +122,10 @@ from ({mails}) as hit
 join ingest.claim on claim.id = hit.claim_id
 order by hit.received_at desc, claim.id desc
 """
-_COLUMNS: LiteralString = "message.id, claim_id, tenant_id, sender, subject, received_at, stored_at"
+_COLUMNS: LiteralString = "message.id, claim_id, tenant_id, sender, subject, received_at, stored_at, held_reason"
 _REJECTED_COLUMNS: LiteralString = """
-null::bigint as id, claim_id, tenant_id, sender, subject, received_at, null::timestamptz as stored_at
+null::bigint as id, claim_id, tenant_id, sender, subject, received_at, null::timestamptz as stored_at,
+    null::text as held_reason
 """
 
 
@@ -202,6 +211,8 @@ class Search:
         with connect(self._url) as connection:
             clauses, parameters = self._conditions(connection, query, tenant)
             stored = clauses if query.state is None else [*clauses, _OF_STATE]
+            if query.held:
+                return _run(connection, _STORED, [*stored, "held_reason is not null"], parameters, limit)
             found = _run(connection, _STORED, stored, parameters, limit)
             if query.state in {None, ClaimState.QUARANTINED}:
                 found += _run(connection, _REJECTED, [*clauses, _IN_QUARANTINE], parameters, limit)

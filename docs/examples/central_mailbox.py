@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                         ("invoice_total", models.DecimalField(null=True, max_digits=20, decimal_places=4)),
                         ("invoice_currency", models.TextField(null=True)),
                         ("invoice_problem", models.TextField(null=True)),
+                        ("purpose", models.TextField(null=True)),
                     ],
                     options={"db_table": 'ingest"."delivered', "managed": False},
                 ),

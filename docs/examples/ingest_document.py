@@ -39,6 +39,7 @@ class IngestDocument(models.Model):
     invoice_total = models.DecimalField(null=True, max_digits=20, decimal_places=4)  # with VAT
     invoice_currency = models.TextField(null=True)
     invoice_problem = models.TextField(null=True)
+    purpose = models.TextField(null=True)  # of the upload address, such as "outgoing"
 
     class Meta:
         managed = False

@@ -10,11 +10,14 @@ https://learn.microsoft.com/defender-office-365/message-headers-eop-mdo
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ingest.documents.addresses import without_comments
 from ingest.documents.headers import MAX_TEXT, Headers
+from ingest.documents.sender_address import comparable_address, comparable_domain
 from ingest.model import Authentication
 
 _RESULT = re.compile(r"([a-z][a-z0-9-]{0,31})\s*(?:/\s*\d{1,9}\s*)?=\s*([a-z][a-z0-9]{0,31})(?=\s|$)", re.IGNORECASE)
@@ -23,6 +26,7 @@ _METHODS = frozenset({"dmarc", "spf", "dkim", "arc", "compauth"})
 _REASON = re.compile(r"[0-9]{1,6}")
 _PASS = "pass"  # noqa: S105 - a verdict
 _FIELD = "authentication-results"
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,17 +40,19 @@ def read_authentication(headers: Headers, *, service: str | None) -> Authenticat
     """Return the verdicts of the receiving service; none where the topmost field is not its own.
 
     `service`: its authserv-id; None for Exchange Online, which writes none. The sender is authenticated where DMARC
-    passed for the domain of the one address in From.
+    passed for the domain of the one address in From, and proven where DMARC or compauth passed.
     """
+    sender = _sender(headers)
     field = next(headers.raw(_FIELD), None)
     if field is None or len(field) > MAX_TEXT:
-        return Authentication()
+        return Authentication(sender_address=sender)
     pieces = list(_pieces(_without_comments(field.decode("ascii", "replace"))))
     results = _results(pieces, service)
     if not results:
-        return Authentication()
+        return Authentication(sender_address=sender)
     verdicts = {method: _verdict(results, method) for method in _METHODS}
     domain = next((one.properties.get("header.from") for one in results if one.method == "dmarc"), None)
+    is_sender = sender is not None and domain is not None and sender.rpartition("@")[2] == comparable_domain(domain)
     reason = next((one.properties.get("reason") for one in results if one.method == "compauth"), None)
     return Authentication(
         dmarc=verdicts["dmarc"],
@@ -55,7 +61,9 @@ def read_authentication(headers: Headers, *, service: str | None) -> Authenticat
         arc=verdicts["arc"],
         compauth=verdicts["compauth"],
         compauth_reason=reason if reason is not None and _REASON.fullmatch(reason) else None,
-        sender_authenticated=verdicts["dmarc"] == _PASS and domain is not None and _is_sender(headers, domain),
+        sender_authenticated=is_sender and verdicts["dmarc"] == _PASS,
+        sender_proven=is_sender and _PASS in {verdicts["dmarc"], verdicts["compauth"]},
+        sender_address=sender,
     )
 
 
@@ -86,10 +94,16 @@ def _verdict(results: list[_Result], method: str) -> str | None:
     return _PASS if _PASS in found and method == "dkim" else next(iter(found), None)
 
 
-def _is_sender(headers: Headers, domain: str) -> bool:
-    """Return whether From holds one address and no other, in this domain."""
+def _sender(headers: Headers) -> str | None:
+    """Return the one address in the one From field, as addresses are compared; None for none, several and a group."""
+    fields = list(itertools.islice(headers.raw("from"), 2))
+    if len(fields) != 1 or len(fields[0]) > MAX_TEXT:
+        return None
+    text = _QUOTED.sub("", fields[0].decode("latin-1"))
+    if ":" in without_comments(text):  # a group, or a display name that may be one
+        return None
     senders = headers.addresses("from")
-    return len(senders) == 1 and senders[0].rpartition("@")[2].lower() == domain and len(list(headers.raw("from"))) == 1
+    return comparable_address(senders[0]) if len(senders) == 1 else None
 
 
 def _without_comments(text: str) -> str:

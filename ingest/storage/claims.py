@@ -27,7 +27,8 @@ class Claims:
     # stored. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
     # ended since it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a
     # repetition and costs no request. Attempts are counted here: a process that is killed a moment later has counted
-    # too. A message that comes back from Quarantine starts afresh.
+    # too. A message that comes back from Quarantine starts afresh; where its sender was the reason, the person who
+    # brought it back has let the sender in.
     CLAIM = """
     with before as (
         select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
@@ -44,12 +45,14 @@ class Claims:
                       when claim.lease_until is not null then claim.lost_fences || claim.fence
                       else claim.lost_fences end,
         defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end,
-        overruns = case when claim.state in ('quarantined', 'gone') then 0 else claim.overruns end
+        overruns = case when claim.state in ('quarantined', 'gone') then 0 else claim.overruns end,
+        sender_admitted = claim.sender_admitted
+            or claim.state = 'quarantined' and claim.reason is not distinct from 'sender_not_allowed'
     where (claim.lease_until is null or claim.lease_until < now())
         and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
             and coalesce(claim.ended_at > claim.enqueued_at, false))
         and not (%(trigger)s = 'webhook' and claim.state = 'waiting' and claim.waits_since is not null)
-    returning id, fence, state, attempts, crashes, defects, overruns, reason, received_at,
+    returning id, fence, state, attempts, crashes, defects, overruns, reason, received_at, sender_admitted,
         (select lease_until is not null from before) as taken_over,
         (select state in ('quarantined', 'gone') from before) as reopened
     """
@@ -94,6 +97,7 @@ class Claims:
             received_at=row["received_at"],
             reopened=bool(row["reopened"]),
             taken_over=bool(row["taken_over"]),
+            sender_admitted=row["sender_admitted"],
         )
 
     # The reason stays from here on: if this owner dies after the move to Quarantine, the next one knows the reason.

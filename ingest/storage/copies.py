@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from uuid import UUID, uuid4
 
-from ingest.codes import Disposition
+from ingest.codes import Disposition, HeldReason
 from ingest.errors import LeaseLost
 from ingest.model import RULES_VERSION, Claim, Message, OriginalForm, Part, StoredBlob, Tenant
 from ingest.storage.database import Connection, Database, as_text
@@ -28,14 +28,15 @@ class Copies:
 
     INSERT_MESSAGE = """
     insert into ingest.message (claim_id, tenant_id, internet_message_id, subject, sender, trigger, received_at,
-        dmarc, spf, dkim, arc, compauth, compauth_reason, sender_authenticated,
+        dmarc, spf, dkim, arc, compauth, compauth_reason, sender_authenticated, sender_proven, sender_address, purpose,
         container, blob_name, size, sha256, original, rules_version, search)
     values (%(claim)s, %(tenant)s, %(internet_message_id)s, %(subject)s, %(sender)s, %(trigger)s, %(received_at)s,
         %(dmarc)s, %(spf)s, %(dkim)s, %(arc)s, %(compauth)s, %(compauth_reason)s, %(sender_authenticated)s,
+        %(sender_proven)s, %(sender_address)s, %(purpose)s,
         %(container)s, %(blob_name)s, %(size)s, %(sha256)s, %(form)s, %(rules_version)s,
         to_tsvector('simple', %(words)s))
     on conflict (claim_id, tenant_id) do nothing
-    returning id
+    returning id, held_reason
     """
 
     INSERT_PART = """
@@ -92,11 +93,14 @@ class Copies:
     returning id
     """
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+    def save(
+        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+    ) -> HeldReason | None:
         """Write the message, its parts and its documents for the tenant of the context, in one transaction.
 
         With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
-        already is left as it is. The same mail that was saved under another claim meanwhile is linked. Raises
+        already is left as it is. The same mail that was saved under another claim meanwhile is linked. Returns the
+        reason why Postgres holds a new copy in the tenant's waiting room; None where the DMS sees the documents. Raises
         LeaseLost: then nothing was written. Raises DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
         """
         # In a pipeline, statements without an awaited result share a round trip.
@@ -117,6 +121,8 @@ class Copies:
                     "trigger": claim.ref.trigger,
                     "received_at": message.received_at,
                     **asdict(message.authentication),
+                    "sender_address": as_text(message.authentication.sender_address),
+                    "purpose": tenant.purpose,
                     "container": original.container,
                     "blob_name": original.name,
                     "size": original.size,
@@ -135,6 +141,7 @@ class Copies:
             self._commit(connection, claim, message, new=linked or row is not None, last=last)
             if row is not None:
                 connection.execute(self.COUNT)
+        return HeldReason(row["held_reason"]) if row is not None and row["held_reason"] else None
 
     def _commit(self, connection: Connection, claim: Claim, message: Message, *, new: bool, last: bool) -> None:
         ours = connection.execute(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ingest.codes import PassedOver
-from ingest.model import Claim, Tenant, TokenMatch
+from ingest.model import UNKNOWN_SENDER, Authentication, Claim, Tenant, TokenMatch
 from ingest.settings import DEFAULT_TENANT_BUDGET
 from ingest.storage.database import Connection, Database, Row, as_text
 
@@ -21,21 +21,29 @@ class Tenants:
         self._budget = budget
         self._current: ContextVar[Tenant | None] = ContextVar("current_tenant", default=None)
 
-    RESOLVE = "select place, tenant_id, active, over_budget from ingest.route_tokens(%(tokens)s, %(budget)s)"
+    RESOLVE = """
+    select place, tenant_id, active, over_budget, purpose, refused
+    from ingest.route_tokens(%(tokens)s, %(budget)s, %(sender_address)s, %(sender_proven)s)
+    """
 
-    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+    def resolve_tokens(self, tokens: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
         """Return a match for each (normalised) token that belongs to a tenant. Raises DatabaseUnavailable."""
-        rows = self._database.all("resolve_tokens", self.RESOLVE, tokens=list(tokens), budget=self._budget)
+        rows = self._database.all(
+            "resolve_tokens", self.RESOLVE, tokens=list(tokens), budget=self._budget, **_sender(sender)
+        )
         return [_match(row, proof=tokens[row["place"] - 1]) for row in rows]
 
     RESOLVE_ADDRESSES = """
-    select place, tenant_id, active, over_budget from ingest.route_addresses(%(addresses)s, %(budget)s)
+    select place, tenant_id, active, over_budget, purpose, refused
+    from ingest.route_addresses(%(addresses)s, %(budget)s, %(sender_address)s, %(sender_proven)s)
     """
 
-    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
+    def resolve_addresses(self, addresses: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
         """Return a match for each old address that an operator has confirmed. Raises DatabaseUnavailable."""
         written = [as_text(address) for address in addresses]
-        rows = self._database.all("resolve_addresses", self.RESOLVE_ADDRESSES, addresses=written, budget=self._budget)
+        rows = self._database.all(
+            "resolve_addresses", self.RESOLVE_ADDRESSES, addresses=written, budget=self._budget, **_sender(sender)
+        )
         return [_match(row, proof=addresses[row["place"] - 1]) for row in rows]
 
     NOTE_PASSED_OVER = "select ingest.note_passed_over(%(claim)s, %(proofs)s, %(whys)s)"
@@ -83,10 +91,15 @@ class Tenants:
         return tenant
 
 
+def _sender(sender: Authentication) -> dict[str, object]:
+    return {"sender_address": as_text(sender.sender_address), "sender_proven": sender.sender_proven}
+
+
 def _match(row: Row, *, proof: str) -> TokenMatch:
     return TokenMatch(
         position=row["place"],
-        tenant=Tenant(id=row["tenant_id"], proof=proof),
+        tenant=Tenant(id=row["tenant_id"], proof=proof, purpose=row["purpose"]),
         active=row["active"],
         over_budget=row["over_budget"],
+        refused=row["refused"],
     )

@@ -52,6 +52,14 @@ METRICS: tuple[Metric, ...] = (
         attributes=("reason",),
     ),
     Metric(
+        name="ingest.mails.held",
+        kind="counter",
+        unit="{mail}",
+        event="message.held",
+        says="Copies of mails that wait in a tenant's waiting room",
+        attributes=("reason",),
+    ),
+    Metric(
         name="ingest.mails.time_to_stored",
         kind="histogram",
         unit="s",

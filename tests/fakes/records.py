@@ -9,9 +9,11 @@ from datetime import datetime
 from itertools import count, zip_longest
 from typing import NoReturn
 
-from ingest.codes import PassedOver, Reason
+from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
+    UNKNOWN_SENDER,
+    Authentication,
     Claim,
     ClaimState,
     LeftOver,
@@ -56,6 +58,7 @@ class Row:
     # Places in the order of what happened: time passes only when a test says so.
     enqueued: int | None = None
     waits: bool = False
+    sender_admitted: bool = False
     ended: int = 0
 
     @property
@@ -78,6 +81,9 @@ class FakeRecords:
 
     tenants: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     over_budget: set[Tenant] = field(default_factory=set)
+    refusing: set[Tenant] = field(default_factory=set)  # of any sender but the allowed ones, in quarantine mode
+    holding: set[Tenant] = field(default_factory=set)  # likewise, in hold mode
+    allowed: set[str] = field(default_factory=set)
     turns: dict[tuple[str, str], Tenant] = field(default_factory=dict)
     passed_over: dict[tuple[str, str], dict[str, PassedOver]] = field(default_factory=dict)
     old_addresses: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
@@ -119,6 +125,8 @@ class FakeRecords:
         taken_over = row.lease_until is not None
         restarted = row.state in _RESTARTED
         row.attempts = 1 if restarted else row.attempts + 1
+        if row.state is ClaimState.QUARANTINED and row.reason is Reason.SENDER_NOT_ALLOWED:
+            row.sender_admitted = True
         if restarted:
             row.lost_fences, row.defects, row.overruns = [], 0, 0
         elif taken_over:
@@ -141,6 +149,7 @@ class FakeRecords:
             received_at=row.received_at,
             reopened=restarted,
             taken_over=taken_over,
+            sender_admitted=row.sender_admitted,
         )
 
     def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
@@ -188,18 +197,18 @@ class FakeRecords:
             self._defer(row)
             row.enqueued, row.attempts = None, max(row.attempts, 1)
 
-    def resolve_tokens(self, tokens: Sequence[str]) -> list[TokenMatch]:
+    def resolve_tokens(self, tokens: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
         self._step("resolve_tokens")
         return [
-            self._match(position, *self.tenants[token])
+            self._match(position, *self.tenants[token], sender)
             for position, token in enumerate(tokens, start=1)
             if token in self.tenants
         ]
 
-    def resolve_addresses(self, addresses: Sequence[str]) -> list[TokenMatch]:
+    def resolve_addresses(self, addresses: Sequence[str], sender: Authentication = UNKNOWN_SENDER) -> list[TokenMatch]:
         self._step("resolve_addresses")
         return [
-            self._match(position, *self.old_addresses[address])
+            self._match(position, *self.old_addresses[address], sender)
             for position, address in enumerate(map(str.lower, addresses), start=1)
             if address in self.old_addresses
         ]
@@ -218,7 +227,9 @@ class FakeRecords:
         finally:
             self._tenant = None
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+    def save(
+        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+    ) -> HeldReason | None:
         self._step("save")
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
@@ -236,6 +247,8 @@ class FakeRecords:
             row.state = ClaimState.STORED
         row.lease_until = self.now + self.lease_seconds
         row.reason = None
+        listed = self._tenant in self.holding | self.refusing and not row.sender_admitted
+        return HeldReason.SENDER_UNKNOWN if listed and not self._lets_in(message.authentication) else None
 
     # Turns
 
@@ -335,9 +348,23 @@ class FakeRecords:
             for (of, _), row in self.rows.items()
         )
 
-    def _match(self, position: int, tenant: Tenant, active: bool) -> TokenMatch:  # noqa: FBT001 - unpacked
-        over = tenant in self.over_budget
-        return TokenMatch(position=position, tenant=tenant, active=active, over_budget=over)
+    def _match(
+        self,
+        position: int,
+        tenant: Tenant,
+        active: bool,  # noqa: FBT001 - unpacked
+        sender: Authentication,
+    ) -> TokenMatch:
+        return TokenMatch(
+            position=position,
+            tenant=tenant,
+            active=active,
+            over_budget=tenant in self.over_budget,
+            refused=tenant in self.refusing and not self._lets_in(sender),
+        )
+
+    def _lets_in(self, sender: Authentication) -> bool:
+        return sender.sender_proven and sender.sender_address in self.allowed
 
     def _step(self, name: str) -> None:
         if self.down:

@@ -9,13 +9,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from console.service import Action, QuarantinedMail, Result, TenantChoice, Undo
-from ingest.errors import BlobMissing
+from ingest.errors import BlobMissing, OperatorError
 from operations.audit import AuditEntry
 from operations.figures import Figures, Health, Hour, TenantVolume
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
 from operations.own_history import OwnMail
 from operations.search import FoundMail
+from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -134,6 +135,24 @@ def invoice_part(number: int) -> PartRecord:
     )
 
 
+def held_mail(number: int = 1, **changes: object) -> HeldMail:
+    values = {
+        "key": number,
+        "number": number + 100,
+        "tenant_id": 42,
+        "tenant": "Tischlerei Südhang",
+        "purpose": None,
+        "held_reason": "sender_unknown",
+        "sender": "neu@lieferant.example",
+        "subject": f"Angebot {number}",
+        "sender_proven": True,
+        "received_at": NOON,
+        "stored_at": NOON,
+        "documents": 1,
+    }
+    return HeldMail(**{**values, **changes})  # type: ignore[arg-type]  # values of a test
+
+
 @dataclass(kw_only=True)
 class FakeService:
     """A `Service`. `journal` holds what people did, in order."""
@@ -144,6 +163,9 @@ class FakeService:
     parts_of: dict[int, list[PartRecord]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     in_quarantine: list[QuarantinedMail] = field(default_factory=list)
+    in_waiting_room: list[HeldMail] = field(default_factory=list)
+    lists: list[SenderList] = field(default_factory=list)
+    allowed: list[Sender] = field(default_factory=list)
     known_tenants: Sequence[TenantChoice] = (TenantChoice(id=42, name="Tischlerei Südhang"),)
     journal: list[str] = field(default_factory=list)
     trouble: Exception | None = None
@@ -152,7 +174,9 @@ class FakeService:
     def figures(self) -> Figures:
         self._may_fail()
         return Figures(
-            health=Health(oldest_seconds=90, open=3, last_stored_at=NOON, last_notified_at=NOON, last_swept_at=None),
+            health=Health(
+                oldest_seconds=90, open=3, held=2, last_stored_at=NOON, last_notified_at=NOON, last_swept_at=None
+            ),
             hours=[
                 Hour(
                     at=NOON - timedelta(hours=hour),
@@ -207,6 +231,34 @@ class FakeService:
     def undo(self, undo: Undo, *, by: str) -> Result:
         self.journal.append(f"{by}: undo {undo.to_text()}")
         return self.result or Result(done=len(undo.keys))
+
+    def held(self, *, limit: int) -> Sequence[HeldMail]:
+        self._may_fail()
+        return self.in_waiting_room[:limit]
+
+    def decide(self, decision: Decision, keys: Sequence[str], *, why: str, by: str) -> Result:
+        self.journal.append(f"{by}: {decision} {' '.join(keys)}: {why}")
+        self.in_waiting_room = [mail for mail in self.in_waiting_room if f"{mail.tenant_id}|{mail.key}" not in keys]
+        return Result(done=len(keys))
+
+    def senders(self, tenant: TenantChoice, *, limit: int) -> tuple[Sequence[SenderList], Sequence[Sender]]:
+        known = tenant in self.known_tenants
+        return (self.lists, self.allowed[:limit]) if known else ((), ())
+
+    def allow_senders(self, tenant: TenantChoice, entries: Sequence[str], *, purpose: str, why: str, by: str) -> int:
+        if "wrong" in entries:
+            raise OperatorError("'wrong' is neither a mail address nor a domain.")
+        self.journal.append(f"{by}: allow {' '.join(entries)} for {tenant.id} {purpose or '-'}: {why}")
+        return len(entries)
+
+    def remove_senders(self, tenant: TenantChoice, keys: Sequence[str], *, why: str, by: str) -> int:
+        self.journal.append(f"{by}: remove {' '.join(keys)} for {tenant.id}: {why}")
+        return len(keys)
+
+    def set_sender_mode(
+        self, tenant: TenantChoice, mode: SenderMode | None, *, purpose: str, why: str, by: str
+    ) -> None:
+        self.journal.append(f"{by}: mode {mode} for {tenant.id} {purpose or '-'}: {why}")
 
     def note_look(self, who: str, number: int, what: str) -> None:
         self.journal.append(f"{who}: looks at {number}: {what}")

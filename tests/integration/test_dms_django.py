@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from console.language import texts
-from ingest.codes import Reason
-from ingest.model import Claim, ClaimState, Tenant
+from ingest.codes import HeldReason, Reason
+from ingest.model import Authentication, Claim, ClaimState, Tenant
 from operations.migrations import MigrationError, drop_mail_accounts, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
@@ -47,6 +47,7 @@ class Dms:
         shutil.copy(EXAMPLES / "ingest_document.py", self._after / "dms" / "example_documents.py")
         shutil.copy(EXAMPLES / "take_over.py", self._after / "dms" / "example_take_over.py")
         shutil.copy(EXAMPLES / "mail_history.py", self._after / "dms" / "example_history.py")
+        shutil.copy(EXAMPLES / "waiting_room.py", self._after / "dms" / "example_waiting_room.py")
         migration = (EXAMPLES / "central_mailbox.py").read_text(encoding="utf-8")
         (self._after / "dms" / "migrations" / "0003_central_mailbox.py").write_text(
             migration.replace("0041_your_last_migration", "0002_rules_without_accounts"), encoding="utf-8"
@@ -126,3 +127,29 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
         ["Kaputt", "quarantined", 0, texts("de")["own.reason.unreadable"]],
     ]
     assert seen["taken_over"] == [1, [], {document_id: content.decode()}]
+
+    _a_user_lets_a_sender_in(dms, database, server, tenant)
+
+
+def _a_user_lets_a_sender_in(dms: Dms, database: Database, server: Server, tenant: Tenant) -> None:
+    """A mail of a sender that is not on the tenant's list waits, until a user of the tenant approves in the DMS."""
+    database.run(f"select ingest.set_sender_mode('{tenant.id}', '', 'hold', 'asked', '')")
+    with store_of(database) as store:
+        claim = store.claims.claim(values.ref(message_id="AAk-waits"))
+        assert isinstance(claim, Claim)
+        mail = replace(
+            values.message(of=claim.ref),
+            authentication=Authentication(sender_address="billing@supplier.example", sender_proven=True),
+        )
+        with store.tenants.tenant_context(tenant):
+            held = store.copies.save(claim, mail, blob(tenant, "held"), [document(tenant, "held")], last=True)
+    assert held is HeldReason.SENDER_UNKNOWN
+    with server.membership("ingest_reader", OWNER):
+        decided = json.loads(dms.after("decide"))
+    assert decided["before"] == ["abc.pdf"]
+    assert decided["waiting"] == [["billing@supplier.example", "sender_unknown", True]]
+    assert decided["of_another_tenant"] == "the tenant has no such mail that waits"
+    assert decided["documents"] == 1
+    assert decided["after"] == ["abc.pdf", "held.pdf"]
+    assert decided["still_waiting"] == []
+    assert decided["list"] == ["billing@supplier.example"]

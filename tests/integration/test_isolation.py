@@ -233,6 +233,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         **dict.fromkeys((("column", f"document.{name}") for name in ("id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"message.{name}") for name in ("id", "claim_id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"part.{name}") for name in ("id", "message_id", "tenant_id")), "SELECT"),
+        ("column", "message.held_reason"): "SELECT",
         ("table", "schema_version"): "SELECT",
     }
 
@@ -249,6 +250,7 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
             "delivered",
             "document",
             "evidence",
+            "held",
             "mail_history",
             "message",
             "part",
@@ -269,6 +271,13 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
     assert {row["name"]: row["privilege_type"] for row in columns} == dict.fromkeys(
         ("claim.id", "claim.state", "claim.reason"), "SELECT"
     )
+    callable_by_reader = catalog.rows(
+        "select proname::text as name from pg_proc, aclexplode(proacl) where grantee = 'ingest_reader'::regrole"
+    )
+    assert {row["name"] for row in callable_by_reader} == {
+        *("current_tenant", "decide_held", "upload_addresses"),
+        *("sender_lists", "senders", "allow_senders", "remove_senders", "set_sender_mode"),
+    }
 
 
 def test_nobody_gets_anything_by_being_public(catalog: Database) -> None:
@@ -298,17 +307,8 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
     )
     assert {row["relname"] for row in tables} == {
         *TENANT_TABLES,
-        *(
-            "assignment",
-            "passed_over",
-            "rejection",
-            "token",
-            "disabled_tenant",
-            "old_address",
-            "tenant_hour",
-            "tenant_budget",
-            "turn",
-        ),
+        *("assignment", "passed_over", "rejection", "token", "disabled_tenant", "old_address"),
+        *("tenant_hour", "tenant_budget", "turn", "sender", "sender_list"),
         *("scan", "withheld", "scan_due"),
     }
     for row in tables:
@@ -343,6 +343,18 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select ingest.add_old_address('a@b', 1, 'csv', '', '')",
         "select ingest.set_budget(1, 1, '', '')",
         "select * from ingest.tenant_load(1)",
+        "select * from ingest.sender",
+        "update ingest.sender_list set mode = 'off'",
+        "update ingest.message set held_reason = null",
+        "select ingest.allow_senders(1, '', array['a.example'], '', '')",
+        "select ingest.set_sender_mode(1, '', 'off', '', '')",
+        "select ingest.decide_held(1, 1, 'approve', '', '')",
+        "select * from ingest.senders(1, 1)",
+        "select * from ingest.sender_objection(1, '', 'a@b.example', true)",
+        "select ingest.set_held(1, array[1], null)",
+        "select ingest.add_upload_address(1, null, '', '')",
+        "select * from ingest.upload_addresses(1)",
+        "select * from ingest.held",
         "update dms_tenant set name = 'x'",
         "insert into dms_tenant (name) values ('x')",
         "update ingest.message set subject = 'x'",
@@ -728,7 +740,8 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("invoice_kind", "invoice_profile", "invoice_number", "invoice_seller"), "x"),
     **dict.fromkeys(("invoice_currency", "invoice_problem"), "x"),
     **dict.fromkeys(("dmarc", "spf", "dkim", "arc", "compauth", "compauth_reason"), "pass"),
-    "sender_authenticated": True,
+    **dict.fromkeys(("sender_authenticated", "sender_proven"), True),
+    **dict.fromkeys(("sender_address", "purpose"), "x"),
     "invoice_issue_date": date(2026, 1, 1),
     "form": "mime",
     "invoice_total": 1,

@@ -6,17 +6,45 @@ import sys
 
 import django
 from django.core.management import call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 
 django.setup()
 
 from dms.example_history import mail_history  # noqa: E402 - only after setup
 from dms.example_take_over import take_over  # noqa: E402 - likewise
+from dms.example_waiting_room import decide, waiting  # noqa: E402 - likewise
 from dms.models import IngestDocument, Tenant  # noqa: E402 - likewise
 
 match sys.argv[1]:
     case "prepare":
         call_command("migrate", "dms", "0002", verbosity=0)
+    case "decide":
+        tenant = Tenant.objects.get(slug="old-code")
+        other = Tenant.objects.get(slug="new-code")
+        names = IngestDocument.objects.order_by("name").values_list("name", flat=True)
+        before, found = list(names), waiting(tenant.id)
+        try:
+            decide(other.id, found[0]["message_id"], "approve", "user 18")
+            refusal = ""
+        except DatabaseError as error:
+            refusal = str(error).partition("\n")[0]
+        documents = decide(tenant.id, found[0]["message_id"], "approve_sender", "user 17")
+        with connection.cursor() as cursor:
+            cursor.execute("select entry from ingest.senders(%s, 10)", [tenant.id])
+            entries = [row[0] for row in cursor.fetchall()]
+        print(
+            json.dumps(
+                {
+                    "before": before,
+                    "waiting": [[one["sender"], one["held_reason"], one["sender_proven"]] for one in found],
+                    "of_another_tenant": refusal,
+                    "documents": documents,
+                    "after": list(names.all()),
+                    "still_waiting": waiting(tenant.id),
+                    "list": entries,
+                }
+            )
+        )
     case "switch":
         sql = io.StringIO()
         call_command("sqlmigrate", "dms", "0003", stdout=sql)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.main import get_command
 
-from commands import output, tenants
+from commands import context, output
 from commands.app import app, run
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
@@ -71,7 +71,10 @@ def test_the_commands_that_there_are() -> None:
         "migrate",
         "doctor",
         "sweep",
-        *(f"tenants {name}" for name in ("list", "show", "add", "rotate", "disable", "enable", "address")),
+        *(f"tenants {name}" for name in ("list", "show", "add", "rotate", "disable", "enable")),
+        *(f"tenants address {name}" for name in ("print", "list", "add", "purpose", "rotate", "remove")),
+        *(f"tenants senders {name}" for name in ("list", "add", "remove", "import", "mode", "waiting")),
+        *(f"tenants senders {name}" for name in ("approve", "decline")),
         *(f"messages {name}" for name in ("list", "show")),
         *(f"quarantine {name}" for name in ("list", "release", "assign")),
         *(f"subscriptions {name}" for name in ("list", "renew", "delete")),
@@ -162,13 +165,13 @@ def test_nothing_is_said_in_words_or_as_an_empty_list(capsys: pytest.CaptureFixt
     [("30d", timedelta(days=30)), ("12H", timedelta(hours=12)), ("45m", timedelta(minutes=45)), ("0", timedelta(0))],
 )
 def test_durations(text: str, duration: timedelta) -> None:
-    assert tenants._duration(text) == duration
+    assert context.duration(text) == duration
 
 
 @pytest.mark.parametrize("text", ["", "-1d", "1w", "1.5h", "soon"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(OperatorError, match="is no duration: write 30d"):
-        tenants._duration(text)
+        context.duration(text)
 
 
 # Addresses

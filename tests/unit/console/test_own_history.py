@@ -152,3 +152,16 @@ def test_an_assertion_opens_no_page_of_the_operators(client: TestClient) -> None
 def test_a_setting_that_is_no_public_key_is_named(key: str) -> None:
     with pytest.raises(SettingsError, match="INGEST_TENANT_ASSERTION_KEY"):
         Assertions(key)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("sender_unknown", "wartet auf Ihre Freigabe"), ("declined", "abgelehnt"), (None, "angekommen")],
+)
+def test_the_history_says_that_a_mail_waits_for_the_tenant(reason: str | None, words: str) -> None:
+    service = FakeService(own=[replace(mail_of(42), held_reason=reason)])
+    client = TestClient(build(service, LoopbackAccess("anna"), assertions=Assertions(PUBLIC)))
+    headers = {"authorization": signed(), "accept-language": "de"}
+    (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
+    assert (mail["state_in_words"], mail["held_reason"]) == (words, reason)
+    assert words in client.get("/tenant/history.html", headers=headers).text

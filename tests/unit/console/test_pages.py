@@ -13,7 +13,7 @@ from console.language import LANGUAGES, Words, texts
 from console.mail_page import timeline
 from console.service import Action, Result, Undo
 from console.text import shown
-from ingest.codes import Disposition, Reason, Rule
+from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
 from ingest.model import ClaimState, Trigger
 from operations.history import MailRecord
@@ -185,6 +185,7 @@ def test_both_languages_say_the_same_things() -> None:
         ("disposition", set(Disposition)),
         ("state", set(ClaimState)),
         ("trigger", set(Trigger)),
+        ("held", set(HeldReason)),
     ],
 )
 def test_every_code_on_record_has_words(prefix: str, codes: set[str]) -> None:

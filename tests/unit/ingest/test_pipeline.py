@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from ingest import log
-from ingest.codes import Disposition, Reason
+from ingest.codes import Disposition, HeldReason, Reason
 from ingest.errors import (
     AttachmentPending,
     BlobConflict,
@@ -809,6 +809,71 @@ def test_the_verdicts_on_the_sender_stand_on_each_copy_and_lose_no_mail(
     assert isinstance(world.pipeline.ingest_message(ref), Stored)
     found = world.saved(ref).message.authentication
     assert (found.dmarc, found.spf, found.sender_authenticated) == (dmarc, "pass", authenticated)
+
+
+def test_a_tenant_that_refuses_the_sender_sends_the_mail_to_quarantine_before_its_content_is_read(
+    world: World,
+) -> None:
+    world.records.refusing = {FIRST}
+    world.quarantined(world.mail.deliver(email()), Reason.SENDER_NOT_ALLOWED)
+    assert world.blobs.names() == []
+
+
+@pytest.mark.parametrize(("dmarc", "stored"), [("pass", True), ("fail", False)])
+def test_only_a_proven_sender_is_let_in_by_the_list(
+    world: World,
+    dmarc: str,
+    stored: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    world.records.refusing, world.records.allowed = {FIRST}, {"billing@supplier.example"}
+    mail = email()
+    mail["Authentication-Results"] = f"spf=pass smtp.mailfrom=a.example; dmarc={dmarc} header.from=supplier.example"
+    outcome = world.pipeline.ingest_message(world.mail.deliver(mail))
+    assert outcome == (Stored(documents=1) if stored else Quarantined(reason=Reason.SENDER_NOT_ALLOWED))
+
+
+def test_a_mail_that_a_person_brings_back_from_quarantine_is_let_in_also_after_a_crash(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.pipeline.ingest_message(ref)
+    world.mail.move(ref, "inbox")
+    world.journal.trouble["store"] = [BlobUnavailable("down")]
+    with pytest.raises(Later):
+        world.pipeline.ingest_message(ref)
+    assert world.restarted().ingest_message(ref) == Stored(documents=1)
+
+
+def test_a_mail_that_was_in_quarantine_for_another_reason_is_not_let_in(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email(to=[address(later := "9" * 32)]))
+    world.quarantined(ref, Reason.UNKNOWN_TOKEN)
+    world.mail.move(ref, "inbox")
+    world.records.tenants = {**TENANTS, later: (FIRST, True)}
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+
+
+def test_a_mail_that_one_of_two_tenants_lets_in_is_stored_for_both(world: World) -> None:
+    world.route = RouteMode.ALL
+    world.records.refusing = {SECOND}
+    ref = world.mail.deliver(email(to=[address(TOKEN), address(OTHER_TOKEN)]))
+    assert world.restarted().ingest_message(ref) == Stored(documents=2)
+
+
+def test_a_mail_that_an_operator_assigned_needs_no_list(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    assert world.pipeline.ingest_message(ref, assigned=FIRST) == Stored(documents=1)
+
+
+def test_a_mail_that_is_held_is_stored_and_deleted_like_any_other_and_counted(world: World) -> None:
+    heard: list[tuple[str, object]] = []
+    end = log.subscribe(lambda event, fields: heard.append((event, fields.get("reason"))))
+    world.records.holding = {FIRST}
+    ref = world.mail.deliver(email())
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    end()
+    assert world.mail.folder(ref) is None
+    assert ("message.held", HeldReason.SENDER_UNKNOWN) in heard
 
 
 # Turns

@@ -16,6 +16,7 @@ from ingest.routing import (
     Addressing,
     Resolved,
     candidate_tokens,
+    check_sender,
     choose_tenants,
     normal_token,
     passed_over,
@@ -181,6 +182,28 @@ def test_an_address_that_is_no_upload_address_is_not_passed_over() -> None:
     found = (match(2, FIRST, active=False),)
     old = Resolved(candidates=("info@x.example", "old@y.example"), by_token=False, matches=found, mode=RouteMode.ALL)
     assert passed_over(old) == {"old@y.example": PassedOver.TENANT_INACTIVE}
+
+
+def refuses(tenants: tuple[Tenant, ...], *matches: TokenMatch) -> bool:
+    try:
+        check_sender(tenants, resolved((), list(matches), RouteMode.ALL))
+    except Rejected as rejected:
+        return rejected.reason is Reason.SENDER_NOT_ALLOWED
+    return False
+
+
+def test_a_sender_is_refused_where_every_chosen_tenant_refuses() -> None:
+    one, two = replace(match(1, FIRST), refused=True), replace(match(2, SECOND), refused=True)
+    assert refuses((FIRST,), one, match(2, SECOND))
+    assert refuses((FIRST, SECOND), one, two)
+    assert not refuses((FIRST, SECOND), one, match(2, SECOND))
+    assert not refuses((FIRST,), match(1, FIRST), two)
+
+
+def test_of_two_addresses_of_one_tenant_the_one_named_first_decides() -> None:
+    refused = replace(match(2, FIRST), refused=True)
+    assert not refuses((FIRST,), refused, match(1, FIRST))
+    assert refuses((FIRST,), match(3, FIRST), refused)
 
 
 written_tokens = st.from_regex(r"[a-z0-9][a-z0-9_-]{6,62}[a-z0-9]", fullmatch=True)

@@ -17,7 +17,7 @@ EXCHANGE = (
     " header.d=supplier.example;dmarc=pass action=none header.from=supplier.example;compauth=pass reason=100"
 )
 FORGED = "spf=pass smtp.mailfrom=bank.example; dkim=pass header.d=bank.example; dmarc=pass header.from=bank.example"
-NONE = Authentication()
+NONE = Authentication(sender_address="billing@supplier.example")
 
 
 def mail(*fields: str, sender: str = "From: Billing <billing@supplier.example>") -> Headers:
@@ -38,6 +38,8 @@ def test_the_verdicts_of_exchange_online() -> None:
         compauth="pass",
         compauth_reason="100",
         sender_authenticated=True,
+        sender_proven=True,
+        sender_address="billing@supplier.example",
     )
 
 
@@ -82,6 +84,7 @@ def test_a_service_with_a_name_is_believed_under_its_name_only() -> None:
         "From: billing@supplier.example, ceo@supplier.example",
         "From: billing@supplier.example\r\nFrom: ceo@supplier.example",
         "From: undisclosed:;",
+        "From: Billing: billing@supplier.example;",
         "From:",
         "Sender: billing@supplier.example",
         "From: billing@supplier.example.evil",
@@ -93,6 +96,54 @@ def test_the_sender_is_the_one_address_in_from_or_is_not_authenticated(sender: s
     found = read(EXCHANGE, sender=sender)
     assert found.dmarc == "pass"
     assert not found.sender_authenticated
+    assert not found.sender_proven
+
+
+@pytest.mark.parametrize(
+    ("sender", "address"),
+    [
+        ("From: Billing <Billing@Supplier.EXAMPLE>", "billing@supplier.example"),
+        ('From: "Billing: all, of us" <billing@supplier.example>', "billing@supplier.example"),
+        ("From: (a: b) billing@supplier.example", "billing@supplier.example"),
+        ("From: billing@m\u00fcller.example", "billing@xn--mller-kva.example"),
+        ("From: billing@supplier.example, ceo@supplier.example", None),
+        ("From: a@supplier.example\r\nFrom: b@supplier.example", None),
+        ("From: Billing: billing@supplier.example;", None),
+        ("From: undisclosed:;", None),
+        ("From:", None),
+        ("Sender: billing@supplier.example", None),
+        ("From: " + "x@supplier.example," * 10_000, None),
+    ],
+)
+def test_the_address_of_the_sender_is_the_only_one_or_none(sender: str, address: str | None) -> None:
+    assert read(EXCHANGE, sender=sender).sender_address == address
+    assert read(sender=sender).sender_address == address
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "proven"),
+    [
+        ("dmarc=pass action=none header.from=supplier.example", True),
+        ("dmarc=bestguesspass action=none header.from=supplier.example;compauth=pass reason=109", True),
+        ("dmarc=none action=none header.from=supplier.example;compauth=pass reason=702", True),
+        ("dmarc=none action=none header.from=other.example;compauth=pass reason=702", False),
+        ("compauth=pass reason=100", False),
+        ("dmarc=fail action=none header.from=supplier.example;compauth=fail reason=001", False),
+        ("dmarc=none action=none header.from=supplier.example;compauth=softpass reason=202", False),
+        ("dmarc=none action=none header.from=supplier.example;compauth=none reason=451", False),
+    ],
+)
+def test_a_sender_is_proven_by_dmarc_or_by_compauth_for_the_domain_of_from(
+    verdicts: str,
+    proven: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    assert read(f"spf=pass smtp.mailfrom=supplier.example; {verdicts}").sender_proven is proven
+
+
+def test_a_domain_in_its_ascii_form_proves_the_same_domain_in_letters() -> None:
+    field = "dmarc=pass action=none header.from=xn--mller-kva.example;compauth=pass reason=100"
+    found = read(field, sender="From: rechnung@M\u00dcLLER.example")
+    assert (found.sender_address, found.sender_proven) == ("rechnung@xn--mller-kva.example", True)
 
 
 def test_one_of_two_signatures_suffices_and_another_methods_second_verdict_does_not() -> None:
