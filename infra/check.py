@@ -2,7 +2,8 @@
 
 Microsoft ships the compiler as a program of its own, which not every machine can get. The parser used here finds
 what is no Bicep at all; the checks below find what would deploy and then not work: a setting that the app does not
-read, a queue that no function listens to, a role that is missing or too much, a metric that nothing reports.
+read, a queue that no function listens to, a function that the app does not have, a role that is missing or too much,
+a metric that nothing reports.
 Types of resources are the compiler's part (`bicep build`, `bicep lint`: .github/workflows/ci.yml).
 """
 
@@ -84,6 +85,11 @@ OF_THE_PLATFORM = {
 NOT_IN_INFRA = {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 _SETTING = re.compile(r'"((?:AZURE|INGEST|GRAPH)_[A-Z][A-Z_]*(?:__[a-zA-Z]+)?)"')
+_FUNCTION = re.compile(r'^@app\.function_name\("(\w+)"\)', re.MULTILINE)
+_NAMED_FUNCTION = (
+    re.compile(r"AzureWebJobs\.(\w+)\.Disabled"),
+    re.compile(r'AppRequests \| where Name == \\?"(\w+)\\?"'),  # in JSON the quotes are escaped
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +186,7 @@ def problems() -> list[str]:
         *_settings(set(deployed_settings(app))),
         *_threads(app),
         *_queues(queue_names(storage)),
+        *_functions(),
         *_roles([role for file in files.values() for role in role_assignments(file)]),
         *_metrics(),
     ]
@@ -215,6 +222,16 @@ def role_assignments(file: Bicep) -> Iterator[tuple[str, str]]:
 def app_settings() -> set[str]:
     """Every setting that ingest.settings reads."""
     return set(_SETTING.findall((ROOT / "ingest" / "settings.py").read_text("utf-8")))
+
+
+def app_functions() -> set[str]:
+    """Every function of function_app.py, by the name that Azure knows it by."""
+    return set(_FUNCTION.findall((ROOT / "function_app.py").read_text("utf-8")))
+
+
+def named_functions(text: str) -> set[str]:
+    """Every function that a text names: in a setting that turns one off, or in a query over requests."""
+    return {name for pattern in _NAMED_FUNCTION for name in pattern.findall(text)}
 
 
 def sample_settings() -> set[str]:
@@ -280,6 +297,14 @@ def _queues(deployed: set[str]) -> Iterator[str]:
     used = {name for queue in (MESSAGES, BACKLOG, EVENTS, SCAN_RESULTS) for name in (queue, f"{queue}-poison")}
     if deployed != used:
         yield f"modules/storage.bicep makes the queues {sorted(deployed)}; the app uses {sorted(used)}"
+
+
+def _functions() -> Iterator[str]:
+    known = app_functions()
+    texts = [path for path in INFRA.rglob("*") if path.suffix in {".bicep", ".json", ".md"}]
+    for path in [*sorted(texts), *sorted((ROOT / "docs").rglob("*.md"))]:
+        for unknown in sorted(named_functions(path.read_text("utf-8")) - known):
+            yield f"{path.name} names the function {unknown}, which function_app.py does not have"
 
 
 def _roles(given: list[tuple[str, str]]) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.check import INFRA
+from infra.check import INFRA, Bicep
 from tests.fakes.otlp import Point
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {"GreaterThan": operator.gt, "LessThan": operator.lt}
@@ -72,3 +73,40 @@ RULES = {
     )
     for raw in json.loads((INFRA / "alerts.json").read_text("utf-8"))
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformRule:
+    """A rule over figures that Azure alone measures: of the database's disk, or of the subscription's cost."""
+
+    metric: str
+    operator: str
+    threshold: float
+
+    def fires(self, value: float) -> bool:
+        """Return what Azure would say of this value, in percent of the disk or of the budget."""
+        return _OPERATORS[self.operator](value, self.threshold)
+
+
+def platform_rules() -> Mapping[str, PlatformRule]:
+    """Read the two kinds from alerts.bicep itself: `database-disk`, `budget spent` and `budget forecast`."""
+    file = Bicep.read(INFRA / "modules" / "alerts.bicep")
+    (_, disk), (_, budget) = (
+        next(file.resources(kind)) for kind in ("Microsoft.Insights/metricAlerts", "Microsoft.Consumption/budgets")
+    )
+    disk_text, budget_text = file.text(disk["properties"]), file.text(budget["properties"])
+    rules = {"database-disk": _platform_rule(disk_text, metric=_value(disk_text, "metricName"))}
+    for name, body in re.findall(r"(\w+): \{([^{}]*operator[^{}]*)\}", budget_text):
+        rules[f"budget {name}"] = _platform_rule(body, metric=f"{_value(body, 'thresholdType')} cost")
+    return rules
+
+
+def _platform_rule(text: str, *, metric: str) -> PlatformRule:
+    return PlatformRule(metric=metric, operator=_value(text, "operator"), threshold=float(_value(text, "threshold")))
+
+
+def _value(text: str, key: str) -> str:
+    found = re.search(rf"\b{key}: '?([\w.]+)'?", text)
+    if found is None:
+        raise ValueError(f"alerts.bicep has no {key} where it is looked for")
+    return found[1]

@@ -51,6 +51,16 @@ def test_a_role_is_told_by_its_name_and_its_scope(tmp_path: Path) -> None:
     assert list(check.role_assignments(file)) == [("Key Vault Secrets User", "vault")]
 
 
+def test_a_function_is_known_by_its_own_name() -> None:
+    assert {"ingest_message", "ingest_backlog", "maintain", "examine", "notifications"} <= check.app_functions()
+    off = check.named_functions("AzureWebJobs.maintain.Disabled: 'true'")
+    assert off | check.named_functions(r'"query": "AppRequests | where Name == \"ingest\" | ..."') == {
+        "maintain",
+        "ingest",
+    }
+    assert check.named_functions((INFRA / "workbook.json").read_text()) == {"ingest_message"}
+
+
 def test_no_module_comes_from_a_registry() -> None:
     # Such a file would compile only where the registry can be reached.
     for path in INFRA.rglob("*.bicep"):
