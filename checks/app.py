@@ -51,6 +51,8 @@ _TOKEN_ADVICE = {
     "AADSTS7000215": "Set AZURE_INGEST_CLIENT_SECRET to the secret's value, not to its id.",
     "AADSTS7000222": "The client secret has expired: make a new one, and set AZURE_INGEST_CLIENT_SECRET.",
     "AADSTS700027": "Register the certificate of AZURE_INGEST_CLIENT_CERTIFICATE with the application.",
+    # 700211, 700212 and 700213: no federated credential has the issuer, the audience or the subject.
+    "AADSTS70021": "Give the app registration a federated credential for the managed identity (docs/deploy.md).",
     "AADSTS": "Look the AADSTS code up; usually the secret has expired, or an id is another app's.",
 }
 

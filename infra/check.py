@@ -1,9 +1,9 @@
 """Hold infra/ against the app without a Bicep compiler: `python -m infra.check`.
 
 Microsoft ships the compiler as a program of its own, which not every machine can get. The parser used here finds
-what is no Bicep at all; the checks below find what would deploy and then not work: a setting that the app does not
-read, a queue that no function listens to, a function that the app does not have, a role that is missing or too much,
-a metric that nothing reports.
+what is no Bicep at all. The checks below find what would deploy and then not work: a setting that the app does not
+read, a queue without a function, a function that the app does not have, a role that is missing or too much. They also
+find a metric that nothing reports.
 Types of resources are the compiler's part (`bicep build`, `bicep lint`: .github/workflows/ci.yml).
 """
 

@@ -11,7 +11,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from local.graph.config import Config, Limits
+from local.graph.config import Config, FederatedCredential, Limits
 from local.graph.simulator import run
 
 _SECRET = "AZURE_INGEST_CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -35,6 +35,13 @@ async def _run(config: Config) -> None:
     await run(config, stop)
 
 
+def _federated_credential(given: list[str] | None) -> FederatedCredential | None:
+    if given is None:
+        return None
+    issuer, subject, certificate = given
+    return FederatedCredential(issuer=issuer, subject=subject, certificate=Path(certificate))
+
+
 def _config(options: argparse.Namespace) -> Config:
     return Config(
         data=options.data,
@@ -43,6 +50,7 @@ def _config(options: argparse.Namespace) -> Config:
         client_id=options.client_id,
         client_secret=_client_secret(),
         client_certificate=options.client_certificate,
+        federated_credential=_federated_credential(options.federated_credential),
         port=options.port,
         smtp_port=options.smtp_port,
         admin_port=options.admin_port,
@@ -78,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--tenant-id", type=uuid.UUID, required=True)
     add("--client-id", required=True)
     add("--client-certificate", type=Path, help="PEM of the certificate that signs client assertions")
+    add(
+        "--federated-credential",
+        nargs=3,
+        metavar=("ISSUER", "SUBJECT", "PEM"),
+        help="an identity that the app trusts in the place of a secret, and the certificate of its issuer's key",
+    )
     add("--port", type=int, default=0, help="of Graph and the authority; 0: any free one")
     add("--smtp-port", type=int, default=0)
     add("--admin-port", type=int, default=0)

@@ -20,6 +20,18 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FederatedCredential:
+    """The identity of another issuer that the app registration trusts, and the PEM certificate of the issuer's key.
+
+    https://learn.microsoft.com/entra/workload-id/workload-identity-federation
+    """
+
+    issuer: str
+    subject: str
+    certificate: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """One simulated tenant with its mailboxes and the one app that may use them.
 
@@ -37,6 +49,7 @@ class Config:
     client_id: str
     client_secret: str
     client_certificate: Path | None = None
+    federated_credential: FederatedCredential | None = None
     port: int = 0
     smtp_port: int = 0
     admin_port: int = 0

@@ -5,6 +5,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,10 +13,11 @@ from aiohttp import web
 from cryptography.x509 import load_pem_x509_certificate
 
 from local.graph import clock
-from local.graph.config import Config
+from local.graph.config import Config, FederatedCredential
 from local.graph.http.errors import GraphError
 
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - the audience of a federated credential, no secret
 _CHALLENGE = (
     'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
     'client_id="00000003-0000-0000-c000-000000000000"'
@@ -88,10 +90,9 @@ class EntraId:
     def __init__(self, config: Config, tokens: Tokens) -> None:
         self._config = config
         self._tokens = tokens
-        self._certificate_key: Any = None  # a public key; its type follows from the certificate
-        if config.client_certificate is not None:
-            certificate = load_pem_x509_certificate(config.client_certificate.read_bytes())
-            self._certificate_key = certificate.public_key()
+        self._certificate_key: Any = config.client_certificate and _public_key(config.client_certificate)
+        self._federated = config.federated_credential
+        self._federated_key: Any = self._federated and _public_key(self._federated.certificate)
 
     async def handle(self, request: web.BaseRequest) -> web.Response | None:
         """Return the answer, or None where the path is none of Entra's."""
@@ -169,7 +170,9 @@ class EntraId:
             )
 
     def _check_credential(self, form: Mapping[str, str], endpoint: str) -> None:
-        if "client_assertion" in form:
+        if "client_assertion" in form and self._federated is not None:
+            self._check_federated(form["client_assertion"], self._federated)
+        elif "client_assertion" in form:
             self._check_assertion(form, endpoint)
         elif not hmac.compare_digest(form.get("client_secret", "").encode(), self._config.client_secret.encode()):
             raise _Refusal(
@@ -206,6 +209,30 @@ class EntraId:
         if not claims["iss"] == claims["sub"] == form.get("client_id"):
             raise _Refusal(401, "invalid_client", 700021, "Client assertion application identifier doesn't match.")
 
+    def _check_federated(self, assertion: str, trusted: FederatedCredential) -> None:
+        """Take the token of a trusted identity: issuer, subject and audience have to be those of the credential.
+
+        https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations#errors
+        """
+        try:
+            claims = jwt.decode(
+                assertion,
+                self._federated_key,
+                algorithms=["RS256"],
+                options={"require": ["exp", "iss", "sub", "aud"], "verify_aud": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise _Refusal(401, "invalid_client", 700024, "Client assertion is not within its valid time.") from error
+        except jwt.PyJWTError as error:
+            raise _Refusal(401, "invalid_client", 50027, f"JWT token is invalid or malformed: {error}") from error
+        matched = "No matching federated identity record found for presented assertion"
+        if claims["iss"] != trusted.issuer:
+            raise _Refusal(401, "invalid_client", 700211, f"{matched} issuer '{claims['iss']}'.")
+        if claims["aud"] != _TOKEN_EXCHANGE:
+            raise _Refusal(401, "invalid_client", 700212, f"{matched} audience '{claims['aud']}'.")
+        if claims["sub"] != trusted.subject:
+            raise _Refusal(401, "invalid_client", 700213, f"{matched} subject '{claims['sub']}'.")
+
     def _granted(self) -> web.Response:
         lifetime = int(self._tokens.lifetime)
         return web.json_response(
@@ -217,6 +244,10 @@ class EntraId:
             },
             headers={"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"},
         )
+
+
+def _public_key(certificate: Path) -> Any:  # noqa: ANN401 - its type follows from the certificate
+    return load_pem_x509_certificate(certificate.read_bytes()).public_key()
 
 
 def _unauthorized(message: str) -> GraphError:
