@@ -20,14 +20,20 @@ FAULTS: tuple[Fault, ...] = ("refused", "lost", "truncated", "slow")
 
 
 class Proxy:
-    """Listens on `port` of the loopback while it is entered; forwards to the port that `upstream` gives then."""
+    """Listens on `port` of the loopback while it is entered; forwards to the port that `upstream` gives then.
 
-    def __init__(self, name: str, upstream: Callable[[], int], *, seed: int) -> None:
+    `address`: the one to listen at; port 0 takes any free one.
+    """
+
+    def __init__(
+        self, name: str, upstream: Callable[[], int], *, seed: int, address: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.name = name
         self.calls = 0
         self.faults: Counter[str] = Counter()
         self.probability = 0.0  # of a fault, for each call from now on
         self._upstream = upstream
+        self._address = address
         self._random = random.Random(f"{seed} {name}")  # noqa: S311 - replayable, not unpredictable
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name=f"proxy {name}", daemon=True)
@@ -35,7 +41,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_BLOCK))
+        self._server = self._run(asyncio.start_server(self._serve, *self._address, limit=_BLOCK))
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
