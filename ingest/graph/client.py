@@ -16,16 +16,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, override
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest import log
 from ingest.errors import ContentInterrupted, GraphUnavailable
 from ingest.graph.retry import NO_CODE, Failure, Retries, judge
+from ingest.one_host import OneHostAdapter
 from ingest.trace import span
 
 CONNECT_SECONDS = 5.0
@@ -71,19 +72,6 @@ class Answer:
     body: Json
 
 
-class _Network(HTTPAdapter):
-    """An adapter that looks for the CA bundle once per connection pool; requests looks before every request.
-
-    A missing CA file is an error of the connection here.
-    """
-
-    @override
-    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
-        """Set a new pool's CA bundle as requests does; leave a pool that has one alone."""
-        if conn.ca_certs is None and conn.ca_cert_dir is None:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # requests has no types for it
-
-
 class GraphClient:
     """A client of Graph: requests are authenticated, timed, retried, and wait at the mailbox's gate."""
 
@@ -105,7 +93,7 @@ class GraphClient:
         self._clock = clock
         # No session: it would parse, merge and copy the same settings for each request. Proxies and CA bundle are read
         # from the environment once.
-        self._transport = transport or _Network(pool_connections=2, pool_maxsize=POOL_SIZE, max_retries=0)
+        self._transport = transport or OneHostAdapter(base_url, connections=POOL_SIZE)
         with requests.Session() as session:
             surroundings = session.merge_environment_settings(base_url, {}, stream=False, verify=None, cert=None)
         self._proxies = surroundings["proxies"]

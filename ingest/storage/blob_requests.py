@@ -20,7 +20,8 @@ from azure.core.pipeline import Pipeline
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HTTPPolicy, RetryPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransport
 from azure.storage.blob import ContainerClient
-from requests.adapters import HTTPAdapter
+
+from ingest.one_host import OneHostAdapter
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -31,17 +32,15 @@ _SCOPE = "https://storage.azure.com/.default"  # of a token for every account, i
 
 
 def transport() -> RequestsTransport:
-    """Return a transport with connections of its own. `read_surroundings` comes before the first request."""
-    session = _Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=POOL_SIZE))
-    return RequestsTransport(session=session, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    """Return a transport with connections of its own. `prepare` comes before the first request."""
+    return RequestsTransport(session=_Session(), connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
 
 
-def read_surroundings(carrier: RequestsTransport, url: str) -> None:
-    """Read proxies and CA bundle for `url` from the environment, once instead of for each request."""
+def prepare(carrier: RequestsTransport, url: str) -> None:
+    """Prepare a transport for the account at `url`: proxies and CA bundle are read from the environment once."""
     session = carrier.session
     assert session is not None  # noqa: S101 - `transport` has set it
+    session.mount(url, OneHostAdapter(url, connections=POOL_SIZE))
     surroundings = session.merge_environment_settings(url, {}, stream=False, verify=None, cert=None)
     session.trust_env = False
     session.proxies = surroundings["proxies"]

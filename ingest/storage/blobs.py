@@ -31,7 +31,7 @@ from ingest.errors import BlobConflict, BlobHeld, BlobMissing, BlobUnavailable
 from ingest.model import StoredBlob
 from ingest.ports import UPLOAD_BLOCK
 from ingest.storage import entra
-from ingest.storage.blob_requests import CONTENT_TYPE, RETRIES, PutBlob, read_surroundings, transport
+from ingest.storage.blob_requests import CONTENT_TYPE, RETRIES, PutBlob, prepare, transport
 from ingest.trace import count, span
 
 PROBE_SECONDS = 5
@@ -63,7 +63,7 @@ class BlobStore:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
             service = BlobServiceClient(account_url or "", credential=entra.credential(), **options)
-        read_surroundings(carrier, service.url)
+        prepare(carrier, service.url)
         return cls(service.get_container_client(container), carrier, retries=retries)
 
     def store(

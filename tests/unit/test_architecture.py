@@ -13,7 +13,9 @@ PACKAGES = ("ingest", "subscriptions", "scanning", "checks", "operations")
 APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(ROOT.glob(f"{name}/**/*.py")))]
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
-KERNEL = {f"ingest.{name}" for name in ("codes", "errors", "log", "model", "ports", "queues", "settings", "trace")}
+KERNEL = {
+    f"ingest.{name}" for name in ("codes", "errors", "log", "model", "one_host", "ports", "queues", "settings", "trace")
+}
 STORY = {
     f"ingest.{name}"
     for name in (
@@ -74,6 +76,7 @@ OWNERS = {
         "ingest.graph.client",
         "ingest.graph.credentials",
         "ingest.graph.identity",
+        "ingest.one_host",
         "ingest.storage.blob_requests",  # the session that carries azure-core's requests
     },
     "urllib3": {"ingest.graph.client"},
