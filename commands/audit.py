@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
 from ingest.settings import operator_database_url
 from operations.audit import Audit
 
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="The record of operator actions: wh
 
 
 @app.command("list")
-def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False) -> None:
+def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """The newest operator actions. `remark` is the operator's own word; `login` is the database's.
 
     \b
@@ -36,7 +36,7 @@ def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False) -> No
         }
         for entry in Audit(operator_database_url(os.environ)).newest(limit=limit)
     ]
-    print_rows(rows, as_json=as_json, empty="No operator has done anything yet.", limit=limit)
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No operator has done anything yet.", limit=limit)
 
 
 @app.command()

@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, MessageArgument, WhyOption, account, claim_of, inspection
-from commands.output import JsonOption, LimitOption, Row, print_json_record, print_record, print_rows, progress
+from commands.output import (
+    CsvOption,
+    Form,
+    JsonOption,
+    LimitOption,
+    Row,
+    form_of,
+    print_json_record,
+    print_record,
+    print_rows,
+    progress,
+)
 from ingest import wiring
 from ingest.codes import HeldReason, PassedOver
 from ingest.documents.reader_pool import ReaderPool
@@ -23,7 +34,7 @@ from ingest.settings import ScanHold, Scanner, Settings, operator_database_url, 
 from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
-from operations.export import export_mail
+from operations.export import chosen_blob, export_mail, write_blob
 from operations.history import Histories, PartRecord
 from operations.inspection import ClaimRecord
 from operations.search import Search
@@ -63,6 +74,7 @@ def list_messages(
     state: Annotated[ClaimState | None, typer.Option("--state", help="Only those in this state.")] = None,
     limit: LimitOption = 50,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List the newest messages that the app knows of.
 
@@ -73,8 +85,9 @@ def list_messages(
       python -m ingest messages list --state waiting --json | jq '.[].last_error'
     """
     found = inspection().claims(state=state, limit=limit)
+    form = form_of(as_json=as_json, as_csv=as_csv)
     rows: list[Row]
-    if as_json:
+    if form is not Form.TABLE:
         rows = [asdict(claim) for claim in found]
     else:
         rows = [
@@ -91,7 +104,7 @@ def list_messages(
             }
             for claim in found
         ]
-    print_rows(rows, as_json=as_json, empty="No messages.", limit=limit)
+    print_rows(rows, form, empty="No messages.", limit=limit)
 
 
 @app.command()
@@ -101,6 +114,7 @@ def find(
     tenant: Annotated[str | None, typer.Option(help="Only mails of the tenant with this id.")] = None,
     limit: LimitOption = 50,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Find mails by words of theirs, a day (2026-11-26, yesterday), a state (stored, waiting, quarantine) or `held`.
 
@@ -110,10 +124,11 @@ def find(
       python -m ingest messages find supplier.example yesterday --json
     """
     found = Search(operator_database_url(os.environ)).find(" ".join(words), tenant=tenant, limit=limit)
+    form = form_of(as_json=as_json, as_csv=as_csv)
     rows: list[Row] = [
-        {**asdict(mail), "state": mail.state if as_json else WORDS[ClaimState(mail.state)]} for mail in found
+        {**asdict(mail), "state": WORDS[ClaimState(mail.state)] if form is Form.TABLE else mail.state} for mail in found
     ]
-    print_rows(rows, as_json=as_json, empty="Nothing found.", limit=limit)
+    print_rows(rows, form, empty="Nothing found.", limit=limit)
 
 
 @app.command()
@@ -139,10 +154,10 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
         typer.echo("")
         held = copy["held_reason"]
         print_record({**copy, "held_reason": HELD_WORDS[HeldReason(str(held))] if held else None}, as_json=False)
-        print_rows(parts, as_json=False, empty="No parts.")
+        print_rows(parts, Form.TABLE, empty="No parts.")
     if passed_over:
         typer.echo("\nOther addresses of the mail, which brought no copy:")
-        print_rows(passed_over, as_json=False, empty="")
+        print_rows(passed_over, Form.TABLE, empty="")
 
 
 def _of_tenants(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[Row], list[Row]]:
@@ -192,6 +207,33 @@ def _part(part: PartRecord) -> Row:
 
 
 @app.command()
+def download(
+    message: MessageArgument,
+    *,
+    to: Annotated[Path, typer.Option(help="The file to write; nothing is overwritten.")],
+    why: WhyOption,
+    by: ByOption = "",
+    part: Annotated[int | None, typer.Option(help="The part's position; default: the original.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="The id of the tenant whose copy; needed for several.")] = None,
+) -> None:
+    """Write the original of one message, or one part, to a file. The look at the content goes on record.
+
+    \b
+    Examples:
+      python -m ingest messages download 4711 --to 4711.eml --why "the tenant asks"
+      python -m ingest messages download 4711 --part 1 --to invoice.pdf --why "the tenant asks"
+    """
+    number, url = claim_of(message).number, operator_database_url(os.environ)
+    blob = chosen_blob(Histories(url), number, tenant=tenant, part=part)
+    what = "the original" if part is None else f"part {part}"
+    # Recorded first: nothing leaves without an entry.
+    Audit(url).record("content.read", f"message {number}", account(by, why), details={"what": f"download of {what}"})
+    with containers_by_name(Settings.from_env(os.environ)) as container:
+        size = write_blob(container(blob.container).read(blob.name), to)
+    typer.echo(f"{to}: {size} bytes")
+
+
+@app.command()
 def export(
     message: MessageArgument,
     *,
@@ -233,6 +275,7 @@ def verify(
     by: ByOption = "",
     why: Annotated[str, typer.Option("--why", help="The reason for --delete-after, for the record.")] = "",
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Read back what was stored, and compare it with the hashes on record. Changes nothing without --delete-after.
 
@@ -246,20 +289,21 @@ def verify(
       python -m ingest messages verify --all --derive
       python -m ingest messages verify --unrecorded --delete-after 30 --why "tidy up"     (mutable blobs only)
     """
+    form = form_of(as_json=as_json, as_csv=as_csv)
     if unrecorded or delete_after is not None:
         words = None if delete_after is None else account(by, why)
-        _list_unrecorded(delete_after, words, as_json=as_json)
+        _list_unrecorded(delete_after, words, form)
         return
     if (message is None) is not every:
         raise OperatorError("Name one message, or say --all.")
     number = None if message is None else claim_of(message).number
     if derive:
-        _prove(number, as_json=as_json)
+        _prove(number, form)
         return
     damaged, count = _damaged(number)
     print_rows(
         [{**asdict(verdict.blob), "damage": verdict.damage} for verdict in damaged],
-        as_json=as_json,
+        form,
         empty=f"All of {count} blobs are what was stored." if count else "Nothing is stored of it.",
     )
     if damaged:
@@ -281,6 +325,7 @@ def rebuild(
     by: ByOption = "",
     why: Annotated[str, typer.Option("--why", help="The reason, for the record; not with --dry-run.")] = "",
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Derive parts and documents again from the stored originals, without Graph, and put new documents on record.
 
@@ -305,7 +350,7 @@ def rebuild(
                 derivation.replace(comparison, words)
             elif words is not None and comparison.found:
                 derivation.add(comparison, words)
-    print_rows(rows, as_json=as_json, empty="The record has what the originals have.")
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="The record has what the originals have.")
 
 
 def _differences(comparison: Comparison) -> list[Row]:
@@ -318,7 +363,7 @@ def _differences(comparison: Comparison) -> list[Row]:
     ]
 
 
-def _prove(number: int | None, *, as_json: bool) -> None:
+def _prove(number: int | None, form: Form) -> None:
     rows: list[Row] = []
     count = 0
     with _derivation(operator_database_url(os.environ), number, upload=False) as derivation:
@@ -330,12 +375,12 @@ def _prove(number: int | None, *, as_json: bool) -> None:
                 {"number": comparison.copy.number, "name": part.blob_name, "problem": "not in the original"}
                 for part in comparison.unproved
             ]
-    print_rows(rows, as_json=as_json, empty=f"The parts of all {count} copies are in their originals.")
+    print_rows(rows, form, empty=f"The parts of all {count} copies are in their originals.")
     if rows:
         raise typer.Exit(1)
 
 
-def _list_unrecorded(delete_after: int | None, words: Account | None, *, as_json: bool) -> None:
+def _list_unrecorded(delete_after: int | None, words: Account | None, form: Form) -> None:
     settings = Settings.from_env(os.environ)
     before = None if delete_after is None else datetime.now(UTC) - timedelta(days=delete_after)
     rows: list[Row] = []
@@ -350,7 +395,7 @@ def _list_unrecorded(delete_after: int | None, words: Account | None, *, as_json
             if deleted:
                 store.delete(blob.name)
             rows.append({**asdict(blob), "deleted": deleted})
-    print_rows(rows, as_json=as_json, empty="Each blob is on record.")
+    print_rows(rows, form, empty="Each blob is on record.")
 
 
 @contextmanager

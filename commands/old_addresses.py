@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, tenant_of
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, operator_database_url, owner_database_url
 from operations.old_addresses import OldAddress, OldAddresses, Source, normal_address
@@ -33,6 +33,7 @@ def list_addresses(
     removed: Annotated[bool, typer.Option("--removed", help="Also those that were removed.")] = False,
     limit: LimitOption = 1000,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Old addresses with their state and record.
 
@@ -43,7 +44,12 @@ def list_addresses(
     """
     found = _addresses().all(tenant=_token_or_id(tenant), removed=removed, limit=limit)
     rows: list[Row] = [_row(one) for one in found]
-    print_rows(rows, as_json=as_json, empty="No old address is on record: mail routes by tokens alone.", limit=limit)
+    print_rows(
+        rows,
+        form_of(as_json=as_json, as_csv=as_csv),
+        empty="No old address is on record: mail routes by tokens alone.",
+        limit=limit,
+    )
 
 
 @app.command()
@@ -122,7 +128,7 @@ def confirm(
     for address in addresses:
         _must_be_foreign(address)
     confirmed = [_addresses().confirm(one, words, tenant=owner, until=end) for one in addresses]
-    print_rows([_row(one) for one in confirmed], as_json=as_json, empty="")
+    print_rows([_row(one) for one in confirmed], form_of(as_json=as_json, as_csv=False), empty="")
 
 
 @app.command()

@@ -1,11 +1,17 @@
-"""Output of commands: a table for people, JSON for scripts. Neither lets a stranger's text steer the terminal."""
+"""Output of commands: a table for people, JSON for scripts, CSV for spreadsheets.
+
+None of them lets a stranger's text steer the terminal or a spreadsheet.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -14,17 +20,38 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from ingest.errors import OperatorError
+
 type Row = Mapping[str, object]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Print at most so many.")]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full widths
 _PIPE_WIDTH = 240  # columns, where there is no terminal to ask
 
 
-def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, limit: int | None = None) -> None:
+class Form(Enum):
+    """The form in which a list is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def form_of(*, as_json: bool, as_csv: bool) -> Form:
+    """Return the form that the options choose. Raises OperatorError for both options at once."""
+    if as_json and as_csv:
+        raise OperatorError("Choose --json or --csv.")
+    return Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
+
+
+def print_rows(rows: Sequence[Row], form: Form, *, empty: str, limit: int | None = None) -> None:
     """Print rows of the same keys, or `empty` where there are none. A `limit` that was hit is named on stderr."""
-    if as_json:
+    if form is Form.JSON:
         print_json([_plain(row) for row in rows])
+    elif form is Form.CSV:
+        typer.echo(csv_of(rows), nl=False)
     elif not rows:
         typer.echo(empty)
     else:
@@ -36,6 +63,31 @@ def print_rows(rows: Sequence[Row], *, as_json: bool, empty: str, limit: int | N
         console().print(table)
     if limit is not None and len(rows) >= limit:
         typer.echo(f"Only the first {limit} are shown: there may be more (--limit).", err=True)
+
+
+def csv_of(rows: Sequence[Row]) -> str:
+    """Return rows of the same keys as CSV with a line of headings (RFC 4180); empty without rows.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe in front:
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if rows:
+        writer.writerow(rows[0])
+    writer.writerows([_csv_value(value) for value in row.values()] for row in rows)
+    return text.getvalue()
+
+
+def _csv_value(value: object) -> object:
+    plain = _json_value(value)
+    match plain:
+        case None | bool() | int() | float():
+            return plain
+        case str():
+            return shown(f"'{plain}" if plain.startswith(_FORMULA) else plain)
+        case _:
+            return shown(json.dumps(plain, ensure_ascii=False))
 
 
 def print_record(record: Row, *, as_json: bool) -> None:

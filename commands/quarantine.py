@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -20,7 +21,7 @@ from commands.context import (
     inspection,
     ref_of,
 )
-from commands.output import JsonOption, LimitOption, Row, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
 from ingest.model import MessageRef, QuarantinedMail
@@ -31,6 +32,9 @@ from operations.quarantine import Quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Mails in the folder Quarantine.")
 
+MessagesArgument = Annotated[
+    list[str], typer.Argument(metavar="MESSAGE…", help="Messages by number (messages list) or Graph id.")
+]
 ReasonOption = Annotated[Reason | None, typer.Option("--reason", help="Only those with this reason.")]
 _ADVICE = {
     Reason.NO_TOKEN: "no recipient is an upload address: assign the mail instead",
@@ -46,6 +50,7 @@ def list_quarantine(
     mailbox: MailboxOption = None,
     limit: LimitOption = 200,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List the mails in Quarantine, oldest first, with reason and age.
 
@@ -61,7 +66,7 @@ def list_quarantine(
             mails = list(islice(_quarantine(ours).mails(name, reason=reason), limit - len(rows)))
             numbers = inspection().numbers(name, [mail.ref.message_id for mail in mails])
             rows += [_row(mail, numbers.get(mail.ref.message_id), now) for mail in mails]
-    print_rows(rows, as_json=as_json, empty="Quarantine is empty.", limit=limit)
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="Quarantine is empty.", limit=limit)
 
 
 @app.command()
@@ -139,6 +144,58 @@ def assign(
     with connected() as ours:
         ref = ref_of(message, ours.settings, mailbox)
         typer.echo(_quarantine(ours).assign(ref, wanted, account(by, why)))
+
+
+@app.command()
+def delete(
+    messages: MessagesArgument,
+    *,
+    why: WhyOption,
+    by: ByOption = "",
+    mailbox: MailboxOption = None,
+) -> None:
+    """Move mails from Quarantine to Deleted Items, where Exchange keeps them for a while.
+
+    \b
+    Example:
+      python -m ingest quarantine delete 4711 4712 --why "advertising"
+    """
+    _for_each(messages, mailbox, "deleted", lambda quarantine, ref: quarantine.delete(ref, account(by, why)))
+
+
+@app.command("bring-back")
+def bring_back(
+    messages: MessagesArgument,
+    *,
+    why: WhyOption,
+    by: ByOption = "",
+    mailbox: MailboxOption = None,
+) -> None:
+    """Move mails back to Quarantine that were released or deleted by mistake and are not ingested yet.
+
+    \b
+    Example:
+      python -m ingest quarantine bring-back 4711 --why "deleted by mistake"
+    """
+    _for_each(messages, mailbox, "brought back", lambda quarantine, ref: quarantine.bring_back(ref, account(by, why)))
+
+
+def _for_each(
+    messages: list[str], mailbox: str | None, done: str, step: Callable[[Quarantine, MessageRef], None]
+) -> None:
+    """Do the step for each mail: the trouble of one mail stops no other. Raises OperatorError for those not done."""
+    failed = 0
+    with connected() as ours:
+        quarantine = _quarantine(ours)
+        for message in messages:
+            try:
+                step(quarantine, ref_of(message, ours.settings, mailbox))
+            except IngestError as error:
+                typer.echo(f"{message}: {error}", err=True)
+                failed += 1
+    typer.echo(f"{done}: {len(messages) - failed}")
+    if failed:
+        raise OperatorError(f"{failed} of {len(messages)} mail(s) were not {done}.")
 
 
 def _quarantine(ours: App) -> Quarantine:

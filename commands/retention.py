@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, connected
-from commands.output import JsonOption, Row, print_rows, shown
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, shown
 from ingest.errors import OperatorError
 from ingest.settings import RetentionSettings, operator_database_url
 
@@ -20,6 +20,7 @@ def retention(
     by: ByOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is due, and delete nothing.")] = False,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """Delete what is kept no longer: mails, Quarantine with its rejections, and claims, by INGEST_RETAIN_….
 
@@ -51,7 +52,7 @@ def retention(
         )
         found += rules.run()
     rows: list[Row] = [{**asdict(one), "held": len(one.held)} for one in found]
-    print_rows(rows, as_json=as_json, empty="No rule is set.")
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No rule is set.")
     held = [one for outcome in found for one in outcome.held]
     for mail in held:
         until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, tenant_of
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows
 from ingest.errors import OperatorError
 from ingest.settings import operator_database_url
 from operations.senders import GENERAL, Decision, SenderMode, Senders
@@ -33,7 +33,9 @@ OwnerOption = Annotated[
 
 
 @app.command("list")
-def list_senders(tenant: TenantArgument, *, limit: LimitOption = 1000, as_json: JsonOption = False) -> None:
+def list_senders(
+    tenant: TenantArgument, *, limit: LimitOption = 1000, as_json: JsonOption = False, as_csv: CsvOption = False
+) -> None:
     """List the tenant's lists with their modes, and the senders on them.
 
     \b
@@ -41,10 +43,10 @@ def list_senders(tenant: TenantArgument, *, limit: LimitOption = 1000, as_json: 
       python -m ingest tenants senders list 42
       python -m ingest tenants senders list 42 --json | jq -r '.[].sender'
     """
-    senders, wanted = _senders(), tenant_of(tenant)
-    if not as_json:
+    senders, wanted, form = _senders(), tenant_of(tenant), form_of(as_json=as_json, as_csv=as_csv)
+    if form is Form.TABLE:
         lists: list[Row] = [{**asdict(one), "purpose": one.purpose or "(general)"} for one in senders.lists(wanted)]
-        print_rows(lists, as_json=False, empty="No list has a mode: every sender is let in.")
+        print_rows(lists, form, empty="No list has a mode: every sender is let in.")
         typer.echo("")
     rows: list[Row] = [
         {
@@ -56,7 +58,7 @@ def list_senders(tenant: TenantArgument, *, limit: LimitOption = 1000, as_json: 
         }
         for one in senders.all(wanted, limit=limit)
     ]
-    print_rows(rows, as_json=as_json, empty="No sender is on a list.", limit=limit)
+    print_rows(rows, form, empty="No sender is on a list.", limit=limit)
 
 
 @app.command()
@@ -161,6 +163,7 @@ def waiting(
     *,
     limit: LimitOption = 1000,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List the mails that wait for a decision, oldest first.
 
@@ -173,7 +176,7 @@ def waiting(
     rows: list[Row] = [
         {name: value for name, value in asdict(mail).items() if name not in {"key", "tenant"}} for mail in found
     ]
-    print_rows(rows, as_json=as_json, empty="No mail waits for a decision.", limit=limit)
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No mail waits for a decision.", limit=limit)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, MailboxOption, WhyOption, account, chosen_mailboxes, connected
-from commands.output import JsonOption, Row, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows
 from ingest.errors import OperatorError
 from ingest.settings import operator_database_url
 from ingest.wiring import App
@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's 
 
 
 @app.command("list")
-def list_subscriptions(*, as_json: JsonOption = False) -> None:
+def list_subscriptions(*, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """All subscriptions of this app registration, and what the timer will do about each.
 
     \b
@@ -43,7 +43,11 @@ def list_subscriptions(*, as_json: JsonOption = False) -> None:
         }
         for one in listed
     ]
-    print_rows(rows, as_json=as_json, empty="There are no subscriptions: python -m ingest subscriptions renew")
+    print_rows(
+        rows,
+        form_of(as_json=as_json, as_csv=as_csv),
+        empty="There are no subscriptions: python -m ingest subscriptions renew",
+    )
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 from commands import old_addresses, senders, upload_addresses
 from commands.context import ByOption, GraceOption, WhyOption, account, duration, tenant_of
 from commands.context import upload_addresses as form_of_addresses
-from commands.output import JsonOption, LimitOption, Row, print_record, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
 from ingest.errors import OperatorError
 from ingest.settings import RetentionSettings, Settings, operator_database_url
 from operations.blobs import opened_containers
@@ -29,7 +29,7 @@ TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenan
 
 
 @app.command("list")
-def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> None:
+def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """List tenants with their addresses and states.
 
     \b
@@ -43,7 +43,7 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False) -> N
         {"id": tenant.id, "name": tenant.name, "state": tenant.state, "address": addresses.address(tenant.token)}
         for tenant in found
     ]
-    print_rows(rows, as_json=as_json, empty="There are no tenants yet.", limit=limit)
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="There are no tenants yet.", limit=limit)
 
 
 @app.command()

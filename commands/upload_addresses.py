@@ -17,7 +17,7 @@ from commands.context import (
     tenant_of,
     upload_addresses,
 )
-from commands.output import JsonOption, Row, print_record, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows
 from ingest.settings import operator_database_url
 from operations.tenants import DEFAULT_GRACE, Tenants, UploadAddress
 
@@ -62,7 +62,7 @@ def print_address(tenant: TenantArgument) -> None:
 
 
 @app.command("list")
-def list_addresses(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
+def list_addresses(tenant: TenantArgument, *, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """List the addresses of a tenant that route, the main one first.
 
     \b
@@ -70,7 +70,7 @@ def list_addresses(tenant: TenantArgument, *, as_json: JsonOption = False) -> No
       python -m ingest tenants address list 42
     """
     rows = [_row(one) for one in _tenants().addresses(tenant_of(tenant))]
-    print_rows(rows, as_json=as_json, empty="The tenant has no address.")
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="The tenant has no address.")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from commands.context import ByOption, WhyOption, account
-from commands.output import JsonOption, LimitOption, Row, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows
 from ingest.codes import Verdict
 from ingest.settings import operator_database_url
 from operations.scans import WithheldDocuments
@@ -27,6 +27,7 @@ def list_withheld(
     number: Annotated[int | None, typer.Option("--message", help="Only those of the message with this number.")] = None,
     limit: LimitOption = 200,
     as_json: JsonOption = False,
+    as_csv: CsvOption = False,
 ) -> None:
     """List the documents that the DMS does not see, those that wait longest first.
 
@@ -37,7 +38,7 @@ def list_withheld(
     """
     found = WithheldDocuments(operator_database_url(os.environ)).all(number=number, verdict=verdict, limit=limit)
     rows: list[Row] = [asdict(one) for one in found]
-    print_rows(rows, as_json=as_json, empty="The DMS sees every document.", limit=limit)
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="The DMS sees every document.", limit=limit)
 
 
 @app.command()

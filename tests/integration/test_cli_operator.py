@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -415,3 +416,35 @@ def test_retention_counts_what_is_due_and_deletes_nothing_in_a_dry_run(
     assert ok_or_fail.code == 0, ok_or_fail.err
     forgotten = cli("tenants", "forget", tenant.id, "--why", "contract ended", "--yes")
     assert (forgotten.code, "kept until" in forgotten.err) == (1, True)
+
+
+# Quarantine and content, as the page does
+
+
+def test_a_mail_is_deleted_from_quarantine_and_brought_back(stack: Stack, cli: Callable[..., Done]) -> None:
+    mail = send(stack, "nobody@dms.cloud", subject="advertising")
+    wait_for(stack, mail, "Quarantine")
+    done = cli("quarantine", "delete", mail, "no-such-mail", "--why", "advertising")
+    assert (done.code, "deleted: 1" in done.out, "1 of 2 mail(s)" in done.err) == (1, True, True)
+    wait_for(stack, mail, "deleted")
+    assert cli("quarantine", "bring-back", mail, "--why", "a mistake").code == 0
+    wait_for(stack, mail, "Quarantine")
+    found = cli("messages", "find", "advertising", "no", "token", "--csv")
+    assert found.out.splitlines()[0].startswith("number,mailbox,state,reason")
+    assert "quarantined,no_token" in found.out
+
+
+def test_an_original_is_downloaded_and_the_look_is_on_record(
+    stack: Stack, cli: Callable[..., Done], tmp_path: Path
+) -> None:
+    mail = send(stack, stack.add_tenant("Lädt herunter").address, subject="looked at")
+    wait_for(stack, mail, "deleted")
+    target = tmp_path / "mail.eml"
+    done = cli("messages", "download", mail, "--to", str(target), "--why", "the tenant asks")
+    assert done.code == 0, done.err
+    assert b"Subject: looked at" in target.read_bytes()
+    assert cli("messages", "download", mail, "--part", "1", "--to", str(tmp_path / "x.pdf"), "--why", "y").code == 0
+    assert (tmp_path / "x.pdf").read_bytes() == PDF
+    newest = ok(cli("audit", "list", "--json"))[:2]
+    assert [entry["action"] for entry in newest] == ["content.read"] * 2
+    assert newest[1]["why"] == "the tenant asks"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from typer.main import get_command
 
 from commands import context, output
@@ -123,7 +127,7 @@ def test_an_owner_url_of_its_own_is_checked_too(cli: Callable[..., Done], monkey
 
 def test_tables_do_not_let_a_strangers_text_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"subject": "[red]Rechnung[/]\x1b[2J\u202egpj.exe", "received_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}
-    output.print_rows([row], as_json=False, empty="")
+    output.print_rows([row], output.Form.TABLE, empty="")
     printed = capsys.readouterr().out
     assert "received at" in printed
     assert "[red]Rechnung[/]\ufffd[2J\ufffdgpj.exe" in printed
@@ -132,7 +136,7 @@ def test_tables_do_not_let_a_strangers_text_steer_the_terminal(capsys: pytest.Ca
 
 def test_json_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"id": 1, "at": datetime(2026, 1, 2, tzinfo=UTC), "none": None, "many": ("a", 2), "ok": True}
-    output.print_rows([row], as_json=True, empty="", limit=1)
+    output.print_rows([row], output.Form.JSON, empty="", limit=1)
     captured = capsys.readouterr()
     assert json.loads(captured.out) == [
         {"id": 1, "at": "2026-01-02T00:00:00+00:00", "none": None, "many": ["a", 2], "ok": True}
@@ -145,19 +149,41 @@ def test_json_is_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_no_output_turns_the_direction_or_steers_a_terminal(capsys: pytest.CaptureFixture[str], character: str) -> None:
     row = {"subject": f"a{character}b", "many": [f"c{character}"]}
-    output.print_rows([row], as_json=True, empty="")
+    output.print_rows([row], output.Form.JSON, empty="")
     output.print_record(row, as_json=True)
     both = capsys.readouterr().out
-    output.print_rows([row], as_json=False, empty="")
+    output.print_rows([row], output.Form.TABLE, empty="")
     output.print_record(row, as_json=False)
     assert character not in both + capsys.readouterr().out
     assert json.loads(both.split("\n]\n")[0] + "\n]") == [row]
 
 
 def test_nothing_is_said_in_words_or_as_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
-    output.print_rows([], as_json=False, empty="No messages.")
-    output.print_rows([], as_json=True, empty="No messages.")
+    output.print_rows([], output.Form.TABLE, empty="No messages.")
+    output.print_rows([], output.Form.JSON, empty="No messages.")
     assert capsys.readouterr().out == "No messages.\n[]\n"
+
+
+@given(text=st.text())
+@example("=HYPERLINK(1)")
+@example("\t=1")
+@example("\uff1d1")
+def test_no_text_in_a_csv_is_a_formula_or_steers_a_terminal(text: str) -> None:
+    row = {"subject": text, "many": [text], "size": -1, "at": datetime(2026, 1, 2, tzinfo=UTC), "none": None}
+    heading, values = csv.reader(io.StringIO(output.csv_of([row])))
+    assert heading == list(row)
+    subject, many, size, at, none = values
+    assert (size, at, none) == ("-1", "2026-01-02T00:00:00+00:00", "")  # a number stays a number
+    assert not subject.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert subject.removeprefix("'") == output.shown(text).removeprefix("'")
+    assert many.startswith("[")
+    assert all(character.isprintable() for character in subject + many)
+
+
+def test_nothing_is_an_empty_csv_and_two_forms_are_refused() -> None:
+    assert output.csv_of([]) == ""
+    with pytest.raises(OperatorError, match="--json or --csv"):
+        output.form_of(as_json=True, as_csv=True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import BlobMissing, OperatorError
 from ingest.model import OriginalForm
-from operations.export import _safe, export_mail
+from operations.export import BlobPlace, _safe, chosen_blob, export_mail, write_blob
 from operations.history import Histories, MailRecord, PartRecord
 from tests.fakes import service as fake
 
@@ -91,3 +91,24 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
     assert safe.isascii()
     assert not set(safe) & set("/\\:\0")
     assert not safe.startswith(".")
+
+
+def test_the_original_and_a_part_are_chosen_by_position() -> None:
+    assert chosen_blob(Kept(), 7, tenant=None, part=None) == BlobPlace(container="documents", name="original")
+    assert chosen_blob(Kept(), 7, tenant="42", part=1).name == "pdf"
+
+
+@pytest.mark.parametrize(("number", "tenant", "part"), [(8, None, None), (7, "43", None), (7, None, 3), (7, None, 9)])
+def test_what_is_not_stored_is_not_downloaded(number: int, tenant: str | None, part: int | None) -> None:
+    with pytest.raises(OperatorError):
+        chosen_blob(Kept(), number, tenant=tenant, part=part)
+
+
+def test_a_download_overwrites_nothing_and_leaves_no_half_file(tmp_path: Path) -> None:
+    target = tmp_path / "mail.eml"
+    assert write_blob(Kept().read("pdf"), target) == len(PDF)
+    with pytest.raises(OperatorError, match="exists already"):
+        write_blob(Kept().read("pdf"), target)
+    with pytest.raises(BlobMissing):
+        write_blob(Kept().read("missing"), tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["mail.eml"]
