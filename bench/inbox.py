@@ -45,20 +45,20 @@ def measure(stack: Stack, tenant: LocalTenant, mails: int, limit: int) -> Swept:
     [mail] = samples(1, address=tenant.address, label="inbox", pdf_bytes=100)
     pid = stack.hosts[0].pid
     assert pid is not None  # noqa: S101 - the stack runs
-    _sweep(stack)  # of an empty inbox: afterwards all is imported and connected
+    sweep(stack)  # of an empty inbox: afterwards all is imported and connected
     deliver_silently(stack.admin, [mail] * mails, mailbox)
     idle = resident_bytes(pid)
     forget_peak(pid)
     stack.admin.reset_counters()
     began = time.perf_counter()
-    _sweep(stack)
+    sweep(stack)
     seconds = time.perf_counter() - began
     memory = peak_bytes(pid) - idle
     listings = sum(
         count for (route, _), count in stack.admin.requests().by_route.items() if route.endswith("/messages")
     )
     queued = asyncio.run(queue_length(stack))
-    _sweep(stack)
+    sweep(stack)
     return Swept(
         mails=mails,
         limit=limit,
@@ -70,7 +70,7 @@ def measure(stack: Stack, tenant: LocalTenant, mails: int, limit: int) -> Swept:
     )
 
 
-def _sweep(stack: Stack) -> None:
+def sweep(stack: Stack) -> None:
     """Fire the timer and wait until its run is over, outputs included."""
     log = stack.data / "host-1.log"
     before = log.read_text().count(_EXECUTED)

@@ -77,8 +77,19 @@ def _token(patient: Patient) -> str:
 
 
 def _mailbox_access(patient: Patient) -> str:
-    counts = [(mailbox, patient.app.mailboxes.count_inbox(mailbox)) for mailbox in patient.settings.mailboxes]
-    return "; ".join(f"{mailbox}: {count.total} in the inbox, {count.unread} unread" for mailbox, count in counts)
+    said = []
+    for mailbox in patient.settings.mailboxes:
+        try:
+            count = patient.app.mailboxes.count_inbox(mailbox)
+        except GraphForbidden:
+            raise Trouble(f"Graph answers 403 for {mailbox}: the app has no permission") from None
+        except (NotFound, GraphRefused, GraphUnavailable) as refused:
+            if not any(code in str(refused) for code in _NO_SUCH_MAILBOX):
+                raise
+            advice = "Check AZURE_INGEST_MAILBOX for a typo, and AZURE_INGEST_TENANT_ID: is it the mailbox's tenant?"
+            raise Trouble(f"there is no mailbox {mailbox}", advice=advice) from None
+        said.append(f"{mailbox}: {count.total} in the inbox, {count.unread} unread")
+    return "; ".join(said)
 
 
 def _other_mailboxes(patient: Patient) -> str:

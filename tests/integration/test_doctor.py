@@ -1,0 +1,192 @@
+"""`doctor` on each broken thing: the check that names the thing, in one table.
+
+`pytest -s tests/integration/test_doctor.py` prints the table with the words of each finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.processes import ROOT
+from local.stack import Stack
+from tests.unit.commands.test_cli import Done
+
+pytestmark = pytest.mark.shares("stack")
+
+NOWHERE = "http://127.0.0.1:1"
+_SAMPLE = json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A broken thing: the settings that break it, the check that has to name it, and words of finding and advice."""
+
+    thing: str
+    check: str
+    says: str
+    settings: Callable[[Stack], Mapping[str, str]] = lambda _: {}
+    advises: str = ""
+    refused: str | None = None  # a path below which Graph answers 403
+
+
+TABLE = (
+    Broken(
+        thing="Postgres is down",
+        check="database",
+        says="no server listens",
+        settings=lambda _: {"INGEST_DATABASE_URL": "postgresql://x:y@127.0.0.1:1/z"},
+    ),
+    Broken(
+        thing="the host of Postgres has a typo",
+        check="database",
+        says="no such host",
+        settings=lambda _: {"INGEST_DATABASE_URL": "postgresql://x:y@no-host.invalid/z?sslmode=require"},
+    ),
+    Broken(
+        thing="the password of Postgres is wrong",
+        check="database",
+        says="user or password is wrong",
+        settings=lambda stack: {"INGEST_DATABASE_URL": _with_password(stack.postgres.app_url, "wrong")},
+    ),
+    Broken(
+        thing="Postgres speaks no TLS, and TLS is asked for",
+        check="database",
+        says="TLS is not agreed on",
+        settings=lambda stack: {"INGEST_DATABASE_URL": f"{stack.postgres.app_url}?sslmode=require"},
+    ),
+    Broken(
+        thing="there is no way to Entra",
+        check="token",
+        says="token endpoint: ",
+        settings=lambda _: {"AZURE_AUTHORITY_HOST": "https://127.0.0.1:1"},
+    ),
+    Broken(
+        thing="Entra's certificate is not trusted",
+        check="token",
+        says="SSLError",
+        settings=lambda _: {"REQUESTS_CA_BUNDLE": ""},
+    ),
+    Broken(
+        thing="the tenant id is wrong",
+        check="token",
+        says="token endpoint: builtins.ValueError",
+        advises="AZURE_INGEST_TENANT_ID",
+        settings=lambda _: {"AZURE_INGEST_TENANT_ID": "no-such-tenant"},
+    ),
+    Broken(
+        thing="the client id is wrong",
+        check="token",
+        says="AADSTS700016",
+        settings=lambda _: {"AZURE_INGEST_CLIENT_ID": "00000000-0000-4000-8000-000000000000"},
+    ),
+    Broken(
+        thing="the client secret is wrong",
+        check="token",
+        says="AADSTS7000215",
+        settings=lambda _: {"AZURE_INGEST_CLIENT_SECRET": "wrong"},
+    ),
+    Broken(thing="the app has no role for the mailbox", check="mailbox access", says="403", refused="/mailFolders"),
+    Broken(
+        thing="the mailbox has a typo",
+        check="mailbox access",
+        says="uplaod@dms.cloud",
+        advises="AZURE_INGEST_MAILBOX",
+        settings=lambda _: {"AZURE_INGEST_MAILBOX": "uplaod@dms.cloud"},
+    ),
+    Broken(
+        thing="the container has a typo",
+        check="container",
+        says="there is no container documnets",
+        settings=lambda _: {"INGEST_CONTAINER": "documnets"},
+    ),
+    Broken(
+        thing="the storage account is not reached",
+        check="container",
+        says="blob container: ",
+        settings=lambda _: {
+            "INGEST_STORAGE": "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
+            f"BlobEndpoint={NOWHERE}/a;QueueEndpoint={NOWHERE}/a"
+        },
+    ),
+    Broken(
+        thing="the clientState is that of the sample",
+        check="settings",
+        says="INGEST_CLIENT_STATE",
+        settings=lambda _: {"INGEST_CLIENT_STATE": _SAMPLE["INGEST_CLIENT_STATE"]},
+    ),
+    Broken(
+        thing="the clientState is not the subscription's",
+        check="subscription",
+        says="has none that is alive and right",
+        settings=lambda _: {"INGEST_CLIENT_STATE": "another-long-secret"},
+    ),
+    Broken(
+        thing="the notification URL leads nowhere",
+        check="notification URL",
+        says="not reached",
+        settings=lambda _: {"INGEST_NOTIFICATION_URL": NOWHERE},
+    ),
+    Broken(
+        thing="the queue's account is not set",
+        check="queue",
+        says="AzureWebJobsStorage is missing",
+        settings=lambda _: {"AzureWebJobsStorage": ""},
+    ),
+    Broken(
+        thing="the queue is not reached",
+        check="queue",
+        says="queue",
+        settings=lambda _: {
+            "AzureWebJobsStorage": "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;"
+            f"BlobEndpoint={NOWHERE}/a;QueueEndpoint={NOWHERE}/a"
+        },
+    ),
+)
+
+
+def _with_password(url: str, password: str) -> str:
+    before, _, after = url.rpartition("@")
+    return f"{before.rpartition(':')[0]}:{password}@{after}"
+
+
+def findings(done: Done) -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in json.loads(done.out)}
+
+
+@pytest.fixture
+def clean(stack: Stack) -> Iterator[None]:
+    yield
+    stack.admin.clear_faults()
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("broken", TABLE, ids=lambda broken: broken.thing)
+def test_the_broken_thing_is_named_with_what_to_do(
+    stack: Stack, cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, broken: Broken
+) -> None:
+    for name, value in broken.settings(stack).items():
+        monkeypatch.setenv(name, value)
+    if broken.refused is not None:
+        stack.admin.add_fault(403, path=broken.refused)
+    found = findings(cli("doctor", "--json"))
+    named = found[broken.check]
+    print(f"| {broken.thing} | {broken.check} | {named['said']} | {named['advice']} |")  # noqa: T201 - the table, for a run with -s
+    assert (named["status"], broken.says in named["said"]) == ("failed", True), named
+    assert named["advice"]
+    assert broken.advises in named["advice"]
+    # Of the failures, the first is the broken thing. The subscription stands before the URL that it is made for.
+    failed = [name for name, one in found.items() if one["status"] == "failed" and name != "subscription"]
+    assert failed[:1] == [broken.check] or broken.check == "subscription"
+
+
+def test_a_check_that_needs_the_broken_thing_is_left_out(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x:y@127.0.0.1:1/z")
+    found = findings(cli("doctor", "--json"))["mailbox access"]
+    assert (found["status"], found["said"]) == ("skipped", "needs: database")
