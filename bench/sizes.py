@@ -23,12 +23,11 @@ class Memory:
 
 
 def measure(stack: Stack, tenant: LocalTenant, megabytes: int) -> Memory:
-    """Ingest mails with an attachment of `megabytes` (millions of bytes)."""
+    """Ingest mails with an attachment of `megabytes` (millions of bytes), each mail another one."""
     mailbox = stack.identity.mailboxes[0]
-    mail = _large(tenant.address, megabytes * 1_000_000)
-    one = _peak(stack, mailbox, [mail])
-    four = _peak(stack, mailbox, [mail] * 4)
-    deliver_silently(stack.admin, [mail], mailbox)
+    one = _peak(stack, mailbox, [_large(tenant.address, megabytes, 0)])
+    four = _peak(stack, mailbox, [_large(tenant.address, megabytes, number) for number in (1, 2, 3, 4)])
+    deliver_silently(stack.admin, [_large(tenant.address, megabytes, 5)], mailbox)
     rival = child(stack, "bench.rival", "--delay", "0")
     return Memory(one=one, four=four, rival_one=int(rival["peak_bytes_above_idle"]))
 
@@ -45,15 +44,15 @@ def _peak(stack: Stack, mailbox: str, mails: list[Sample]) -> int:
     return peak_bytes(pid) - idle
 
 
-def _large(address: str, size: int) -> Sample:
+def _large(address: str, megabytes: int, number: int) -> Sample:
     mail = EmailMessage()
     mail["From"] = "scan@lieferant.example"
     mail["To"] = address
     mail["Subject"] = "Bauplan"
-    mail["Message-ID"] = "<large@bench.example>"
+    mail["Message-ID"] = f"<large-{number}@bench.example>"
     mail.set_content("Anbei der Plan.\n")
     mail.add_attachment(
-        random.Random(0).randbytes(size),  # noqa: S311 - no secret
+        random.Random(number).randbytes(megabytes * 1_000_000),  # noqa: S311 - no secret
         maintype="application",
         subtype="pdf",
         filename="Plan.pdf",
