@@ -6,6 +6,7 @@ COPY requirements.txt /
 RUN pip install --no-cache-dir --requirement /requirements.txt
 COPY function_app.py host.json /home/site/wwwroot/
 COPY ingest /home/site/wwwroot/ingest
+COPY answers /home/site/wwwroot/answers
 COPY checks /home/site/wwwroot/checks
 COPY scanning /home/site/wwwroot/scanning
 COPY subscriptions /home/site/wwwroot/subscriptions

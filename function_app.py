@@ -145,6 +145,18 @@ def scan(timer: func.TimerRequest) -> None:
     watch().look()
 
 
+@app.function_name("answer")
+@app.timer_trigger(arg_name="timer", schedule="15 * * * * *", run_on_startup=False, use_monitor=True)
+def answer(timer: func.TimerRequest) -> None:
+    """Send the answers to senders that are due. No mail waits for this function."""
+    from answers.outbox import outbox  # noqa: PLC0415 - likewise
+
+    if timer.past_due:
+        log.info("answer.past_due")
+    if (due := outbox()) is not None:
+        due.send()
+
+
 type _Parse = typing.Callable[[bytes, Expected], notifications.Accepted[typing.Any]]
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from commands import (
+    answers,
     audit,
     console,
     doctor,
@@ -41,6 +42,7 @@ app.add_typer(tenants.app, name="tenants")
 app.command("sweep")(sweep.sweep)
 app.add_typer(messages.app, name="messages")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(answers.app, name="answers")
 app.add_typer(withheld.app, name="withheld")
 app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(audit.app, name="audit")

@@ -79,6 +79,16 @@ param scanHold string = 'malicious'
 @minValue(1)
 param monthlyScanGB int = 100
 
+@description('The way of answers to senders. graph needs the right of infra/exchange, acs a sender in Communication Services.')
+@allowed(['off', 'graph', 'acs'])
+param answers string = 'off'
+
+@description('Address that answers come from. Empty, with graph: the first mailbox.')
+param answerFrom string = ''
+
+@description('Endpoint of Azure Communication Services, for acs. The app\'s identity needs the role Communication and Email Service Owner there.')
+param answerEndpoint string = ''
+
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
@@ -248,6 +258,9 @@ module app 'modules/app.bicep' = {
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     scanner: malwareScanning ? 'defender' : 'off'
     scanHold: scanHold
+    answers: answers
+    answerFrom: answerFrom
+    answerEndpoint: answerEndpoint
     appSettings: appSettings
   }
 }

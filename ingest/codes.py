@@ -104,3 +104,16 @@ class Verdict(StrEnum):
     FAILED = "failed"
     CLEAN = "clean"
     MALICIOUS = "malicious"
+
+
+class AnswerKind(StrEnum):
+    """The subject of an answer to a sender. A tenant wants each by itself; docs/answers.md describes each."""
+
+    RECEIVED = "received"
+    NO_SUCH_ADDRESS = "no_such_address"
+    TENANT_INACTIVE = "tenant_inactive"
+    NOTHING_USABLE = "nothing_usable"
+    TOO_LARGE = "too_large"
+    ENCRYPTED = "encrypted"
+    DANGEROUS_TYPE = "dangerous_type"
+    AWAITS_APPROVAL = "awaits_approval"

@@ -8,7 +8,7 @@ from ingest import log
 from ingest.claims import log_fields
 from ingest.codes import Reason
 from ingest.errors import NotFound
-from ingest.model import Claim, ClaimState, CleanedUp, Gone, Outcome, Quarantined, Scope
+from ingest.model import Answer, Claim, ClaimState, CleanedUp, Gone, Outcome, Quarantined, Scope
 from ingest.ports import Claims, Mail
 
 
@@ -24,10 +24,15 @@ class Ends:
         self._mail.delete(claim.ref, scope)
         self._claims.end(claim, ClaimState.DELETED)
 
-    def quarantine(self, claim: Claim, reason: Reason, categories: Sequence[str]) -> Outcome:
-        """Move a message to Quarantine, or end it as gone. `categories`: those that the message has."""
+    def quarantine(
+        self, claim: Claim, reason: Reason, categories: Sequence[str], answer: Answer | None = None
+    ) -> Outcome:
+        """Move a message to Quarantine, or end it as gone. `categories`: those that the message has.
+
+        `answer`: to the sender, due with the end of the message.
+        """
         # The reason is recorded first: an owner that dies after the move leaves a record that can be completed.
-        self._claims.renew(claim, reason=reason)
+        self._claims.renew(claim, reason=reason, answer=answer)
         try:
             self._mail.quarantine(claim.ref, reason, categories)
         except NotFound:

@@ -13,6 +13,7 @@
     │   ├── DiskUnavailable
     │   ├── ReaderUnavailable
     │   ├── ScannerUnavailable
+    │   ├── InDoubt
     │   ├── Overdue
     │   │   └── TooCostly         the one Later that counts: other mails are filed meanwhile
     │   ├── SlowTransfer
@@ -28,6 +29,7 @@
     ├── MimeUnavailable           Exchange gives no MIME of this mail: the mail is read from Graph's own message
     ├── NotFound                  Graph has no such thing any more: normal, acknowledged
     ├── TurnAwaited               in ingest.routing: the mail waits for its tenant's turn
+    ├── AnswerRefused            an answer to a sender is never sent
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── NotAResult                in scanning.results: a queue message that holds no result of a malware scan
@@ -117,6 +119,10 @@ class ScannerUnavailable(Later):
     """clamd can't be reached, or gives no verdict."""
 
 
+class InDoubt(Later):
+    """A request that must not be made twice broke off: the other side may have carried it out."""
+
+
 class DatabaseUnavailable(Later):
     """Postgres can't be reached, or ended our connection."""
 
@@ -177,6 +183,10 @@ class NotFound(IngestError):
 
 class MimeUnavailable(IngestError):
     """Exchange can't convert or read this message as MIME, on every try."""
+
+
+class AnswerRefused(IngestError):
+    """An answer can't be sent, on any try."""
 
 
 class MalformedRef(IngestError):

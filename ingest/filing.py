@@ -18,6 +18,7 @@ from ingest.documents.spool import Spool
 from ingest.model import BodyMode, Claim, Limits, OriginalForm, Part, StoredBlob, Tenant
 from ingest.original import Original
 from ingest.ports import UPLOAD_BLOCK, Blobs, Copies
+from ingest.replies import answer_to_stored
 from ingest.transfer import Transfer
 
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1
@@ -71,7 +72,8 @@ class Filing:
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
         with Budget(self._options.limits, keep_alive=self._transfer.keep_alive, lane=self._options.lane) as budget:
             parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
-        held = self._copies.save(self._claim, original.message, stored, parts, last=last)
+        answer = answer_to_stored(original.message.reply, parts)
+        held = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
         if held is not None:
             log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=held)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeGuard
 from uuid import UUID
 
-from ingest.codes import ActiveContent, Disposition, Reason, Rule, Verdict
+from ingest.codes import ActiveContent, AnswerKind, Disposition, Reason, Rule, Verdict
 from ingest.errors import DatabaseUnavailable, MalformedRef
 
 # Graph message ids are URL-safe base64 of about 150 characters; nothing near this has been seen.
@@ -205,11 +205,39 @@ UNKNOWN_SENDER = Authentication()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """A mail's sender, where an answer may go to them, and what the answer quotes. All of it is fit for a header.
+
+    `message_id` and `references` are the mail's, the former None where it has none. `language`: `de` or `en`.
+    """
+
+    recipient: str = field(repr=False)
+    message_id: str | None
+    references: tuple[str, ...]
+    subject: str = field(repr=False)
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An answer that a mail may get: the first of `kinds` that its tenant wants.
+
+    `documents`: names of the documents that were taken. `refused`: names of parts that were not, each with its rule.
+    """
+
+    reply: Reply
+    kinds: tuple[AnswerKind, ...]
+    documents: tuple[str, ...] = field(default=(), repr=False)
+    refused: tuple[tuple[str, Rule], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """A message's metadata, from the headers of its original. `form`: the form in which the original is kept.
 
     `redirected_to`: the addresses that a redirect or a forward wrote into other headers than To and Cc.
-    `receipt_requested`: the sender asked for a receipt when the message is read.
+    `receipt_requested`: the sender asked for a receipt when the message is read. `reply`: None where the sender gets no
+    answer.
     """
 
     ref: MessageRef
@@ -223,6 +251,7 @@ class Message:
     received_at: datetime
     form: OriginalForm = OriginalForm.MIME
     authentication: Authentication = field(default_factory=Authentication)
+    reply: Reply | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

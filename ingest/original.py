@@ -27,6 +27,7 @@ from ingest.documents.unpacking.container import Member
 from ingest.documents.unpacking.mime import find_body, open_mail
 from ingest.errors import AttachmentPending, ContentInterrupted, PartRejected
 from ingest.model import Attachment, AttachmentKind, Message, MessageRef
+from ingest.replies import Own, reply_to
 
 MAX_PARTS = 1000  # parts of a mail itself, those of containers not counted; Exchange refuses mails of more than 250
 # A redirect leaves To as it was. Mail programs and servers write the new recipient into one of these, the headers of
@@ -175,22 +176,31 @@ def _redirected_to(headers: Headers) -> Iterator[str]:
 
 
 def message_of(
-    ref: MessageRef, headers: Headers, received_at: datetime | None, *, authserv_id: str | None = None
+    ref: MessageRef,
+    headers: Headers,
+    received_at: datetime | None,
+    *,
+    authserv_id: str | None = None,
+    own: Own | None = None,
 ) -> Message:
     """Return the message's metadata. `received_at`: the time in the inbox's listing, where a listing has shown it.
 
     Without a listing, the newest Received header has the time, else it is now: the sender writes the Date header.
     `authserv_id`: the receiving service's name in Authentication-Results; None for Exchange Online, which writes none.
+    `own`: our addresses, where senders get answers; None where they get none.
     """
+    authentication = read_authentication(headers, service=authserv_id)
+    subject, to, cc = mail_headers.subject(headers), mail_headers.to(headers), mail_headers.cc(headers)
     return Message(
         ref=ref,
         internet_message_id=mail_headers.message_id(headers),
-        subject=mail_headers.subject(headers),
+        subject=subject,
         sender=mail_headers.sender(headers),
-        to=mail_headers.to(headers),
-        cc=mail_headers.cc(headers),
+        to=to,
+        cc=cc,
         redirected_to=tuple(_redirected_to(headers)),
         receipt_requested=any(name in headers for name in _RECEIPT_HEADERS),
         received_at=received_at or mail_headers.newest_received(headers) or datetime.now(UTC),
-        authentication=read_authentication(headers, service=authserv_id),
+        authentication=authentication,
+        reply=None if own is None else reply_to(headers, authentication, subject, (*to, *cc), own),
     )

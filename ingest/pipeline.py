@@ -42,6 +42,7 @@ from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
 from ingest.ports import Rejections as RejectionRecords
 from ingest.reading import Reading
 from ingest.rejections import Rejections
+from ingest.replies import Own, answer_to_rejected
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
@@ -69,7 +70,9 @@ class Pipeline:
         addressing: Addressing,
         filing: FilingOptions | None = None,
         authserv_id: str | None = None,
+        own: Own | None = None,
     ) -> None:
+        """`own`: our addresses, where senders get answers; None where they get none."""
         self._mail = mail
         self._blobs = blobs
         self._claims = claims
@@ -79,6 +82,7 @@ class Pipeline:
         self._addressing = addressing
         self._filing = filing or FilingOptions()
         self._authserv_id = authserv_id
+        self._own = own
         self._held = HeldClaims(claims)
         self._suspects = Suspects(self._held)
         self._tries = Tries(self._held)
@@ -118,7 +122,7 @@ class Pipeline:
             return self._ends.gone(claim)
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
         transfer = Transfer(claim, self._claims)
-        reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id)
+        reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id, own=self._own)
         try:
             return self._ingest(claim, assigned, reading, transfer)
         except Rejected as rejected:
@@ -208,7 +212,8 @@ class Pipeline:
             return self._ends.gone(claim)
         # Before the move: an owner that dies after the move leaves a record that people can find.
         self._rejections.note(claim, reason, message, assigned)
-        return self._ends.quarantine(claim, reason, categories or ())
+        answer = None if message is None else answer_to_rejected(message.reply, reason)
+        return self._ends.quarantine(claim, reason, categories or (), answer)
 
 
 def _reason_to_give_up(claim: Claim) -> Reason | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.model import (
     UNKNOWN_SENDER,
+    Answer,
     Attachment,
     Authentication,
     Claim,
@@ -95,8 +96,8 @@ class Claims(Protocol):
     def claim(self, ref: MessageRef) -> Claim | None:
         """Return the right to work on a message; None while another owner's lease lives, and for a repetition."""
 
-    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
-        """Keep the claim for another lease, and record the reason of an intended quarantine."""
+    def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
+        """Keep the claim for another lease, and record the reason of an intended quarantine and the answer to it."""
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         """Record where the message ended."""
@@ -141,12 +142,19 @@ class Copies(Protocol):
     """The copies that tenants have of messages."""
 
     def save(
-        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+        self,
+        claim: Claim,
+        message: Message,
+        original: StoredBlob,
+        parts: Sequence[Part],
+        *,
+        last: bool,
+        answer: Answer | None = None,
     ) -> HeldReason | None:
         """Write the copy of the context's tenant in one transaction; with the `last` one the claim is STORED.
 
-        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents.
-        Raises LeaseLost, DatabaseUnavailable.
+        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents. `answer` goes to the
+        sender, due with the end of the message. Raises LeaseLost, DatabaseUnavailable.
         """
 
     def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:

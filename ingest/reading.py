@@ -15,6 +15,7 @@ from ingest.fallback import GraphOriginal, download_message
 from ingest.model import Claim, Message, OriginalForm, Scope, Tenant
 from ingest.original import MimeOriginal, Original, message_of, read_header
 from ingest.ports import Mail
+from ingest.replies import Own
 from ingest.transfer import Transfer
 
 # Attempts at a message from which on Graph's 500 for its MIME counts as the message's own fault. A streamed answer
@@ -28,14 +29,22 @@ class Reading:
     """The read of one claimed message."""
 
     def __init__(
-        self, mail: Mail, transfer: Transfer, claim: Claim, scope: Scope, *, authserv_id: str | None = None
+        self,
+        mail: Mail,
+        transfer: Transfer,
+        claim: Claim,
+        scope: Scope,
+        *,
+        authserv_id: str | None = None,
+        own: Own | None = None,
     ) -> None:
-        """`authserv_id`: the receiving service's name in Authentication-Results; None for Exchange Online."""
+        """`authserv_id` and `own`: as in `ingest.original.message_of`."""
         self._mail = mail
         self._transfer = transfer
         self._claim = claim
         self.scope = scope
         self._authserv_id = authserv_id
+        self._own = own
         self.message: Message | None = None  # as the header says, once the header is read
 
     def read(self, spool: Spool, *, decide: Decide) -> tuple[Original, tuple[Tenant, ...]]:
@@ -76,5 +85,7 @@ class Reading:
         return original, tenants
 
     def _message(self, headers: Headers) -> Message:
-        self.message = message_of(self._claim.ref, headers, self._claim.received_at, authserv_id=self._authserv_id)
+        self.message = message_of(
+            self._claim.ref, headers, self._claim.received_at, authserv_id=self._authserv_id, own=self._own
+        )
         return self.message

@@ -19,6 +19,7 @@ DEFAULT_SWEEP_LIMIT = 2_500
 # mailbox. https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
 DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
+DEFAULT_ANSWERS_A_DAY = 3  # to one sender
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
 MAX_DAYS = 36_500  # of a retention period
 MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
@@ -61,6 +62,14 @@ class Scanner(StrEnum):
     OFF = "off"
     DEFENDER = "defender"
     CLAMAV = "clamav"
+
+
+class AnswerTransport(StrEnum):
+    """The way in which answers to senders leave: none, Graph's sendMail, or Azure Communication Services Email."""
+
+    OFF = "off"
+    GRAPH = "graph"
+    ACS = "acs"
 
 
 class ScanHold(StrEnum):
@@ -108,6 +117,11 @@ class Settings:
     scanner: Scanner
     scan_hold: ScanHold
     clamd: str | None
+    answers: AnswerTransport
+    answer_from: str
+    answer_endpoint: str | None
+    answers_a_day: int
+    answer_templates: str | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -278,6 +292,11 @@ class _Reader:
             scanner=(scanner := self._choice("INGEST_SCANNER", Scanner.OFF)),
             scan_hold=self._choice("INGEST_SCAN_HOLD", ScanHold.MALICIOUS),
             clamd=self._clamd(scanner),
+            answers=(answers := self._choice("INGEST_ANSWERS", AnswerTransport.OFF)),
+            answer_from=self._answer_from(answers),
+            answer_endpoint=self._answer_endpoint(answers),
+            answers_a_day=int(self._number("INGEST_ANSWERS_A_DAY", DEFAULT_ANSWERS_A_DAY, at_least=1)),
+            answer_templates=self._optional("INGEST_ANSWER_TEMPLATES"),
         )
         self.raise_problems()
         return settings
@@ -407,6 +426,25 @@ class _Reader:
         if address is not None and not re.fullmatch(r"/.+|[^\s/:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
             self._wrong("INGEST_CLAMD", "must be the path of a socket, or host:port")
         return address
+
+    def _answer_from(self, answers: AnswerTransport) -> str:
+        """Return the address that answers come from: for Graph the first mailbox, where nothing else is set."""
+        address = (self._optional("INGEST_ANSWER_FROM") or "").lower()
+        if answers is AnswerTransport.ACS and not address:
+            self._wrong("INGEST_ANSWER_FROM", "is missing (the sender's address in Communication Services)")
+        if address and not _MAILBOX.match(address):
+            self._wrong("INGEST_ANSWER_FROM", "must be a mail address")
+        return address or next(iter(self._list("AZURE_INGEST_MAILBOX")), "").lower()
+
+    def _answer_endpoint(self, answers: AnswerTransport) -> str | None:
+        endpoint = self._optional("INGEST_ANSWER_ENDPOINT")
+        if endpoint is None:
+            if answers is AnswerTransport.ACS:
+                self._wrong("INGEST_ANSWER_ENDPOINT", "is missing (the endpoint of Communication Services)")
+            return None
+        if not _is_url(endpoint, "https"):
+            self._wrong("INGEST_ANSWER_ENDPOINT", "must be an https:// URL without a query")
+        return endpoint.rstrip("/")
 
     def _limits(self) -> Limits:
         usual = Limits()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ingest import log
 from ingest.errors import SettingsError
-from ingest.settings import JunkMode, ScanHold, Scanner, Settings
+from ingest.settings import AnswerTransport, JunkMode, ScanHold, Scanner, Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.documents.reader_pool import ReaderPool
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
+    from ingest.replies import Own
     from ingest.storage.backlog import Backlog
     from ingest.storage.blobs import BlobStore
     from ingest.storage.database import Database
@@ -128,6 +129,20 @@ def filing_options(settings: Settings, readers: ReaderPool) -> FilingOptions:
     )
 
 
+def own_addresses(settings: Settings) -> Own | None:
+    """Return our own addresses, which get no answers; None where no sender gets one."""
+    from ingest.replies import Own
+    from ingest.routing import token_of
+
+    if settings.answers is AnswerTransport.OFF:
+        return None
+    return Own(
+        addresses=frozenset((*settings.mailboxes, settings.answer_from)),
+        domains=settings.address_domains,
+        is_upload=lambda address: token_of(address, settings.address_pattern) is not None,
+    )
+
+
 def build(settings: Settings) -> App:
     """Build an app for these settings."""
     from ingest.documents.reader_pool import ReaderPool
@@ -175,6 +190,7 @@ def build(settings: Settings) -> App:
         addressing=Addressing(pattern=settings.address_pattern, domains=settings.address_domains, route=settings.route),
         filing=filing_options(settings, readers),
         authserv_id=settings.authserv_id,
+        own=own_addresses(settings),
     )
     return App(
         settings=settings,

@@ -27,6 +27,9 @@ A mailbox that the app must not reach. The last step tests both.
 Plus: upload+<token>@domain, which needs nothing more. CatchAll: upload.<token>@domain as well, by an internal-relay
 domain and a rule that redirects unknown recipients to the mailbox.
 
+.PARAMETER Answers
+Also give the right to send in the name of the mailbox, for answers to senders (INGEST_ANSWERS=graph).
+
 .EXAMPLE
 Connect-ExchangeOnline
 ./Set-MailEntrance.ps1 -ApplicationId 0f6c… -ObjectId 9b1d… -Mailbox upload@dms.cloud -OtherMailbox ceo@dms.cloud -WhatIf
@@ -38,6 +41,7 @@ param(
     [Parameter(Mandatory)] [ValidatePattern('^[^@\s''"]+@[^@\s''"]+$')] [string] $Mailbox,
     [Parameter(Mandatory)] [ValidatePattern('^[^@\s''"]+@[^@\s''"]+$')] [string] $OtherMailbox,
     [ValidateSet('Plus', 'CatchAll')] [string] $Addresses = 'Plus',
+    [switch] $Answers,
     [string] $Name = 'mail ingest'
 )
 
@@ -128,10 +132,13 @@ Set-Thing "scope $Name" ($null -ne $scope) $scopeIsRight {
     else { Set-ManagementScope -Identity $Name -RecipientRestrictionFilter $filter }
 }
 
-$assignment = Get-ManagementRoleAssignment -RoleAssignee $ApplicationId.ToString() -ErrorAction SilentlyContinue |
-    Where-Object { $_.Role -eq $role -and $_.CustomResourceScope -eq $Name }
-Set-Thing "role $role" ($null -ne $assignment) $true {
-    New-ManagementRoleAssignment -App $ApplicationId -Role $role -CustomResourceScope $Name
+# Sending is a role of its own: the app has it only where senders get answers.
+foreach ($wantedRole in @($role) + @(if ($Answers) { 'Application Mail.Send' })) {
+    $assignment = Get-ManagementRoleAssignment -RoleAssignee $ApplicationId.ToString() -ErrorAction SilentlyContinue |
+        Where-Object { $_.Role -eq $wantedRole -and $_.CustomResourceScope -eq $Name }
+    Set-Thing "role $wantedRole" ($null -ne $assignment) $true {
+        New-ManagementRoleAssignment -App $ApplicationId -Role $wantedRole -CustomResourceScope $Name
+    }
 }
 
 # Proof. Exchange answers from its own configuration at once; Graph follows within two hours.

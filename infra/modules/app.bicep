@@ -21,6 +21,9 @@ param alwaysReadyHttpInstances int
 param subnetId string
 param scanner string
 param scanHold string
+param answers string
+param answerFrom string
+param answerEndpoint string
 param appSettings object
 
 // https://learn.microsoft.com/graph/deployments
@@ -133,6 +136,13 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
         INGEST_SCANNER: scanner
         INGEST_SCAN_HOLD: scanHold
         INGEST_CLAMD: ''
+
+        // Answers to senders (docs/answers.md)
+        INGEST_ANSWERS: answers
+        INGEST_ANSWER_FROM: answerFrom
+        INGEST_ANSWER_ENDPOINT: answerEndpoint
+        INGEST_ANSWERS_A_DAY: ''
+        INGEST_ANSWER_TEMPLATES: ''
 
         // Rules: an empty value is the default of docs/settings.md
         INGEST_ADDRESS_DOMAINS: addressDomains

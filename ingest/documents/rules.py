@@ -102,12 +102,12 @@ def _document_or_container(facts: Facts) -> Decision:
 
 def of_mail_without_documents(headers: Headers) -> Decision:
     """Return disposition and rule of a mail without another document in it. `headers`: of the mail."""
-    if _is_automatic(headers):
+    if is_automatic(headers):
         return Disposition.REJECTED, Rule.AUTOMATIC
     return Disposition.DOCUMENT, Rule.MAIL_WITHOUT_DOCUMENTS
 
 
-def _is_automatic(headers: Headers) -> bool:
+def is_automatic(headers: Headers) -> bool:
     """Return whether a program wrote the mail as an answer: a bounce, a receipt, an absence notice.
 
     RFC 3834, 5: `Auto-Submitted` other than `no`. RFC 6522: multipart/report. RFC 5321, 4.5.5: an empty return path.

@@ -24,7 +24,7 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
 from ingest import log
-from ingest.errors import ContentInterrupted, GraphUnavailable
+from ingest.errors import ContentInterrupted, GraphThrottled, GraphUnavailable, InDoubt, Later
 from ingest.graph.retry import NO_CODE, Failure, Retries, judge
 from ingest.one_host import OneHostAdapter
 from ingest.trace import span
@@ -129,6 +129,25 @@ class GraphClient:
                 raise GraphUnavailable(f"{operation}: the answer is not JSON") from None
             return Answer(status=response.status_code, body=value if isinstance(value, dict) else {})
 
+    def post_once(self, operation: str, path: str, content: bytes, *, mailbox: str) -> None:
+        """Post a text once: a second try could have its effect twice.
+
+        Raises InDoubt where Graph may have taken the content; else nothing was taken: GraphRefused and NotFound (4xx),
+        GraphForbidden, GraphThrottled, GraphUnavailable (no token), Later (no place at the gate).
+        """
+        wanted = _Request(operation=operation, method="POST", path=path, mailbox=mailbox, content=content)
+        for fresh in (False, True):
+            prepared = self._prepared(wanted)
+            with self._gate(mailbox):
+                result = self._send(wanted, prepared)
+            if isinstance(result, requests.Response):
+                result.close()
+                return
+            if result.fresh_token and not fresh:
+                self._tokens.forget()
+                continue
+            raise _judged_once(operation, result)
+
     @contextmanager
     def stream(self, operation: str, path: str, *, mailbox: str) -> Iterator[Iterator[bytes]]:
         """Open a `$value` and yield its bytes, in blocks of at most STREAM_BLOCK.
@@ -179,6 +198,9 @@ class GraphClient:
         if wanted.body is not None:
             prepared.body = json.dumps(wanted.body).encode()
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(prepared.body))}
+        if wanted.content is not None:
+            prepared.body = wanted.content
+            headers |= {"Content-Type": "text/plain", "Content-Length": str(len(wanted.content))}
         prepared.headers = requests.structures.CaseInsensitiveDict(headers)
         return prepared
 
@@ -220,6 +242,16 @@ class _Request:
     params: Mapping[str, str] | None = None
     body: Json | None = None
     streamed: bool = False
+    content: bytes | None = None
+
+
+def _judged_once(operation: str, failure: Failure) -> Later:
+    """Return the error of a request that is not tried again."""
+    if failure.fresh_token:
+        return GraphUnavailable(f"{operation}: Graph refuses a fresh token ({failure.cause})")
+    if failure.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return GraphThrottled(f"{operation}: {failure.cause}", retry_after=failure.retry_after)
+    return InDoubt(f"{operation}: {failure.cause}")
 
 
 def _error_code(response: requests.Response) -> str:

@@ -10,7 +10,8 @@ from typing import Any, LiteralString
 
 from ingest.codes import Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import Claim, ClaimInDoubt, ClaimState, MessageRef
+from ingest.model import Answer, Claim, ClaimInDoubt, ClaimState, MessageRef
+from ingest.storage.answers import answer_parameters
 from ingest.storage.database import Database, as_text
 
 
@@ -108,9 +109,28 @@ class Claims:
     returning id
     """
 
-    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
-        """Keep the claim for another lease, and record the reason of an intended quarantine. Raises LeaseLost."""
-        self._write("renew", self.RENEW, claim, lease=self._lease, reason=reason)
+    # In one statement with the reason: an owner that dies after the move leaves the answer, too.
+    RENEW_WITH_ANSWER = """
+    with renewed as (
+        update ingest.claim
+        set lease_until = now() + %(lease)s * interval '1 second', reason = coalesce(%(reason)s, reason)
+        where id = %(id)s and fence = %(fence)s
+        returning id
+    )
+    select id, ingest.queue_answer(id, %(kinds)s, %(recipient)s, %(quoted)s) from renewed
+    """
+
+    def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
+        """Keep the claim for another lease; record the reason of an intended quarantine, and queue its answer.
+
+        Raises LeaseLost.
+        """
+        if answer is None:
+            self._write("renew", self.RENEW, claim, lease=self._lease, reason=reason)
+            return
+        given = answer_parameters(claim, answer)
+        del given["claim"]
+        self._write("renew", self.RENEW_WITH_ANSWER, claim, lease=self._lease, reason=reason, **given)
 
     END = """
     update ingest.claim

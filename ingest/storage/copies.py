@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from ingest.codes import Disposition, HeldReason
 from ingest.errors import LeaseLost
-from ingest.model import RULES_VERSION, Claim, Message, OriginalForm, Part, StoredBlob, Tenant
+from ingest.model import RULES_VERSION, Answer, Claim, Message, OriginalForm, Part, StoredBlob, Tenant
+from ingest.storage.answers import answer_parameters
 from ingest.storage.database import Connection, Database, as_text
 from ingest.storage.tenants import Tenants
 from ingest.storage.words import words_of
@@ -58,6 +59,8 @@ class Copies:
     from part where %(disposition)s = 'document'
     """
 
+    QUEUE_ANSWER = "select ingest.queue_answer(%(claim)s, %(kinds)s, %(recipient)s, %(quoted)s)"
+
     AWAIT_SCAN = "select ingest.await_scan(%(message)s, %(hidden)s)"
 
     # Last in the transaction: the copies of a tenant wait for each other from here to the commit, and no longer.
@@ -94,12 +97,20 @@ class Copies:
     """
 
     def save(
-        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+        self,
+        claim: Claim,
+        message: Message,
+        original: StoredBlob,
+        parts: Sequence[Part],
+        *,
+        last: bool,
+        answer: Answer | None = None,
     ) -> HeldReason | None:
         """Write the message, its parts and its documents for the tenant of the context, in one transaction.
 
         With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
-        already is left as it is. The same mail that was saved under another claim meanwhile is linked. Returns the
+        already is left as it is. The same mail that was saved under another claim meanwhile is linked. `answer` is queued,
+        where the tenant wants one. Returns the
         reason why Postgres holds a new copy in the tenant's waiting room; None where the DMS sees the documents. Raises
         LeaseLost: then nothing was written. Raises DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
         """
@@ -137,6 +148,8 @@ class Copies:
                     cursor.executemany(self.INSERT_PART, rows_of(parts, message_id=row["id"], tenant=tenant))
                 if self._scanned:
                     connection.execute(self.AWAIT_SCAN, {"message": row["id"], "hidden": self._hidden})
+                if answer is not None:
+                    connection.execute(self.QUEUE_ANSWER, answer_parameters(claim, answer))
             linked = link is not None and (link.fetchone() or {})["linked"]
             self._commit(connection, claim, message, new=linked or row is not None, last=last)
             if row is not None:

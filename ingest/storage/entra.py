@@ -1,4 +1,4 @@
-"""Entra tokens for Postgres and Blob: one credential per process.
+"""Entra tokens for Postgres, Blob and Communication Services: one credential per process.
 
 https://learn.microsoft.com/azure/postgresql/security/security-entra-configure
 https://learn.microsoft.com/python/api/azure-identity/azure.identity.defaultazurecredential
@@ -13,6 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ingest import log
+from ingest.errors import Later
 
 if TYPE_CHECKING:  # half a second of imports, which a command without Entra is spared
     from azure.core.credentials import TokenCredential
@@ -25,6 +26,9 @@ _SCOPES = {
 }
 
 
+_COMMUNICATION = "https://communication.azure.com/.default"
+
+
 class SignInFailed(psycopg.OperationalError):
     """Entra gives no token for Postgres."""
 
@@ -35,6 +39,14 @@ def credential() -> TokenCredential:
     from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - see above
 
     return DefaultAzureCredential()
+
+
+def communication_token() -> str:
+    """Return a token for Azure Communication Services. Raises Later."""
+    try:
+        return credential().get_token(_COMMUNICATION).token
+    except Exception as error:  # noqa: BLE001 - the credential's own errors quote what each of its sources said
+        raise Later(f"Entra gives no token for Communication Services ({log.describe(error)})") from None
 
 
 def scope(database_url: str) -> str | None:

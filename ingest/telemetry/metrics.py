@@ -175,6 +175,14 @@ METRICS: tuple[Metric, ...] = (
         says="Results of a malware scan while the app expects none",
     ),
     Metric(
+        name="ingest.answers",
+        kind="counter",
+        unit="{answer}",
+        event="answer.ended",
+        says="Tries to send an answer to a sender",
+        attributes=("kind", "outcome"),
+    ),
+    Metric(
         name="ingest.bytes",
         kind="counter",
         unit="By",

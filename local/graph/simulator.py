@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trustme
 from aiohttp import web
+from aiosmtpd.smtp import SMTP
 
 from local.graph.admin.server import AdminServer
 from local.graph.config import Config
@@ -24,6 +25,7 @@ from local.graph.http.traffic import TrafficLog
 from local.graph.mail.attachments import AttachmentRoutes
 from local.graph.mail.folders import FolderRoutes
 from local.graph.mail.messages import MessageRoutes
+from local.graph.mail.outgoing import SendMailRoutes, Sink
 from local.graph.mail.postmaster import Postmaster
 from local.graph.mail.smtp import SmtpServer
 from local.graph.mail.store import Store
@@ -50,7 +52,9 @@ async def running(config: Config) -> AsyncIterator[dict[str, object]]:
         stack.push_async_callback(notifier.close)
         subscriptions = SubscriptionRoutes(config=config, store=store, notifier=notifier, feed=feed)
         routes = Routes()
+        outgoing, sink = SendMailRoutes(store), Sink()
         for subject in (
+            outgoing,
             MessageRoutes(
                 store,
                 delete_to=config.delete_to,
@@ -79,6 +83,7 @@ async def running(config: Config) -> AsyncIterator[dict[str, object]]:
             notifier=notifier,
             subscriptions=subscriptions,
             door=door,
+            sink=sink,
         )
         admin_runner = web.AppRunner(admin.application(), access_log=None, shutdown_timeout=0.5)
         await admin_runner.setup()
@@ -88,6 +93,9 @@ async def running(config: Config) -> AsyncIterator[dict[str, object]]:
         loop = asyncio.get_running_loop()
         smtp = await loop.create_server(partial(SmtpServer, postmaster), _HOST, config.smtp_port)
         stack.callback(smtp.close)
+        world = await loop.create_server(lambda: SMTP(sink, hostname="localhost"), _HOST, 0)
+        stack.callback(world.close)
+        outgoing.port = world.sockets[0].getsockname()[1]
         watcher = loop.create_task(subscriptions.watch())
         stack.callback(watcher.cancel)
         yield {

@@ -9,6 +9,7 @@ from ingest.codes import Reason
 from ingest.documents.spool import Spool
 from ingest.filing import Filing, FilingOptions
 from ingest.model import (
+    Answer,
     Claim,
     ClaimState,
     Invoice,
@@ -56,7 +57,17 @@ class Saved:
         self.original: StoredBlob | None = None
         self.parts: tuple[Part, ...] = ()
 
-    def save(self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool) -> None:
+    def save(
+        self,
+        claim: Claim,
+        message: Message,
+        original: StoredBlob,
+        parts: Sequence[Part],
+        *,
+        last: bool,
+        answer: Answer | None = None,
+    ) -> None:
+        assert answer is None
         assert (claim.ref, message.ref, message.form, last) == (REF, REF, OriginalForm.MIME, True)
         self.original, self.parts = original, tuple(parts)
 
@@ -69,7 +80,7 @@ class Saved:
     def claim(self, ref: MessageRef) -> Claim | None:
         raise NotImplementedError
 
-    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
+    def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
         raise NotImplementedError
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:

@@ -13,6 +13,7 @@ from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model import (
     UNKNOWN_SENDER,
+    Answer,
     Authentication,
     Claim,
     ClaimState,
@@ -87,6 +88,7 @@ class FakeRecords:
     turns: dict[tuple[str, str], Tenant] = field(default_factory=dict)
     passed_over: dict[tuple[str, str], dict[str, PassedOver]] = field(default_factory=dict)
     old_addresses: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     lease_seconds: float = 600
     retry_seconds: float = 300
     journal: Journal = field(default_factory=Journal)
@@ -152,11 +154,13 @@ class FakeRecords:
             sender_admitted=row.sender_admitted,
         )
 
-    def renew(self, claim: Claim, *, reason: Reason | None = None) -> None:
+    def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
         self._step("renew")
         row = self._own(claim)
         row.lease_until = self.now + self.lease_seconds
         row.reason = reason or row.reason
+        if answer is not None:
+            self.answers[claim.ref.message_id] = answer
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         self._step(f"end.{state}")
@@ -228,7 +232,14 @@ class FakeRecords:
             self._tenant = None
 
     def save(
-        self, claim: Claim, message: Message, original: StoredBlob, parts: Sequence[Part], *, last: bool
+        self,
+        claim: Claim,
+        message: Message,
+        original: StoredBlob,
+        parts: Sequence[Part],
+        *,
+        last: bool,
+        answer: Answer | None = None,
     ) -> HeldReason | None:
         self._step("save")
         if self._tenant is None:
@@ -243,6 +254,8 @@ class FakeRecords:
                 else Saved(message=message, original=original, parts=tuple(parts))
             )
             row.copies += 1
+            if answer is not None and first is None:
+                self.answers[claim.ref.message_id] = answer
         if last:
             row.state = ClaimState.STORED
         row.lease_until = self.now + self.lease_seconds

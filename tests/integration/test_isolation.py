@@ -22,6 +22,7 @@ from ingest.pipeline import Pipeline
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN
 from ingest.storage import database as adapter
+from ingest.storage.answers import Answers
 from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
@@ -222,7 +223,19 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "wait_for_turn"): "EXECUTE",
         ("function", "give_turns"): "EXECUTE",
         **dict.fromkeys(
-            (("function", name) for name in ("await_scan", "record_scan", "take_scans", "scan_state")), "EXECUTE"
+            (
+                ("function", name)
+                for name in (
+                    "await_scan",
+                    "record_scan",
+                    "take_scans",
+                    "scan_state",
+                    "queue_answer",
+                    "take_answers",
+                    "end_answer",
+                )
+            ),
+            "EXECUTE",
         ),
         ("table", "claim"): "INSERT SELECT UPDATE",
         ("table", "document"): "INSERT",
@@ -309,7 +322,7 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         *TENANT_TABLES,
         *("assignment", "passed_over", "rejection", "token", "disabled_tenant", "old_address"),
         *("tenant_hour", "tenant_budget", "turn", "sender", "sender_list"),
-        *("scan", "withheld", "scan_due"),
+        *("scan", "withheld", "scan_due", "answer", "answer_rule"),
     }
     for row in tables:
         assert row["enabled"], row
@@ -330,6 +343,10 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select * from ingest.tenant_hour",
         "update ingest.tenant_budget set mails_an_hour = 0",
         "delete from ingest.turn",
+        "select * from ingest.answer",
+        "insert into ingest.answer_rule (kind, set_by) values ('received', 'x')",
+        "select * from ingest.answer_rules(null)",
+        "select ingest.set_answer(null, 'received', true, 'x', '')",
         "select * from ingest.scan",
         "select * from ingest.withheld",
         "delete from ingest.withheld",
@@ -534,6 +551,8 @@ STILL_POSSIBLE = {
     ),
     "hold the places at a mailbox": "select pg_try_advisory_lock(1, 1)",
     "ask for the tenant of a token that it has": "select * from ingest.route_tokens(array['0123456789abcdef'], 1)",
+    "queue an answer that a tenant wants": "select ingest.queue_answer(1, '{received}', 'a@b.example', '{}')",
+    "take and end queued answers": "select * from ingest.take_answers(9, 9)",
     "take the names of blobs that wait for a scan": "select * from ingest.take_scans(9, '0', '1 minute')",
     "record a verdict on a blob by its name": (
         "select ingest.record_scan('documents', '1/x', 'malicious', 'x', '{}', null, null, false)"
@@ -714,7 +733,7 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 STATEMENTS: dict[str, str] = {
     name: text
-    for subject in (Backlog, Claims, Copies, Rejections, Scans, Tenants, Turns)
+    for subject in (Answers, Backlog, Claims, Copies, Rejections, Scans, Tenants, Turns)
     for name, text in vars(subject).items()
     if name.isupper() and name != "ENTER"  # which chooses the context
 }
@@ -731,6 +750,12 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("verdict", "scanner", "said"), "clean"),
     **dict.fromkeys(("hidden", "unexpected"), True),
     "malware": ["x"],
+    "kinds": ["received"],
+    "recipient": "x@y.example",
+    "quoted": "{}",
+    "a_day": 1,
+    "seconds": 0.0,
+    "outcome": "sent",
     "scanned_at": datetime(2026, 1, 1, tzinfo=UTC),
     **dict.fromkeys(("new", "defects", "overruns", "position", "size", "limit", "rules_version", "budget", "most"), 1),
     **dict.fromkeys(("parent", "related", "related_document"), None),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("ingest", "subscriptions", "scanning", "checks", "operations")
+PACKAGES = ("ingest", "subscriptions", "scanning", "answers", "checks", "operations")
 APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(ROOT.glob(f"{name}/**/*.py")))]
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
@@ -28,6 +28,7 @@ STORY = {
         "reading",
         "refusals",
         "rejections",
+        "replies",
         "routing",
         "suspects",
         "sweep",
@@ -36,7 +37,7 @@ STORY = {
     )
 }
 ADAPTERS = {"graph", "documents", "storage"}
-WHOLE_APP = {"kernel", *ADAPTERS, "story", "wiring", "subscriptions", "maintenance", "scanning", "checks"}
+WHOLE_APP = {"kernel", *ADAPTERS, "story", "wiring", "subscriptions", "maintenance", "scanning", "answers", "checks"}
 ROOMS: dict[str, set[str]] = {
     "kernel": set(),
     "graph": {"kernel"},
@@ -48,9 +49,10 @@ ROOMS: dict[str, set[str]] = {
     "subscriptions": {"kernel", "graph"},
     "maintenance": {"kernel", "graph", "storage", "wiring", "subscriptions"},
     "scanning": {"kernel", "storage", "wiring"},
+    "answers": {"kernel", "graph", "storage", "story", "wiring"},
     "checks": {"kernel", "graph", "storage", "wiring", "subscriptions", "scanning"},
     "operations": WHOLE_APP,
-    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "scanning", "checks"},
+    "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "scanning", "answers", "checks"},
     "command line": {"kernel"},
 }
 PREFIXES = {
@@ -64,6 +66,7 @@ PREFIXES = {
     "subscriptions.report": "maintenance",
     "subscriptions": "subscriptions",
     "scanning": "scanning",
+    "answers": "answers",
     "checks": "checks",
     "operations": "operations",
     "function_app": "functions",

@@ -58,6 +58,7 @@ def log_events() -> set[str]:
         *ROOT.glob("ingest/**/*.py"),
         *ROOT.glob("subscriptions/**/*.py"),
         *ROOT.glob("scanning/**/*.py"),
+        *ROOT.glob("answers/**/*.py"),
         *ROOT.glob("checks/**/*.py"),
     ]
     return {name for path in paths for name in _EVENT.findall(path.read_text())}

@@ -431,5 +431,6 @@ def test_the_worker_gets_the_bindings_that_the_host_expects() -> None:
         "examine",
         "scan_result",
         "scan",
+        "answer",
     ]
     assert isinstance(queue_message("x"), func.QueueMessage)

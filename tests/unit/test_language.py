@@ -17,6 +17,7 @@ PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
 )
 PACKAGES = (
+    "answers",
     "bench",
     "checks",
     "commands",

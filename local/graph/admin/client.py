@@ -1,5 +1,6 @@
 """The client of the simulator's admin API, for tests, the demo, the chaos suite and the benchmark."""
 
+import base64
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,15 @@ class MessageState:
     is_read: bool
     received: datetime
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentState:
+    """A mail that left. `return_path`: empty for the null return path."""
+
+    return_path: str
+    recipients: tuple[str, ...]
+    mime: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +118,15 @@ class Admin:
             self._messages[raw["id"]] = _message(raw)
         self._seen = answer["version"]
         return list(self._messages.values())
+
+    def sent(self) -> list[SentState]:
+        """Every mail that the app has sent, in order."""
+        return [
+            SentState(
+                return_path=raw["returnPath"], recipients=tuple(raw["recipients"]), mime=base64.b64decode(raw["mime"])
+            )
+            for raw in self._call("GET", "/sent")["mails"]
+        ]
 
     def folders(self, mailbox: str) -> dict[str, int]:
         """Messages per folder of one mailbox, by display name."""

@@ -3,6 +3,7 @@
 Its client is `local.graph.admin.client.Admin`; README.md lists the calls.
 """
 
+import base64
 import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +18,7 @@ from local.graph.http.faults import Faults, Rule
 from local.graph.http.gateway import Gateway
 from local.graph.http.throttling import Throttle
 from local.graph.mail.content import ContentWriter
+from local.graph.mail.outgoing import Sink
 from local.graph.mail.postmaster import Postmaster
 from local.graph.mail.store import Folder, Mailbox, Message, Store
 from local.graph.push.changes import ChangeFeed
@@ -41,6 +43,7 @@ class AdminServer:
     notifier: Notifier
     subscriptions: SubscriptionRoutes
     door: Door
+    sink: Sink
 
     def application(self) -> web.Application:
         """All calls, each answering with JSON."""
@@ -49,6 +52,7 @@ class AdminServer:
             ("GET", "/version", self._version),
             ("GET", "/messages", self._messages),
             ("GET", "/folders", self._folders),
+            ("GET", "/sent", self._sent),
             ("POST", "/deliver", self._deliver),
             ("POST", "/deliver-series", self._deliver_series),
             ("POST", "/messages/{id}/move", self._move),
@@ -94,6 +98,18 @@ class AdminServer:
         for mailbox, folder in self.store.folders():
             counts[mailbox.address][folder.display_name] = len(folder.messages)
         return counts
+
+    async def _sent(self, _: web.Request) -> object:
+        return {
+            "mails": [
+                {
+                    "returnPath": mail.return_path,
+                    "recipients": mail.recipients,
+                    "mime": base64.b64encode(mail.mime).decode(),
+                }
+                for mail in self.sink.mails
+            ]
+        }
 
     # Mail
 

@@ -90,12 +90,14 @@ def _headers(http: web.BaseRequest) -> Mapping[str, str]:
 
 
 async def _with_body(http: web.BaseRequest, request: Request) -> Request:
-    """Read the JSON body into the request. ValueError where it is not JSON."""
+    """Read the body into the request: JSON, or the text of a mail as bytes. ValueError where it is not JSON."""
     if not http.can_read_body:
         return request
     raw = await http.read()
     if not raw:
         return request
+    if http.content_type == "text/plain":
+        return replace(request, body=raw)
     return replace(request, body=json.loads(raw))
 
 

@@ -33,7 +33,7 @@ class TrafficLog:
                 "method": request.method,
                 "url": f"{_PUBLIC_BASE}{request.path}{'?' + query if query else ''}",
                 "request_headers": {k: v for k, v in request.headers.items() if k not in _SECRET_HEADERS},
-                "request_body": _cleaned(request.body),
+                "request_body": None if isinstance(request.body, bytes) else _cleaned(request.body),
                 "status": response.status,
                 "response_headers": {name.lower(): value for name, value in response.headers.items()},
                 "response_body": _cleaned(response.json),

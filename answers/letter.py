@@ -1,0 +1,48 @@
+"""An answer as a mail: headers that mark a program as its writer (RFC 3834), text and HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from uuid import UUID
+
+from answers.texts import Text
+from ingest.model import Reply
+from ingest.replies import MESSAGE_ID_MARK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """An answer that is ready to be sent. `id` is new for each try."""
+
+    id: UUID
+    sender: str
+    reply: Reply
+    text: Text
+    written_at: datetime
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that mark an automatic answer and put it below the mail that it answers."""
+        found = {"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All"}
+        if self.reply.message_id is not None:
+            found["In-Reply-To"] = self.reply.message_id
+            found["References"] = " ".join((*self.reply.references, self.reply.message_id))
+        return found
+
+    def as_mime(self) -> bytes:
+        """Return the whole mail. The library refuses a line break in a header."""
+        message = EmailMessage(policy=SMTP)
+        message["From"] = self.sender
+        message["To"] = self.reply.recipient
+        message["Subject"] = self.text.subject
+        message["Date"] = format_datetime(self.written_at)
+        message["Message-ID"] = f"<{MESSAGE_ID_MARK}{self.id.hex}@{self.sender.rpartition('@')[2]}>"
+        for name, value in self.headers().items():
+            message[name] = value
+        message.set_content(self.text.plain)
+        message.add_alternative(self.text.html, subtype="html")
+        message["Content-Language"] = self.reply.language  # last: set_content moves such a header into the text
+        return message.as_bytes()

@@ -1,0 +1,83 @@
+"""Answers to senders: queued in the statement that decides on a mail, and taken one process at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest.codes import AnswerKind, Rule
+from ingest.model import Answer, Claim, Reply
+from ingest.storage.database import Database, as_text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueAnswer:
+    """An answer that this process sends. `claim`: of the mail. `tries`: with this one."""
+
+    claim: int
+    kind: AnswerKind
+    answer: Answer = field(repr=False)
+    tries: int
+
+
+def answer_parameters(claim: Claim, answer: Answer) -> dict[str, object]:
+    """Return the parameters of `ingest.queue_answer`."""
+    quoted = {
+        "message_id": answer.reply.message_id,
+        "references": answer.reply.references,
+        "subject": as_text(answer.reply.subject),
+        "language": answer.reply.language,
+        "documents": [as_text(name) for name in answer.documents],
+        "refused": [[as_text(name), rule] for name, rule in answer.refused],
+    }
+    return {
+        "claim": claim.id,
+        "kinds": [str(kind) for kind in answer.kinds],
+        "recipient": answer.reply.recipient,
+        "quoted": json.dumps(quoted),
+    }
+
+
+class Answers:
+    """The queued answers of one database. Every call may raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    TAKE_ANSWERS = "select * from ingest.take_answers(%(most)s, %(a_day)s)"
+
+    def take(self, most: int, *, a_day: int) -> list[DueAnswer]:
+        """Return at most `most` answers, which no other process sends from now on.
+
+        A sender gets at most `a_day` answers in 24 hours. What is over that is never sent.
+        """
+        rows = self._database.all("take_answers", self.TAKE_ANSWERS, most=most, a_day=a_day)
+        return [_due(row) for row in rows]
+
+    END_ANSWER = "select ingest.end_answer(%(claim)s, %(outcome)s, %(seconds)s)"
+
+    def end(self, due: DueAnswer, outcome: str, *, again_after: float = 0.0) -> None:
+        """Record the outcome: `sent`, `refused`, `in_doubt`, or `queued` for a try after `again_after` seconds."""
+        self._database.none("end_answer", self.END_ANSWER, claim=due.claim, outcome=outcome, seconds=again_after)
+
+
+def _due(row: dict[str, Any]) -> DueAnswer:
+    quoted, kind = row["reply"], AnswerKind(row["kind"])
+    return DueAnswer(
+        claim=row["claim_id"],
+        kind=kind,
+        tries=row["tries"],
+        answer=Answer(
+            reply=Reply(
+                recipient=row["recipient"],
+                message_id=quoted["message_id"],
+                references=tuple(quoted["references"]),
+                subject=quoted["subject"],
+                language=quoted["language"],
+            ),
+            kinds=(kind,),
+            documents=tuple(quoted["documents"]),
+            refused=tuple((name, Rule(rule)) for name, rule in quoted["refused"]),
+        ),
+    )
