@@ -153,8 +153,8 @@ class Copies(Protocol):
     ) -> HeldReason | None:
         """Write the copy of the context's tenant in one transaction; with the `last` one the claim is STORED.
 
-        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents. `answer` goes to the
-        sender, due with the end of the message. Raises LeaseLost, DatabaseUnavailable.
+        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents.
+        `answer` goes to the sender, due with the end of the message. Raises LeaseLost, DatabaseUnavailable.
         """
 
     def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:

@@ -109,10 +109,10 @@ class Copies:
         """Write the message, its parts and its documents for the tenant of the context, in one transaction.
 
         With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
-        already is left as it is. The same mail that was saved under another claim meanwhile is linked. `answer` is queued,
-        where the tenant wants one. Returns the
-        reason why Postgres holds a new copy in the tenant's waiting room; None where the DMS sees the documents. Raises
-        LeaseLost: then nothing was written. Raises DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
+        already is left as it is. The same mail that was saved under another claim meanwhile is linked. `answer` is
+        queued, where the tenant wants one. Returns the reason why Postgres holds a new copy in the tenant's waiting
+        room; None where the DMS sees the documents. Raises LeaseLost: then nothing was written. Raises
+        DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
         """
         # In a pipeline, statements without an awaited result share a round trip.
         with self._database.connection("save") as connection, connection.pipeline(), connection.transaction():

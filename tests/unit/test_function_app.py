@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import azure.functions as func
 import pytest
 
+from answers import outbox
 from ingest import wiring
 from ingest.errors import Defect, GraphUnavailable, MalformedRef, SettingsError
 from ingest.model import MessageRef, Trigger
@@ -406,6 +407,23 @@ def test_a_result_of_a_malware_scan_reaches_the_watch(monkeypatch: pytest.Monkey
     FUNCTIONS["scan_result"](queue_message('{"eventType": "…"}'))
     FUNCTIONS["scan"](FakeTimer(past_due=True))
     assert (watch.events, watch.looks) == (['{"eventType": "…"}'], 1)
+
+
+class FakeOutbox:
+    """Counts the runs."""
+
+    runs = 0
+
+    def send(self) -> None:
+        self.runs += 1
+
+
+def test_answers_are_sent_where_they_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = FakeOutbox()
+    for due in (ours, None):
+        monkeypatch.setattr(outbox, "outbox", lambda due=due: due)
+        FUNCTIONS["answer"](FakeTimer(past_due=True))
+    assert ours.runs == 1
 
 
 def test_a_malformed_result_is_reported_and_poisoned(
