@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from commands.context import ByOption, WhyOption, account
-from commands.output import JsonOption, Row, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows
 from ingest.codes import AnswerKind
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, operator_database_url
@@ -27,7 +27,7 @@ OF_NO_TENANT = frozenset({AnswerKind.NO_SUCH_ADDRESS, AnswerKind.TENANT_INACTIVE
 
 
 @app.command("list")
-def list_answers(*, tenant: TenantOption = None, as_json: JsonOption = False) -> None:
+def list_answers(*, tenant: TenantOption = None, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """List the answers that a tenant wants; without --tenant, those to mails that are no tenant's.
 
     \b
@@ -36,7 +36,7 @@ def list_answers(*, tenant: TenantOption = None, as_json: JsonOption = False) ->
       python -m ingest answers list --tenant 42 --json
     """
     rows: list[Row] = [asdict(rule) for rule in _rules().of(_tenant_id(tenant))]
-    print_rows(rows, as_json=as_json, empty="No answer is wanted.")
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No answer is wanted.")
 
 
 @app.command()
