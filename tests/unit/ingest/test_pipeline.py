@@ -399,7 +399,7 @@ def test_the_sample_of_a_placeholder_waits(world: World) -> None:
         world.pipeline.ingest_message(world.mail.deliver(fresh(case("ATP_placeholder"))))
 
 
-def test_a_scan_that_does_not_end_leads_to_quarantine_and_a_release_heals(world: World) -> None:
+def test_attachment_pending_heals_when_the_scan_has_ended(world: World) -> None:
     waiting = fresh(email(attachments={"ATP Scan In Progress": b"x"}), ago=ATTACHMENT_PATIENCE + timedelta(minutes=1))
     ref = world.mail.deliver(waiting)
     world.quarantined(ref, Reason.ATTACHMENT_PENDING)
@@ -464,6 +464,44 @@ def test_processing_failed_heals_when_the_defect_is_mended(world: World, trouble
             world.pipeline.ingest_message(ref)
     world.quarantined(ref, Reason.PROCESSING_FAILED)
     released(world, ref)
+
+
+def test_tenant_inactive_heals_when_the_tenant_is_active_again(world: World) -> None:
+    ref = world.mail.deliver(email(to=[address(OFF_TOKEN)]))
+    world.quarantined(ref, Reason.TENANT_INACTIVE)
+    world.records.tenants = {**TENANTS, OFF_TOKEN: (OFF, True)}
+    released(world, ref)
+
+
+def test_crashed_repeatedly_heals_when_the_process_survives_the_mail(world: World) -> None:
+    ref = world.mail.deliver(email())
+    for _ in range(CRASH_LIMIT):
+        world.records.claim(ref)
+        world.records.crash(ref)
+    world.quarantined(ref, Reason.CRASHED_REPEATEDLY)
+    world.restarted()
+    released(world, ref)
+
+
+def test_too_costly_heals_when_the_mail_fits_into_its_time_and_its_overruns_start_from_zero(world: World) -> None:
+    ref = world.mail.deliver(email())
+    slow = partial(overdue_while_another_is_filed, world)
+    for _ in range(OVERRUN_LIMIT):
+        world.journal.trouble["original"] = [slow]
+        with pytest.raises(Later):
+            world.pipeline.ingest_message(ref)
+    world.records.saved.clear()  # the other mails
+    world.quarantined(ref, Reason.TOO_COSTLY)
+    world.mail.move(ref, "inbox")
+    world.journal.trouble["original"] = [slow]
+    with pytest.raises(Later):  # one overrun after the release is the first
+        world.pipeline.ingest_message(ref)
+    released(world, ref)
+
+
+def test_every_reason_has_a_test_of_its_way_out() -> None:
+    missing = [reason for reason in Reason if not any(name.startswith(f"test_{reason}_heals_") for name in globals())]
+    assert missing == []
 
 
 # Refusals
