@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 
 from ingest import log
 from ingest.codes import Disposition, Rule
 from ingest.documents.blocked_types import Blocking
-from ingest.documents.budget import Budget
+from ingest.documents.budget import Budget, Lane
 from ingest.documents.pdf import ReadObjects, read_objects_here
 from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
@@ -33,7 +32,7 @@ class FilingOptions:
     limits: Limits = field(default_factory=Limits)
     body: BodyMode = BodyMode.NEVER
     read_objects: ReadObjects = read_objects_here
-    lane: Lock = field(default_factory=Lock)
+    lane: Lane = field(default_factory=Lane)
     blocking: Blocking = field(default_factory=Blocking)
 
 
@@ -70,8 +69,8 @@ class Filing:
 
         name = f"{folder}/original.{original.message.form.extension}"
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
-        with Budget(self._options.limits, keep_alive=self._transfer.keep_alive, lane=self._options.lane) as budget:
-            parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
+        budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive, pace=self._transfer.pace)
+        parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
         answer = answer_to_stored(original.message.reply, parts)
         held = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
         if held is not None:

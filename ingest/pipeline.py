@@ -14,6 +14,7 @@ from functools import partial
 from ingest import log, routing
 from ingest.claims import HeldClaims, log_fields
 from ingest.codes import Reason
+from ingest.documents.budget import Pace
 from ingest.documents.spool import Spool
 from ingest.ends import Ends
 from ingest.errors import (
@@ -121,10 +122,12 @@ class Pipeline:
         if assigned is None and claim.may_have_left and self._mail.categories_in_inbox(claim.ref) is None:
             return self._ends.gone(claim)
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
-        transfer = Transfer(claim, self._claims)
+        pace = Pace(self._filing.lane)
+        transfer = Transfer(claim, self._claims, pace=pace)
         reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id, own=self._own)
         try:
-            return self._ingest(claim, assigned, reading, transfer)
+            with pace:
+                return self._ingest(claim, assigned, reading, transfer)
         except Rejected as rejected:
             categories = self._mail.categories_in_inbox(claim.ref)
             return self._quarantine(claim, rejected.reason, categories, assigned, message=reading.message)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from ingest import log
+from ingest.documents.budget import Pace
 from ingest.errors import ContentInterrupted, Overdue, SlowTransfer
 from ingest.model import Claim
 from ingest.ports import Claims
@@ -24,8 +25,11 @@ class Transfer:
     Each block that passes keeps the lease alive. A lost lease and the deadline end the transfer.
     """
 
-    def __init__(self, claim: Claim, claims: Claims, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds."""
+    def __init__(
+        self, claim: Claim, claims: Claims, *, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`pace`: that of the message; without one, no upload waits. `clock`: seconds."""
+        self.pace = pace
         self._claim = claim
         self._claims = claims
         self._clock = clock
@@ -76,7 +80,12 @@ class Transfer:
             return take(self.while_owned(blocks))
 
     def upload[Result](self, blocks: Iterable[bytes], put: Callable[[Iterator[bytes]], Result]) -> Result:
-        """Give all blocks to `put`, which uploads them, and return the result. Raises as `put` and `keep_alive`."""
+        """Give all blocks to `put`, which uploads them, and return the result. Raises as `put` and `keep_alive`.
+
+        A costly message rests before. No rest comes between two blocks: a request would stay open for its length.
+        """
+        if self.pace is not None:
+            self.pace.rest(self.keep_alive)
         with self._timed():
             return put(self.while_owned(blocks))
 

@@ -27,7 +27,7 @@ MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value
 MAX_NUMBER = 200  # characters kept of the invoice number, which the database has an index on
 MAX_TOKEN = 256 * 1024  # bytes of one tag or comment, which expat keeps whole in memory
-_STEP = 64 * 1024  # bytes given to expat at a time
+STEP = 8 * 1024  # bytes given to expat at a time; two milliseconds, where all are tags
 
 _UBL = "urn:oasis:names:specification:ubl:schema:xsd:"
 _CII = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
@@ -238,8 +238,8 @@ def _tree(paths: Iterable[str]) -> _Node:
 def _pieces(xml: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the XML in pieces that are small beside MAX_TOKEN."""
     for block in xml:
-        for start in range(0, len(block), _STEP):
-            yield block[start : start + _STEP]
+        for start in range(0, len(block), STEP):
+            yield block[start : start + STEP]
 
 
 def _invoice(kind: InvoiceKind, values: Mapping[str, str], problem: str | None) -> Invoice:

@@ -28,7 +28,8 @@ PROCESSES = 2  # at most; each takes about 40 MB
 FILE_SECONDS = 2.0  # of processor time for one PDF; a sound one takes some hundredths
 START_SECONDS = 30.0
 _LONGEST_LINE = 64 * 1024  # bytes of an answer
-_CODE = """import sys
+_CODE = """import os, sys
+os.nice(19)  # honest mails go first, from the first import on
 sys.path[:] = sys.argv[1:]
 from ingest.documents.reader_process import main
 main()"""
@@ -49,7 +50,6 @@ class ReaderPool:
         `file` must be one of the operating system, or become one by `fileno`. Raises PartRejected(too_costly),
         ReaderUnavailable, DiskUnavailable, and the errors of the budget's `keep_alive`.
         """
-        budget.step_aside()
         reader = self._take(budget)
         found: Pdf | None = None
         try:

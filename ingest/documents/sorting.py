@@ -16,7 +16,7 @@ from ingest.documents.active_content import find_active_content
 from ingest.documents.blocked_types import USUAL, Blocking
 from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
-from ingest.documents.einvoice import read_invoice
+from ingest.documents.einvoice import STEP, read_invoice
 from ingest.documents.invoices import link_invoices
 from ingest.documents.pdf import ReadObjects, read_objects_here, read_pdf
 from ingest.documents.rules import Facts, decide, full_name
@@ -195,7 +195,7 @@ class Sorter:
             return verdict
         verdict = replace(verdict, active_content=find_active_content(spool.file, spool.size, media_type))
         if media_type == media_types.XML:
-            return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size)))
+            return replace(verdict, invoice=read_invoice(read_range(spool.file, 0, spool.size, step=STEP)))
         if media_type == media_types.PDF:
             pdf = read_pdf(spool.file, spool.size, budget=self._budget, read_objects=self._read_objects)
             return replace(verdict, rule=Rule.ENCRYPTED if pdf.encrypted else verdict.rule, invoice=pdf.invoice)

@@ -144,11 +144,14 @@ def on_disk() -> Iterator[None]:
         raise DiskUnavailable(f"the local disk takes nothing more ({error.strerror})") from None
 
 
-def read_range(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes from `start` up to `end` in blocks. Other readers may move the file's position in between."""
+def read_range(file: IO[bytes], start: int, end: int, *, step: int = BLOCK) -> Iterator[bytes]:
+    """Yield the bytes from `start` up to `end` in blocks of `step` bytes.
+
+    Other readers may move the file's position in between.
+    """
     while start < end:
         file.seek(start)
-        block = file.read(min(BLOCK, end - start))
+        block = file.read(min(step, end - start))
         if not block:
             return
         start += len(block)

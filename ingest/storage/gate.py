@@ -16,7 +16,8 @@ A place, as its process sees it:
 Requests of a backlog yield. Within a process they stand behind all others in the line. A process that has only such
 requests never waits in Postgres, and offers its places to the processes that do. Postgres gives a lock to the
 sessions that wait for it before another session may try. So a request that does not yield gets the next place that
-comes free, for any number of instances that work on a backlog.
+comes free, for any number of instances that work on a backlog. While a process works on new mail, its backlog has one
+place at each mailbox: the threads of a process share one interpreter.
 
 https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
 https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -46,7 +47,7 @@ WAIT_SECONDS = 120.0  # for a place, before the message goes back to the queue
 _BLOCK_MS = 2000  # one wait inside Postgres, which serves waiting processes in their order
 _RETRY_SECONDS = 0.05  # between two attempts to get a further place, while this process has one
 _LAST_RETRY_SECONDS = 1.0  # up to which that time grows in a process that only yields and has no place
-OFFER_SECONDS = 0.1  # how often a place that works on a backlog is offered to other processes
+OFFER_SECONDS = 0.03  # how often a place that works on a backlog is offered to other processes
 
 _yields: ContextVar[bool] = ContextVar("yields", default=False)
 
@@ -71,13 +72,14 @@ class MailboxGate:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._mailboxes: dict[str, _MailboxPlaces] = {}
+        self._new_mail = _NewMail()
         self._lock = Lock()
 
     @contextmanager
     def __call__(self, mailbox: str) -> Iterator[None]:
         """Hold a place for the duration of one request. Raises GraphThrottled or DatabaseUnavailable."""
         with self._lock:
-            places = self._mailboxes.setdefault(mailbox, _MailboxPlaces(mailbox, self._database_url))
+            places = self._mailboxes.setdefault(mailbox, _MailboxPlaces(mailbox, self._database_url, self._new_mail))
         place = places.take(yields=_yields.get())
         try:
             yield
@@ -93,12 +95,42 @@ class MailboxGate:
         finally:
             _yields.reset(token)
 
+    @contextmanager
+    def going_first(self) -> Iterator[None]:
+        """Hold back the backlog of this process while new mail is worked on in here, with requests or without."""
+        self._new_mail.add(1)
+        try:
+            yield
+        finally:
+            if not self._new_mail.add(-1):
+                self._let_backlogs_go_on()
+
+    def _let_backlogs_go_on(self) -> None:
+        with self._lock:
+            mailboxes = list(self._mailboxes.values())
+        for places in mailboxes:
+            places.go_on()
+
     def close(self) -> None:
         """Give everything back by closing the connections."""
         with self._lock:
             for places in self._mailboxes.values():
                 places.close()
             self._mailboxes.clear()
+
+
+class _NewMail:
+    """The count of new mails that this process works on."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.in_work = 0
+
+    def add(self, number: int) -> int:
+        """Change the count, and return the new one."""
+        with self._lock:
+            self.in_work += number
+            return self.in_work
 
 
 class _HeldPlace:
@@ -108,6 +140,7 @@ class _HeldPlace:
         self.number = number
         self.since = self.offered = time.monotonic()
         self.lost = False
+        self.backlog = False  # lent to a request of a backlog
 
 
 class _Waiter:
@@ -121,8 +154,9 @@ class _Waiter:
 class _MailboxPlaces:
     """The places of one mailbox that this process holds at the moment, and its threads that wait for one."""
 
-    def __init__(self, mailbox: str, database_url: str) -> None:
+    def __init__(self, mailbox: str, database_url: str, new_mail: _NewMail) -> None:
         self._mailbox = mailbox
+        self._new_mail = new_mail
         self._key = zlib.crc32(mailbox.encode()) - 2**31  # Postgres takes a signed 32-bit integer
         self._database_url = database_url
         self._connection: psycopg.Connection[TupleRow] | None = None
@@ -148,7 +182,7 @@ class _MailboxPlaces:
                     now = time.monotonic()
                     if now > deadline:
                         raise GraphThrottled("no place at the mailbox: other requests took too long")
-                    if self._looker is not None or len(self._held) == PLACES:
+                    if self._looker is not None or len(self._held) == PLACES or (yields and self._is_backlog_held_back):
                         waiter.turn.wait(deadline - now)
                     else:
                         self._look(waiter, now)
@@ -164,16 +198,33 @@ class _MailboxPlaces:
             if place.lost:
                 return
             now = time.monotonic()
-            if now - place.since >= SHARE_SECONDS or not (self._first or self._yielding):
+            place.backlog = False
+            if now - place.since >= SHARE_SECONDS or not self._line:
                 self._unlock(place)
             elif self._first or self._keeps(place, now):
                 self._hand_on(place)
+            self._wake_a_looker()
+
+    def go_on(self) -> None:
+        """Let the backlog have more than one place again."""
+        with self._lock:
             self._wake_a_looker()
 
     def close(self) -> None:
         """Close the connection; its locks end with it."""
         with self._lock:
             self._drop_connection()
+
+    @property
+    def _line(self) -> deque[_Waiter]:
+        """Return the threads of which the first gets the next place."""
+        if self._first or not self._is_backlog_held_back:
+            return self._first or self._yielding
+        return deque()
+
+    @property
+    def _is_backlog_held_back(self) -> bool:
+        return self._new_mail.in_work > 0 and any(place.backlog for place in self._held.values())
 
     def _keeps(self, place: _HeldPlace, now: float) -> bool:
         """Return whether the place stays here after the sessions that wait for it had the chance to take it."""
@@ -184,9 +235,10 @@ class _MailboxPlaces:
 
     def _hand_on(self, place: _HeldPlace) -> bool:
         """Hand the place to the first thread in the line; return False where no thread waits."""
-        line = self._first or self._yielding
+        line = self._line
         if not line:
             return False
+        place.backlog = line is self._yielding
         waiter = line.popleft()
         waiter.place = place
         waiter.turn.notify()
@@ -194,7 +246,7 @@ class _MailboxPlaces:
 
     def _wake_a_looker(self) -> None:
         """Let the first in the line ask for a further place, where no thread does and there may be one."""
-        line = self._first or self._yielding
+        line = self._line
         if line and self._looker is None and len(self._held) < PLACES:
             line[0].turn.notify()
 

@@ -289,3 +289,53 @@ def test_a_process_that_yields_gets_in_when_no_other_wants_to(
         visitor.start()
     assert came.wait(PATIENCE)
     visitor.join(PATIENCE)
+
+
+def test_a_backlog_has_one_place_while_its_process_works_on_new_mail(
+    new_gate: Callable[[], MailboxGate], mailbox: str
+) -> None:
+    gate, crowd, stop = new_gate(), Crowd(), threading.Event()
+
+    def backlog() -> None:
+        with gate.yielding():
+            while not stop.is_set():
+                with gate(mailbox), crowd:
+                    stop.wait(0.01)
+
+    threads = [threading.Thread(target=backlog) for _ in range(2 * PLACES)]
+    try:
+        with gate.going_first():
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: crowd.visits > 2 * PLACES)
+            assert crowd.most == 1
+        wait_until(lambda: crowd.most == PLACES)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+
+
+def test_a_backlog_that_has_one_place_leaves_the_others_to_other_processes(
+    new_gate: Callable[[], MailboxGate], mailbox: str
+) -> None:
+    ours, other, stop = new_gate(), new_gate(), threading.Event()
+
+    def backlog() -> None:
+        with ours.yielding():
+            while not stop.is_set():
+                with ours(mailbox):
+                    stop.wait(0.01)
+
+    threads = [threading.Thread(target=backlog) for _ in range(2 * PLACES)]
+    try:
+        with ours.going_first():
+            for thread in threads:
+                thread.start()
+            with ExitStack() as places:
+                for _ in range(PLACES - 1):
+                    places.enter_context(other(mailbox))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)

@@ -38,15 +38,21 @@ class FakePipeline:
 
 
 class FakeGate:
-    """Knows whether its mailbox's other requests go first."""
+    """Knows whether its mailbox's other requests go first, or those of this mail."""
 
-    yields = False
+    yields = goes_first = False
 
     @contextmanager
     def yielding(self) -> Iterator[None]:
         self.yields = True
         yield
         self.yields = False
+
+    @contextmanager
+    def going_first(self) -> Iterator[None]:
+        self.goes_first = True
+        yield
+        self.goes_first = False
 
 
 class FakeTimer:
@@ -170,11 +176,19 @@ def test_without_settings_graph_is_to_try_again_and_the_log_names_them_all(
 # Queues
 
 
-def test_a_queue_message_is_ingested(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = FakePipeline()
-    use(monkeypatch, pipeline=pipeline)
+def test_new_mail_is_ingested_before_the_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = FakeGate()
+
+    class Pipeline(FakePipeline):
+        def ingest_message(self, ref: MessageRef) -> None:
+            assert gate.goes_first
+            super().ingest_message(ref)
+
+    pipeline = Pipeline()
+    use(monkeypatch, pipeline=pipeline, gate=gate)
     FUNCTIONS["ingest_message"](queue_message(ref(trigger=Trigger.SWEEP).to_json()))
     assert pipeline.ingested == [ref(trigger=Trigger.SWEEP)]
+    assert not gate.goes_first
 
 
 def test_a_message_of_the_backlog_lets_new_mail_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +210,7 @@ def test_a_message_of_the_backlog_lets_new_mail_go_first(monkeypatch: pytest.Mon
 def test_what_the_pipeline_raises_makes_the_queue_try_again(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    use(monkeypatch, pipeline=FakePipeline(trouble))
+    use(monkeypatch, pipeline=FakePipeline(trouble), gate=FakeGate())
     with pytest.raises(type(trouble)):
         FUNCTIONS["ingest_message"](queue_message(ref().to_json()))
 

@@ -1,10 +1,11 @@
 """The transfers of a message: a lease kept alive, bounded tries, and one deadline for all of the message's tenants."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import pytest
 
+from ingest.documents.budget import Lane, Pace
 from ingest.errors import ContentInterrupted, Later, LeaseLost, Overdue, SlowTransfer
 from ingest.model import Claim, ClaimState
 from ingest.transfer import CONTENT_TRIES, MESSAGE_SECONDS, Transfer
@@ -107,3 +108,20 @@ def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_tries()
     with pytest.raises(ContentInterrupted):
         begun.transfer.download("original", broken, take)
     assert taken == [1] * CONTENT_TRIES
+
+
+def test_a_costly_message_rests_before_an_upload_and_never_between_two_blocks() -> None:
+    begun, steps = Begun(), list[str]()
+
+    class CostlyPace(Pace):
+        def rest(self, meanwhile: Callable[[], None]) -> None:
+            steps.append("rest")
+            meanwhile()
+
+    begun.transfer.pace = CostlyPace(Lane())
+
+    def put(blocks: Iterator[bytes]) -> None:
+        steps.extend("block" for _ in blocks)
+
+    begun.transfer.upload([b"a", b"b"], put)
+    assert steps == ["rest", "block", "block"]

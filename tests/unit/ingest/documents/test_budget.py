@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Callable
-from threading import Lock
+from threading import Semaphore, Thread
 
 import pytest
 
 from ingest.codes import Disposition, Rule
-from ingest.documents.budget import BEAT_SECONDS, LIGHT_SECONDS, Budget
+from ingest.documents.budget import (
+    BEAT_SECONDS,
+    LIGHT_SECONDS,
+    MUCH_SECONDS,
+    SHARE_ALONE,
+    SHARE_BESIDE_OTHERS,
+    SLICE_SECONDS,
+    Budget,
+    Lane,
+    Pace,
+)
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking.container import Member
@@ -144,49 +155,108 @@ def test_the_lease_is_kept_alive_and_its_loss_ends_the_work() -> None:
             Sorter(limits=Limits(), budget=budget, store=stored).take(Member(name="a.zip"), spool, shown=frozenset)
 
 
-def costly(budget: Budget) -> None:
-    """Use up what a light mail may, and a little more."""
-    budget.charge(LIGHT_SECONDS * 2)
+def work(seconds: float) -> None:
+    """Use processor time in this thread."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
 
 
-def test_a_light_mail_needs_no_lane() -> None:
-    lane = Lock()
-    with Budget(Limits(), lane=lane) as budget:
+class RecordedLane(Lane):
+    """A lane that is always free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paid: list[tuple[float, float]] = []
+        self.others = 0
+
+    def note_others(self, change: int) -> None:
+        self.others += change
+
+    def await_turn(self, used: float, seconds: float, meanwhile: Callable[[], None]) -> None:
+        self.paid.append((used, seconds))
+        meanwhile()
+
+
+def test_a_light_mail_does_not_rest() -> None:
+    lane = RecordedLane()
+    Budget(Limits(), pace=Pace(lane)).ask()
+    assert not lane.paid
+
+
+def test_a_costly_mail_rests_for_all_of_its_time_but_never_within_a_transfer() -> None:
+    lane = RecordedLane()
+    budget = Budget(Limits(), pace=Pace(lane))
+    with budget.uncounted():
+        work(LIGHT_SECONDS + 2 * SLICE_SECONDS)
         budget.ask()
-        assert not lane.locked()
+        assert not lane.paid
+    budget.ask()
+    assert len(lane.paid) == 1
+    assert lane.paid[0] >= (LIGHT_SECONDS + 2 * SLICE_SECONDS, 2 * SLICE_SECONDS)
 
 
-def test_a_costly_mail_is_in_the_lane_but_for_its_transfers_and_leaves_it_at_the_end() -> None:
-    lane = Lock()
-    with Budget(Limits(), lane=lane) as budget:
-        costly(budget)
-        budget.ask()
-        assert lane.locked()
-        with budget.uncounted():
-            assert not lane.locked()
-            budget.ask()
-            assert not lane.locked()
-        budget.ask()
-        assert lane.locked()
-    assert not lane.locked()
-
-
-def test_a_mail_that_waits_for_the_lane_keeps_its_lease_alive() -> None:
-    lane = Lock()
-    lane.acquire()
-    beats: list[float] = []
-
-    def beat() -> None:
-        beats.append(clock.now)
-        lane.release()  # the other mail is done
-
+@pytest.mark.parametrize(("others", "share"), [(0, SHARE_ALONE), (1, SHARE_BESIDE_OTHERS)])
+def test_the_turns_of_costly_mails_leave_their_share_to_others(others: int, share: float) -> None:
     clock = Clock()
-    with Budget(Limits(), keep_alive=beat, lane=lane, clock=clock) as budget:
-        costly(budget)
-        clock.now = 2 * BEAT_SECONDS
-        budget.ask()
-    assert beats == [2 * BEAT_SECONDS]
-    assert not lane.locked()
+    lane = Lane(clock=clock)
+    lane.note_others(others)
+    clock.now = 1.0
+    lane.await_turn(0.1, 0.1, lambda: None)
+    waits: list[float] = []
+
+    def meanwhile() -> None:
+        waits.append(clock.now)
+        clock.now = 0.9 + 0.1 / share
+
+    lane.await_turn(0.1, 0.1, meanwhile)
+    assert waits == [1.0]
+
+
+def test_a_mail_is_one_of_the_others_until_it_is_costly_or_ends() -> None:
+    lane = RecordedLane()
+    with Pace(lane) as costly, Pace(lane):
+        assert lane.others == 2
+        work(LIGHT_SECONDS + SLICE_SECONDS)
+        costly.rest(lambda: None)
+        assert lane.others == 1
+    assert lane.others == 0
+
+
+def test_a_mail_that_has_used_little_goes_before_the_others_that_wait() -> None:
+    clock = Clock()
+    lane, turns = Lane(clock=clock), list[str]()
+    lane.await_turn(0.01, 0.01, lambda: None)  # the lane is not free now
+    waiting = Semaphore(0)
+
+    def wait(name: str, used: float) -> None:
+        lane.await_turn(used, 0.01, waiting.release)
+        turns.append(name)
+
+    much, little = (Thread(target=wait, args=each) for each in (("much", 2 * MUCH_SECONDS), ("little", 0.0)))
+    for thread in (much, little):
+        thread.start()
+        waiting.acquire()
+    clock.now = 10.0
+    little.join()
+    assert turns == ["little"]
+    clock.now = 20.0
+    much.join()
+    assert turns == ["little", "much"]
+
+
+def test_a_mail_that_is_taken_over_while_it_waits_leaves_the_line() -> None:
+    clock = Clock()
+    lane = Lane(clock=clock)
+    lane.await_turn(0.01, 0.01, lambda: None)
+
+    def lost() -> None:
+        raise LeaseLost("lost")
+
+    with pytest.raises(LeaseLost):
+        lane.await_turn(0.0, 0.0, lost)
+    clock.now = 10.0
+    lane.await_turn(1.0, 1.0, lost)  # without a wait
 
 
 def test_files_need_no_budget() -> None:
