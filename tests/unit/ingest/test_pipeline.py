@@ -473,6 +473,13 @@ def test_tenant_inactive_heals_when_the_tenant_is_active_again(world: World) -> 
     released(world, ref)
 
 
+def test_sender_not_allowed_heals_by_the_release_of_a_person(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+    released(world, ref)
+
+
 def test_crashed_repeatedly_heals_when_the_process_survives_the_mail(world: World) -> None:
     ref = world.mail.deliver(email())
     for _ in range(CRASH_LIMIT):
