@@ -100,8 +100,7 @@ class References:
 def ours(content: bytes) -> Invoice | None:
     """Return the e-invoice in an XML or a PDF, as the app reads it."""
     if content.startswith(b"%PDF"):
-        with Budget(Limits()) as budget:
-            return read_pdf(io.BytesIO(content), len(content), budget=budget).invoice
+        return read_pdf(io.BytesIO(content), len(content), budget=Budget(Limits())).invoice
     return read_invoice([content])
 
 
