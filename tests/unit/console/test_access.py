@@ -2,15 +2,19 @@
 
 import base64
 import json
+import re
 from http import HTTPStatus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from console.access import EntraAccess, LoopbackAccess, Role
 from console.app import build
+from console.guard import form_token
+from console.service import Action
 from ingest.errors import SettingsError
 from tests.fakes.service import FakeService
 
@@ -119,4 +123,29 @@ def test_a_reader_can_not_act(service: FakeService) -> None:
     fields = {"form_token": "x", "mail": "k1", "why": "because", "action": "release"}
     answer = client.post("/quarantine", data=fields, headers={"origin": "https://console.example"})
     assert answer.status_code == HTTPStatus.FORBIDDEN
+    assert service.journal == []
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_route_lets_a_reader_do_what_an_operator_can(data: st.DataObject) -> None:
+    service = FakeService()
+    access = EntraAccess(ON)
+    app = build(service, access)
+    person = access.person(principal("reader"), {})
+    assert person is not None
+    paths = [re.sub(r"\{\w+(:int)?\}", "1", route.path) for route in app.routes if isinstance(route, Route)]
+    fields = {
+        "form_token": form_token(person.session),
+        "mail": "k1",
+        "why": "because",
+        "tenant": "42",
+        "action": data.draw(st.sampled_from([action.value for action in Action])),
+        "undo": data.draw(st.sampled_from(["", "release k1", "delete k1"])),
+    }
+    client = TestClient(app, base_url="https://console.example", headers=principal("reader"))
+    method = data.draw(st.sampled_from(["POST", "PUT", "PATCH", "DELETE"]))
+    path = data.draw(st.sampled_from(paths))
+    answer = client.request(method, path, data=fields, headers={"origin": "https://console.example"})
+    assert answer.status_code in {HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND}
     assert service.journal == []
