@@ -1,4 +1,7 @@
-"""The app's own daily examination, as a log event for each check; the events become the metric behind an alert."""
+"""The app's own daily examination, as a log event for each check; the events become the metric behind an alert.
+
+The states of the checks are also kept in the database, for the overview of operators.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,26 @@ from collections.abc import Mapping
 from checks.app import CHECKS
 from checks.examination import Patient, Status, examine
 from ingest import log
+from ingest.errors import IngestError
+from ingest.storage.findings import Findings
+
+SETTINGS = "settings"  # the name of the first check
 
 
 def report(environ: Mapping[str, str] = os.environ) -> None:
-    """Run every check in this environment and log its finding; a finding's advice is for `doctor`. Raises nothing."""
+    """Run every check in this environment, log and keep its finding; advice is for `doctor`. Raises nothing."""
+    statuses: dict[str, Status] = {}
     with Patient(environ=environ) as patient:
         for finding in examine(patient, CHECKS):
             failed = finding.status is Status.FAILED
+            statuses[finding.check] = finding.status
             log.info("doctor.checked", check=finding.check, status=finding.status, failed=int(failed))
+        if statuses[SETTINGS] is not Status.FAILED:  # without settings there is no database
+            _keep(patient, statuses)
+
+
+def _keep(patient: Patient, statuses: Mapping[str, Status]) -> None:
+    try:
+        Findings(patient.app.database).note(statuses)
+    except IngestError as error:
+        log.warning("doctor.not_recorded", cause=log.describe(error))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from threading import Lock
 
 from console.batch import Batch, work_through
-from console.service import Action, QuarantinedMail, Result, TenantChoice, Undo
+from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
 from ingest import wiring
-from ingest.errors import OperatorError
+from ingest.errors import IngestError, OperatorError
 from ingest.model import MessageRef, Trigger, is_id
+from ingest.settings import QueueAccount
 from ingest.storage.blobs import BlobStore
+from ingest.storage.queue_lengths import queue_lengths
 from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
 from operations.figures import Figures, read_figures
@@ -23,7 +27,9 @@ from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
 from operations.tenants import Tenants
+from subscriptions.calls import Subscriptions
 
+SURROUNDINGS_SECONDS = 60.0  # that the state of subscriptions and queues is kept
 FIGURES_SECONDS = 15.0  # that the overview's figures are kept
 MAX_CHOICES = 20  # tenants in a list to choose from
 SEPARATOR = "|"
@@ -32,7 +38,9 @@ SEPARATOR = "|"
 class LiveService:
     """A `Service` on one app and one operator's login. Close it when done."""
 
-    def __init__(self, app: App, operator_database_url: str) -> None:
+    def __init__(self, app: App, operator_database_url: str, *, queues: QueueAccount | None = None) -> None:
+        """`queues`: the account of the app's queues, None where the settings do not name one."""
+        self._queues = queues
         self._app = app
         self._url = operator_database_url
         self._search = Search(operator_database_url)
@@ -43,6 +51,7 @@ class LiveService:
         self._audit = Audit(operator_database_url)
         self._quarantine = Quarantine(app, operator_database_url)
         self._figures: tuple[float, Figures] | None = None
+        self._surroundings: tuple[float, Surroundings] | None = None
         self._stores: dict[str, BlobStore] = {}
         self._lock = Lock()
 
@@ -58,6 +67,27 @@ class LiveService:
             if self._figures is None or self._figures[0] < time.monotonic():
                 self._figures = (time.monotonic() + FIGURES_SECONDS, read_figures(self._url))
             return self._figures[1]
+
+    def surroundings(self) -> Surroundings:
+        """Return the state of subscriptions and queues, at most SURROUNDINGS_SECONDS old."""
+        with self._lock:
+            if self._surroundings is None or self._surroundings[0] < time.monotonic():
+                self._surroundings = (time.monotonic() + SURROUNDINGS_SECONDS, self._look_around())
+            return self._surroundings[1]
+
+    def _look_around(self) -> Surroundings:
+        subscribed: Sequence[datetime] | None = None
+        lengths: Mapping[str, int] | None = None
+        with suppress(IngestError):
+            subscribed = [listed.expires_at for listed in Subscriptions(self._app.graph).list()]
+        with suppress(IngestError):
+            lengths = queue_lengths(self._queues) if self._queues is not None else None
+        return Surroundings(
+            subscriptions=None if subscribed is None else len(subscribed),
+            subscribed_until=min(subscribed, default=None) if subscribed else None,
+            queued=_total(lengths, poison=False),
+            poisoned=_total(lengths, poison=True),
+        )
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         """Return the newest mails that the text describes."""
@@ -214,3 +244,10 @@ class LiveService:
         if mailbox not in self._app.settings.mailboxes or not is_id(message_id):
             raise OperatorError("The form names no mail of these mailboxes.")
         return MessageRef(mailbox=mailbox, message_id=message_id, trigger=Trigger.OPERATOR)
+
+
+def _total(lengths: Mapping[str, int] | None, *, poison: bool) -> int | None:
+    """Return the messages of all queues, or of all poison queues; None where the queues can't be asked."""
+    if lengths is None:
+        return None
+    return sum(count for name, count in lengths.items() if name.endswith("-poison") is poison)

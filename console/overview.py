@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
 
 from console import plots
 from console.language import Words
-from operations.figures import Figures
+from console.service import Surroundings
+from console.text import shown
+from operations.figures import Examination, Figures
 
+MOST_BARS, MAX_LABEL = 6, 16  # tenants in the plot, characters of a name
 OLD_SECONDS = 15 * 60  # a mail that is not done after this long is a warning
 
 
@@ -24,7 +28,7 @@ class Card:
     style: str = ""
 
 
-def cards(seen: Figures, words: Words) -> list[Card]:
+def cards(seen: Figures, around: Surroundings, words: Words) -> list[Card]:
     """Return the figures of the entrance now."""
     health, quarantined = seen.health, sum(seen.reasons.values())
     late = health.oldest_seconds is not None and health.oldest_seconds > OLD_SECONDS
@@ -32,11 +36,43 @@ def cards(seen: Figures, words: Words) -> list[Card]:
         Card(key="oldest", value=words.duration(health.oldest_seconds), style="bad" if late else "good"),
         Card(key="open", value=words.number(health.open)),
         Card(key="quarantined", value=words.number(quarantined), style="warn" if quarantined else "good"),
-        Card(key="held", value=words.number(health.held), style="warn" if health.held else "good"),
         Card(key="last_stored", value=words.age(health.last_stored_at)),
         Card(key="last_notified", value=words.age(health.last_notified_at)),
         Card(key="last_swept", value=words.age(health.last_swept_at)),
+        _subscription(around, words),
+        _queue(around, words),
+        _examination(seen.examination, words),
     ]
+
+
+def _subscription(around: Surroundings, words: Words) -> Card:
+    if around.subscriptions is None:
+        return Card(key="subscription", value=words("overview.unknown"), style="warn")
+    if around.subscribed_until is None:
+        return Card(key="subscription", value=words("overview.no_subscription"), style="bad")
+    left = (around.subscribed_until - datetime.now(UTC)).total_seconds()
+    value = words("overview.ends_in", time=words.duration(left)) if left > 0 else words("overview.ended")
+    return Card(key="subscription", value=value, style="good" if left > 0 else "bad")
+
+
+def _queue(around: Surroundings, words: Words) -> Card:
+    if around.queued is None:
+        return Card(key="queue", value=words("overview.unknown"), style="warn")
+    if around.poisoned:
+        value = words("overview.with_poison", count=words.number(around.queued), poison=words.number(around.poisoned))
+        return Card(key="queue", value=value, style="warn")
+    return Card(key="queue", value=words.number(around.queued), style="good")
+
+
+def _examination(last: Examination | None, words: Words) -> Card:
+    """Return the last daily examination: the failed checks by name, else the age of a good result."""
+    if last is None:
+        return Card(key="examination", value=words("overview.never"), style="warn")
+    if last.failed:
+        return Card(key="examination", value=words("overview.failed", checks=", ".join(last.failed)), style="bad")
+    key = "overview.warned" if last.warned else "overview.well"
+    value = words(key, checks=", ".join(last.warned), age=words.age(last.at))
+    return Card(key="examination", value=value, style="warn" if last.warned else "good")
 
 
 def drawings(seen: Figures, words: Words) -> list[dict[str, Any]]:
@@ -57,6 +93,11 @@ def drawings(seen: Figures, words: Words) -> list[dict[str, Any]]:
     ]
     if reasons:
         drawn.append(_plot(words("overview.reasons"), lambda title: plots.bars(reasons, by_reason, title=title)))
+    if seen.tenants:
+        busiest = seen.tenants[:MOST_BARS]
+        names = [shown(volume.tenant or volume.tenant_id)[:MAX_LABEL] for volume in busiest]
+        volumes = plots.Series(name="", style="mails", values=[volume.mails for volume in busiest])
+        drawn.append(_plot(words("overview.by_tenant"), lambda title: plots.bars(names, volumes, title=title)))
     return drawn
 
 

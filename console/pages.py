@@ -30,7 +30,7 @@ class Pages:
             request,
             "overview.html",
             here="overview",
-            cards=cards(seen, words),
+            cards=cards(seen, self._service.surroundings(), words),
             plots=drawings(seen, words),
             tenants=seen.tenants,
         )

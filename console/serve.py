@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from console.assertion import Assertions
 from console.live import LiveService
 from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
-from ingest.settings import Settings, operator_database_url, tenant_assertion_key
+from ingest.settings import QueueAccount, Settings, operator_database_url, tenant_assertion_key
 
 DEFAULT_PORT = 8321
 HOST = "127.0.0.1"
@@ -31,7 +32,7 @@ def serve_here(environ: Mapping[str, str], *, port: int, announce: Callable[[str
     """
     if on_azure(environ):
         raise OperatorError("On Azure the console runs behind Entra sign-in: see docs/console.md.")
-    service = LiveService(wiring.build(Settings.from_env(environ)), operator_database_url(environ))
+    service = _service(environ)
     access = LoopbackAccess(getpass.getuser())
     try:
         with _listening(port) as listener:
@@ -58,8 +59,15 @@ def on_app_service() -> Starlette:
         raise SettingsError(["WEBSITE_HOSTNAME is missing: on a machine of your own use python -m ingest console"])
     if not os.environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
         raise SettingsError(["INGEST_OPERATOR_DATABASE_URL is missing: the console never takes the owner's rights"])
-    service = LiveService(wiring.build(Settings.from_env(os.environ)), operator_database_url(os.environ))
+    service = _service(os.environ)
     return build(service, EntraAccess(os.environ), assertions=_assertions(os.environ))
+
+
+def _service(environ: Mapping[str, str]) -> LiveService:
+    queues = None
+    with suppress(SettingsError):  # the console works without the queues, and says that their length is unknown
+        queues = QueueAccount.from_env(environ)
+    return LiveService(wiring.build(Settings.from_env(environ)), operator_database_url(environ), queues=queues)
 
 
 def _assertions(environ: Mapping[str, str]) -> Assertions | None:

@@ -80,11 +80,27 @@ class Result:
     undo: Undo | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What Graph and the queues say now; None where they can't be asked.
+
+    `subscribed_until`: the first end of a subscription; `subscriptions`: their number.
+    """
+
+    subscriptions: int | None = None
+    subscribed_until: datetime | None = None
+    queued: int | None = None
+    poisoned: int | None = None
+
+
 class Service(Protocol):
     """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
 
     def figures(self) -> Figures:
         """Return health and the figures of the plots."""
+
+    def surroundings(self) -> Surroundings:
+        """Return the state of subscriptions and queues."""
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         """Return the newest mails that the text describes."""

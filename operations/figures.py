@@ -57,13 +57,26 @@ class TenantVolume:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """The last daily examination: its time, and the names of the checks that failed or warned."""
+
+    at: datetime
+    failed: tuple[str, ...]
+    warned: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """All figures. `hours`: the last HOURS hours, oldest first. `reasons`: mails in Quarantine by reason."""
+    """All figures. `hours`: the last HOURS hours, oldest first. `reasons`: mails in Quarantine by reason.
+
+    `examination` is None before the first one.
+    """
 
     health: Health
     hours: Sequence[Hour]
     reasons: Mapping[str, int]
     tenants: Sequence[TenantVolume]
+    examination: Examination | None = None
 
 
 _HEALTH: LiteralString = """
@@ -112,6 +125,13 @@ from (
 """
 
 
+_EXAMINATION: LiteralString = """
+select at, coalesce(array_agg(check_name order by id) filter (where status = 'failed'), '{}') as failed,
+    coalesce(array_agg(check_name order by id) filter (where status = 'warning'), '{}') as warned
+from ingest.finding where at = (select max(at) from ingest.finding) group by at
+"""
+
+
 def read_figures(database_url: str, *, tenants: int = 20) -> Figures:
     """Return the figures, of the `tenants` with the most mails. Raises OperatorError."""
     with connect(database_url) as connection:
@@ -123,4 +143,8 @@ def read_figures(database_url: str, *, tenants: int = 20) -> Figures:
         reasons = {row["reason"]: int(row["mails"]) for row in connection.execute(_REASONS)}
         with connection.cursor(row_factory=class_row(TenantVolume)) as volumes:
             by_tenant = volumes.execute(_VOLUMES, {"days": DAYS, "limit": tenants}).fetchall()
-    return Figures(health=health, hours=hourly, reasons=reasons, tenants=by_tenant)
+        found = connection.execute(_EXAMINATION).fetchone()
+    last = None
+    if found is not None:
+        last = Examination(at=found["at"], failed=tuple(found["failed"]), warned=tuple(found["warned"]))
+    return Figures(health=health, hours=hourly, reasons=reasons, tenants=by_tenant, examination=last)

@@ -10,7 +10,10 @@ ROOT = Path(__file__).parents[2]
 # Methods with the name of the call as first argument, and the system that is called.
 _NAMED_BY = {
     **dict.fromkeys(
-        (f"ingest/storage/{name}.py" for name in ("backlog", "claims", "copies", "rejections", "tenants", "turns")),
+        (
+            f"ingest/storage/{name}.py"
+            for name in ("backlog", "claims", "copies", "findings", "rejections", "tenants", "turns")
+        ),
         ("sql", {"one", "all", "none", "connection", "_write", "_give_back"}),
     ),
     "ingest/graph/deleted.py": ("graph", {"request"}),

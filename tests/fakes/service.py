@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from console.service import Action, QuarantinedMail, Result, TenantChoice, Undo
+from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
 from ingest.errors import BlobMissing, OperatorError
 from operations.audit import AuditEntry
-from operations.figures import Figures, Health, Hour, TenantVolume
+from operations.figures import Examination, Figures, Health, Hour, TenantVolume
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
 from operations.own_history import OwnMail
@@ -169,6 +169,8 @@ class FakeService:
     known_tenants: Sequence[TenantChoice] = (TenantChoice(id=42, name="Tischlerei Südhang"),)
     journal: list[str] = field(default_factory=list)
     trouble: Exception | None = None
+    around: Surroundings = field(default_factory=Surroundings)
+    examination: Examination | None = None
     result: Result | None = None  # of the next action, in place of full success
 
     def figures(self) -> Figures:
@@ -190,7 +192,11 @@ class FakeService:
             tenants=[
                 TenantVolume(tenant_id=42, tenant="Tischlerei Südhang", mails=120, documents=180, bytes=9_300_000)
             ],
+            examination=self.examination,
         )
+
+    def surroundings(self) -> Surroundings:
+        return self.around
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         self._may_fail()

@@ -243,6 +243,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("table", "message"): "INSERT",
         ("table", "part"): "INSERT",
         ("table", "rejection"): "INSERT",
+        ("table", "finding"): "INSERT",
         **dict.fromkeys((("column", f"document.{name}") for name in ("id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"message.{name}") for name in ("id", "claim_id", "tenant_id")), "SELECT"),
         **dict.fromkeys((("column", f"part.{name}") for name in ("id", "message_id", "tenant_id")), "SELECT"),
@@ -376,6 +377,8 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "insert into dms_tenant (name) values ('x')",
         "update ingest.message set subject = 'x'",
         "select id from ingest.rejection",
+        "select status from ingest.finding",
+        "delete from ingest.finding",
         "update ingest.rejection set subject = 'x'",
         "delete from ingest.rejection",
         "select * from ingest.mail_history",
@@ -545,6 +548,9 @@ STILL_POSSIBLE = {
         "select ingest.note_passed_over(1, array['0123456789abcdef'], array['unknown_token'])"
     ),
     "give turns away, so that mails wait for a day": "select * from ingest.give_turns('upload@dms.cloud', 1)",
+    "record findings of an examination, for operators to see": (
+        "insert into ingest.finding (check_name, status) values ('x', 'ok')"
+    ),
     "record that a mail of no tenant is rejected": (
         "insert into ingest.rejection (claim_id, reason, subject, sender, received_at, search)"
         " select id, 'x', 'x', 'x', now(), '' from ingest.claim"

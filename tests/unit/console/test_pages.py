@@ -1,6 +1,7 @@
 """The pages: what they show, and what a form may do."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
@@ -11,11 +12,12 @@ from starlette.testclient import TestClient
 
 from console.language import LANGUAGES, Words, texts
 from console.mail_page import timeline
-from console.service import Action, Result, Undo
+from console.service import Action, Result, Surroundings, Undo
 from console.text import shown
 from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
 from ingest.model import ClaimState, Trigger
+from operations.figures import Examination
 from operations.history import MailRecord
 from tests.fakes import service as fake
 from tests.fakes.service import FakeService
@@ -221,3 +223,30 @@ def test_a_rejected_mail_shows_sender_subject_tenant_and_reason(anna: TestClient
 def test_the_rejections_of_a_mail_are_in_its_history() -> None:
     mail = MailRecord(claim=fake.claim(), copies=[fake.copy()], rejections=[fake.rejection()])
     assert "Rejected: Tenant is switched off" in [step.text for step in timeline(mail, Words("en"))]
+
+
+@pytest.mark.parametrize(
+    ("around", "examination", "said"),
+    [
+        (Surroundings(), None, ["unknown", "none yet"]),
+        (Surroundings(subscriptions=0, queued=0, poisoned=0), None, ["none"]),
+        (
+            Surroundings(subscriptions=1, subscribed_until=datetime.now(UTC) + timedelta(days=3), queued=7, poisoned=2),
+            Examination(at=fake.NOON, failed=("queue", "token"), warned=()),
+            ["ends in 2 d", "7, and 2 poisoned", "failed: queue, token"],
+        ),
+        (
+            Surroundings(subscriptions=1, subscribed_until=fake.NOON - timedelta(days=400), queued=7, poisoned=0),
+            Examination(at=fake.NOON, failed=(), warned=()),
+            ["has ended", "all well"],
+        ),
+    ],
+    ids=["nothing known", "no subscription", "trouble", "ended"],
+)
+def test_the_overview_says_how_subscription_queue_and_examination_are(
+    anna: TestClient, service: FakeService, around: Surroundings, examination: Examination | None, said: list[str]
+) -> None:
+    service.around, service.examination = around, examination
+    page = anna.get("/").text
+    assert [text for text in said if text not in page] == []
+    assert "Tischlerei Südha" in page  # the plot by tenant
