@@ -9,6 +9,7 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.model import ClaimState
+from ingest.storage.findings import Findings
 from operations.figures import read_figures
 from operations.history import Histories
 from operations.own_history import own_history
@@ -122,3 +123,13 @@ def test_the_figures_count_what_is_there(database: Database, search: Search) -> 
     assert {volume.tenant for volume in figures.tenants} == {"Tischlerei Südhang", "Nordlicht GmbH"}
     assert sum(volume.documents for volume in figures.tenants) == 2
     assert len(figures.hours) == 48
+
+
+def test_the_last_examination_is_among_the_figures(database: Database, store: Store) -> None:
+    assert read_figures(database.operator_url).examination is None
+    findings = Findings(store.pool)
+    findings.note({"settings": "ok", "queue": "failed"})
+    findings.note({"settings": "ok", "queue": "ok", "secret": "warning"})
+    last = read_figures(database.operator_url).examination
+    assert last is not None
+    assert (last.failed, last.warned) == ((), ("secret",))
