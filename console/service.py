@@ -82,7 +82,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What Graph and the queues say now; None where they can't be asked.
+    """The state of subscriptions and queues now; None where Graph or the queues can't be asked.
 
     `subscribed_until`: the first end of a subscription; `subscriptions`: their number.
     """
