@@ -27,6 +27,7 @@ from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
+from ingest.storage.findings import Findings
 from ingest.storage.rejections import Rejections
 from ingest.storage.scans import Scans
 from ingest.storage.tenants import Tenants
@@ -739,7 +740,7 @@ def test_the_next_user_of_a_connection_inherits_nothing(
 
 STATEMENTS: dict[str, str] = {
     name: text
-    for subject in (Answers, Backlog, Claims, Copies, Rejections, Scans, Tenants, Turns)
+    for subject in (Answers, Backlog, Claims, Copies, Findings, Rejections, Scans, Tenants, Turns)
     for name, text in vars(subject).items()
     if name.isupper() and name != "ENTER"  # which chooses the context
 }
@@ -775,6 +776,8 @@ SAMPLES: dict[str, object] = {
     **dict.fromkeys(("sender_address", "purpose"), "x"),
     "invoice_issue_date": date(2026, 1, 1),
     "form": "mime",
+    "checks": ["queue"],
+    "statuses": ["ok"],
     "invoice_total": 1,
     "active_content": ["macros"],
     "disposition": "document",
