@@ -56,7 +56,11 @@ class IngestError(Exception):
 
 
 class Later(IngestError):
-    """Infrastructure trouble: the queue's own delay decides about the next try."""
+    """Infrastructure trouble. `retry_after`: seconds that the other side asked for, or None."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class GraphUnavailable(Later):

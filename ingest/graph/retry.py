@@ -156,6 +156,7 @@ class Retries:
         if self._attempt >= MAX_ATTEMPTS or self._clock() + wait > self._deadline:
             raise _error_of(failure)(
                 f"{self._operation}: {failure.cause} after {self._attempt} attempts",
+                retry_after=failure.retry_after,
             )
         event = "graph.throttled" if failure.status == HTTPStatus.TOO_MANY_REQUESTS else "graph.retry"
         log.info(

@@ -111,8 +111,9 @@ def test_an_answer_that_breaks_off_is_tried_again() -> None:
 
 def test_throttling_ends_after_bounded_attempts() -> None:
     one = graph(*[error(429, OUTLOOK_LIMIT, Retry_After="1.5")] * MAX_ATTEMPTS)
-    with pytest.raises(GraphThrottled, match=OUTLOOK_LIMIT):
+    with pytest.raises(GraphThrottled, match=OUTLOOK_LIMIT) as throttled:
         get(one)
+    assert throttled.value.retry_after == 1.5
     assert len(one.requests) == MAX_ATTEMPTS
     assert one.time.slept == [1.5] * (MAX_ATTEMPTS - 1)
 
@@ -127,8 +128,9 @@ def test_throttling_ends_in_bounded_time() -> None:
 
 def test_whoever_is_told_to_wait_too_long_gives_the_queue_its_message_back_at_once() -> None:
     one = graph(error(503, Retry_After="3600"))
-    with pytest.raises(GraphUnavailable):
+    with pytest.raises(GraphUnavailable) as unavailable:
         get(one)
+    assert unavailable.value.retry_after == 3600
     assert one.time.slept == []
 
 
