@@ -182,6 +182,17 @@ def test_a_forged_sender_is_never_answered(stack: Stack, app: wiring.App, outbox
     assert (states_of, sent_to(stack, "victim@supplier.example")) == ([], [])
 
 
+def test_a_held_mail_is_answered_as_such(stack: Stack, app: wiring.App, outbox: Outbox, tenant: LocalTenant) -> None:
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        owner.execute(
+            "insert into ingest.sender_list (tenant_id, purpose, mode, set_by) values (%s, '', 'hold', 'test')",
+            [tenant.id],
+        )
+    state = ingest(stack, app, mail(tenant.address, "unlisted@supplier.example", PDF))
+    assert outbox.send() == 1
+    assert states(stack, state) == [("awaits_approval", "sent", None)]
+
+
 def test_a_tenant_that_wants_no_answer_sends_none(stack: Stack, app: wiring.App, outbox: Outbox) -> None:
     quiet = stack.add_tenant("Answers, quiet")
     state = ingest(stack, app, mail(quiet.address, "carl@supplier.example", PDF))
@@ -255,6 +266,41 @@ def test_a_throttled_answer_comes_later_and_a_broken_one_never_again(
         owner.execute("update ingest.answer set next_try_at = now() where state = 'queued'")
     assert outbox.send() == 1
     assert len(sent_to(stack, "gina@supplier.example")) == 1
+
+
+def test_in_the_storm_no_sender_gets_two_and_no_forged_one_gets_any(
+    stack: Stack, app: wiring.App, tenant: LocalTenant
+) -> None:
+    """Several processes' worth of outboxes, and a Graph that throttles, breaks off, and loses its own answers."""
+    senders = [f"storm-{number}@supplier.example" for number in range(24)]
+    for number, sender in enumerate(senders):
+        ingest(stack, app, mail(tenant.address, sender, PDF, results=FORGED if number % 3 == 0 else PROVED))
+    stack.admin.add_fault(429, 503, "lost", "reset", probability=0.5, seed=7, path="/sendMail", retry_after=0.1)
+
+    def work() -> None:
+        Outbox(
+            records=Answers(app.database),
+            transport=GraphTransport(app.graph),
+            templates=Templates(),
+            sender=app.settings.answer_from,
+            a_day=2,
+        ).send()
+
+    try:
+        for _ in range(4):
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            with psycopg.connect(stack.postgres.owner_url) as owner:
+                owner.execute("update ingest.answer set next_try_at = now() where state = 'queued'")
+    finally:
+        stack.admin.clear_faults()
+    counts = {sender: len(sent_to(stack, sender)) for sender in senders}
+    assert max(counts.values()) == 1, "never two"
+    assert not any(counts[sender] for sender in senders[::3]), "never to a forged sender"
+    assert sum(counts.values()) > 0
 
 
 # Azure Communication Services, by a stand-in
