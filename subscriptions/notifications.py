@@ -24,9 +24,9 @@ from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 # sender is known.
 MAX_BODY = 1024 * 1024
 MAX_ITEMS = 2000  # of a post; Graph sends far fewer
-# Commas in a post, counted before it is parsed: parsing a million bytes of `{},` costs a tenth of a second. An item has
-# about a dozen.
-MAX_COMMAS = 20 * MAX_ITEMS
+# Commas and opening brackets in a post, counted before it is parsed: parsing a million bytes of `{},` or `[[1]]` costs
+# a tenth of a second. An item has about a dozen.
+MAX_VALUES = 20 * MAX_ITEMS
 MAX_VALIDATION_TOKEN = 4096  # characters
 MAX_RESOURCE = 2 * MAX_ID_LENGTH  # characters, so that the search costs little in any text
 _RESOURCE = re.compile(
@@ -158,8 +158,8 @@ def _accept[Item](
 def _items(body: bytes) -> list[Any]:
     if len(body) > MAX_BODY:
         raise NotANotification(f"the body has more than {MAX_BODY} bytes")
-    if body.count(b",") > MAX_COMMAS:
-        raise NotANotification(f"the body has more than {MAX_COMMAS} commas")
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise NotANotification(f"the body has more than {MAX_VALUES} values")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -159,7 +159,10 @@ def test_the_largest_body_takes_bounded_memory(piece: bytes) -> None:
     assert peak < 40 * MAX_BODY
 
 
-@pytest.mark.parametrize("piece", [b"{}", b"1", b"[]", b'"x":1', b'{"clientState":"x"}'])
+NESTED = [b"[" * 20 + b"1" + b"]" * 20, b'{"":' * 400 + b"1" + b"}" * 400, b'[{"":' * 100 + b"1" + b"}]" * 100]
+
+
+@pytest.mark.parametrize("piece", [b"{}", b"1", b"[]", b'"x":1', b'{"clientState":"x"}', *NESTED])
 def test_a_body_of_many_small_values_is_refused_before_it_is_parsed(piece: bytes) -> None:
     body = b'{"value":[' + b",".join([piece] * (MAX_BODY // (len(piece) + 2))) + b"]}"
     response, enqueued = post("notifications", body)
