@@ -16,6 +16,9 @@ REASONS = {
         "no_token": "Die E-Mail ging nicht an Ihre Upload-Adresse.",
         "unknown_token": "Die Upload-Adresse in der E-Mail gibt es nicht. Vielleicht enthält sie einen Tippfehler.",
         "tenant_inactive": "Ihre Upload-Adresse ist abgeschaltet. Unser Support kann die Adresse einschalten.",
+        "sender_not_allowed": (
+            "Der Absender steht nicht auf Ihrer Liste zugelassener Absender. Unser Support kann die E-Mail zulassen."
+        ),
         "unreadable": "Die E-Mail ist beschädigt. Bitte lassen Sie sich die E-Mail noch einmal schicken.",
         "attachment_pending": "Die Virenprüfung eines Anhangs wurde nicht fertig. Unser Support kümmert sich.",
         "processing_failed": "Wegen eines Fehlers bei uns wurde die E-Mail nicht gelesen. Unser Support kümmert sich.",
@@ -26,6 +29,7 @@ REASONS = {
         "no_token": "The mail was not sent to your upload address.",
         "unknown_token": "The upload address in the mail does not exist. There may be a typing error in the address.",
         "tenant_inactive": "Your upload address is switched off. Please ask our support to switch the address on.",
+        "sender_not_allowed": "The sender is not on your list of allowed senders. Our support can let the mail in.",
         "unreadable": "The mail is damaged and can't be read. Please ask the sender to send the mail again.",
         "attachment_pending": "The virus check of an attachment did not end. Our support looks at the mail.",
         "processing_failed": "A fault of ours keeps the mail from being read. Our support looks at the mail.",

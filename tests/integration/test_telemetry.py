@@ -21,7 +21,10 @@ FILE = "file-that-no-telemetry-shows.pdf"
 # What needs a fault to be measured, or a setting that this stack does not have: test_alerts.py, unit tests.
 NOT_IN_A_GOOD_DAY = {
     "ingest.graph.retries",
+    "ingest.mails.held",
     "ingest.mails.quarantined",
+    "ingest.scan.results",
+    "ingest.scan.unexpected",
     "ingest.sweep.unannounced",
     "ingest.credential.remaining",
     "ingest.doctor.failed",
