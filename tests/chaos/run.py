@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -20,15 +21,17 @@ from urllib.parse import urlsplit
 import psycopg
 import requests
 
-from ingest.codes import Reason
+from ingest.codes import AnswerKind, Reason
 from local.graph.admin.client import AdminError
 from local.graph.process import GraphEndpoint
 from local.stack import Stack
+from operations.answers import AnswerRules
+from operations.audit import Account
 from tests.chaos import plugin
 from tests.chaos.accounts import Books, balance, ended, queued, unfinished
 from tests.chaos.control import Control
 from tests.chaos.graph import QUARANTINE, Mailbox
-from tests.chaos.mails import KINDS, Sent, mails
+from tests.chaos.mails import KINDS, Sent, mails, sender_of
 from tests.chaos.nursery import Nursery
 from tests.chaos.points import BY_FAULTS_OF_GRAPH, FREQUENT, POINTS
 from tests.chaos.proxy import Proxy
@@ -57,6 +60,7 @@ class Plan:
     outage: float
     in_flight: int
     patience: float
+    answers: bool = False  # whether every tenant wants every answer to a sender
     points: int = len(POINTS)  # the number at which a process dies; fewer, in a quick test, are of the FREQUENT calls
 
 
@@ -87,6 +91,7 @@ class Result:
     subscriptions_removed: int
     released: int
     seconds: float
+    answers: Mapping[int, int]  # by the number of the mail, where there is one
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -138,6 +143,7 @@ class Chaos:
                 subscriptions_removed=self._removed,
                 released=self._released,
                 seconds=time.monotonic() - began,
+                answers=self._answers(),
             )
 
     # Before
@@ -152,6 +158,8 @@ class Chaos:
         )
         self._stack = entered.enter_context(stack)
         self._tenants = [stack.add_tenant(f"Tenant {number}") for number in range(TENANTS)]
+        if self._plan.answers:
+            self._want_answers()
         self._blob = entered.enter_context(
             Proxy("Blob", lambda: urlsplit(stack.azurite.blob.endpoint).port or 0, seed=self._plan.seed)
         )
@@ -168,6 +176,19 @@ class Chaos:
         smtp = (simulator.smtp_host, simulator.smtp_port) if simulator else None
         self._mailbox = Mailbox(stack, self._foreign.smtp if self._foreign else smtp or ("", 0))
 
+    def _want_answers(self) -> None:
+        rules, why = AnswerRules(self._stack.postgres.owner_url), Account(why="chaos", remark="chaos")
+        for kind in AnswerKind:
+            for tenant in (None, *(int(tenant.id) for tenant in self._tenants)):
+                rules.set(tenant, kind, why, wanted=True)
+
+    def _answers(self) -> Mapping[int, int]:
+        """Return the number of answers that each mail's sender has got."""
+        if not self._plan.answers or self._mailbox.admin is None:
+            return {}
+        got = Counter(recipient for mail in self._mailbox.admin.sent() for recipient in mail.recipients)
+        return {mail.number: got[sender_of(mail.number)] for mail in self._sent if got[sender_of(mail.number)]}
+
     def _settings(self) -> dict[str, str]:
         """Time, compressed by settings alone; and the way to Postgres and Blob, through the proxies."""
         stack = self._stack
@@ -180,6 +201,7 @@ class Chaos:
             "INGEST_STORAGE": stack.azurite.connection_string.replace(f":{blob.port}/", f":{self._blob.port}/"),
             "INGEST_CLIENT_STATE": _CLIENT_STATE,
             "INGEST_SWEEP_SCOPE": "all",
+            "INGEST_ANSWERS": "graph" if self._plan.answers else "off",
             "INGEST_LEASE_SECONDS": str(self._plan.lease),
             "INGEST_RETRY_SECONDS": str(self._plan.retry),
             f"{queues}visibilityTimeout": "00:00:01",
@@ -266,6 +288,8 @@ class Chaos:
         if now >= self._sweep_due:
             self._sweep_due = now + max(self._plan.retry / 2, 2)
             self._fire("maintain")
+            if self._plan.answers:
+                self._fire("answer")
             self._keep_share(self._postgres, "sql.")
             self._keep_share(self._blob, "blob.")
         if now >= self._report_due:
