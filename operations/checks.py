@@ -46,5 +46,6 @@ _DATABASE = (
         advice="Use a login that is a member of ingest_app and of nothing else (docs/operations.md).",
     ),
 )
-# Before the last two of the app's: mails are looked for where everything else is well.
-CHECKS: tuple[Check, ...] = (*app.CHECKS[:-2], *_DATABASE, *app.CHECKS[-2:])
+# Before the checks on mails: mails are looked for where everything else is well.
+_MAILS = next(place for place, check in enumerate(app.CHECKS) if check.name == "failing mails")
+CHECKS: tuple[Check, ...] = (*app.CHECKS[:_MAILS], *_DATABASE, *app.CHECKS[_MAILS:])

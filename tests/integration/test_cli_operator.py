@@ -246,6 +246,7 @@ def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[...
         "database version",
         "database role",
         "failing mails",
+        "malware scan",
         "read mails",
     ]
 
