@@ -30,7 +30,7 @@ OTHERS = {
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:  # noqa: ARG001 - for its effect
     with Stack(tmp_path_factory.mktemp("restarts"), settings=SETTINGS) as stack:
         stack.admin.set_latency(100)
         yield stack
