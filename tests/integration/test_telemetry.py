@@ -28,6 +28,10 @@ NOT_IN_A_GOOD_DAY = {
     "ingest.sweep.unannounced",
     "ingest.credential.remaining",
     "ingest.doctor.failed",
+    "ingest.answers",
+    "ingest.mails.held",
+    "ingest.scan.results",
+    "ingest.scan.unexpected",
 }
 
 
