@@ -24,8 +24,6 @@ REASONS = {
         "processing_failed": "Wegen eines Fehlers bei uns wurde die E-Mail nicht gelesen. Unser Support kümmert sich.",
         "crashed_repeatedly": "Wegen eines Fehlers bei uns wurde die E-Mail nicht gelesen. Unser Support kümmert sich.",
         "too_costly": "Die E-Mail ist ungewöhnlich groß oder umfangreich. Unser Support sieht sich die E-Mail an.",
-        "sender_not_allowed": "Der Absender steht nicht auf Ihrer Liste zugelassener Absender. "
-        "Unser Support kann die E-Mail zulassen.",
     },
     "en": {
         "no_token": "The mail was not sent to your upload address.",
@@ -37,7 +35,6 @@ REASONS = {
         "processing_failed": "A fault of ours keeps the mail from being read. Our support looks at the mail.",
         "crashed_repeatedly": "A fault of ours keeps the mail from being read. Our support looks at the mail.",
         "too_costly": "The mail is unusually large or complicated. Our support looks at the mail.",
-        "sender_not_allowed": "The sender is not on your list of allowed senders. Our support can let the mail in.",
     },
 }
 OTHER = {
