@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ingest.errors import NotFound
 from ingest.graph.client import GraphClient
-from ingest.graph.listings import next_link, read_items
+from ingest.graph.listings import id_of, next_link, read_items
 from subscriptions.plan import CHANGE_TYPE, Create, Listed, Renew
 
 
@@ -71,7 +71,7 @@ class Subscriptions:
 
 def _listed(item: Mapping[str, Any]) -> Listed:
     return Listed(
-        id=str(item["id"]),
+        id=id_of(item),
         resource=str(item.get("resource") or ""),
         change_type=str(item.get("changeType") or ""),
         notification_url=str(item.get("notificationUrl") or ""),

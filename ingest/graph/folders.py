@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ingest import log
 from ingest.errors import GraphRefused
 from ingest.graph.client import GraphClient
-from ingest.graph.listings import read_items
+from ingest.graph.listings import id_of, read_items
 
 CACHE = timedelta(minutes=5)  # for so long the app may use a folder that an Outlook user renamed or deleted
 
@@ -58,7 +58,7 @@ class Folders:
             mailbox=mailbox,
             params={"$filter": f"displayName eq '{name}'", "$select": "id,displayName"},
         )
-        found = read_items("find_folder", answer.body, lambda folder: str(folder["id"]), mailbox=mailbox)
+        found = read_items("find_folder", answer.body, id_of, mailbox=mailbox)
         return next(iter(found), None)
 
     def _cached(self, mailbox: str, name: str, find: Callable[[str], str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ingest import log
 from ingest.errors import GraphUnavailable
+from ingest.model import is_id
 
 type Item = Mapping[str, Any]
 
@@ -33,6 +34,14 @@ def read_items[Entry](
     if skipped:
         log.warning("graph.odd_items", operation=operation, mailbox=mailbox, skipped=skipped, read=len(found))
     return found
+
+
+def id_of(item: Item) -> str:
+    """Return an item's id. Raises KeyError, TypeError, ValueError."""
+    value = item["id"]
+    if not is_id(value):
+        raise ValueError("not an id that Graph gives")
+    return value
 
 
 def next_link(answer: Item) -> str | None:

@@ -18,7 +18,7 @@ from ingest.codes import Reason
 from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
-from ingest.graph.listings import Item, next_link, read_items
+from ingest.graph.listings import id_of, next_link, read_items
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
 from ingest.model import (
     Attachment,
@@ -29,7 +29,6 @@ from ingest.model import (
     QuarantinedMail,
     Scope,
     Trigger,
-    is_id,
 )
 from ingest.settings import DeleteMode, SweepScope
 
@@ -386,22 +385,31 @@ def _path(ref: MessageRef, scope: Scope, *segments: str) -> str:
 
 
 def attachment_of(item: Mapping[str, Any]) -> Attachment:
-    """Return an attachment from Graph's JSON."""
+    """Return an attachment from Graph's JSON. Only the id has to be there: the content is read by the id.
+
+    Raises as `id_of`.
+    """
     name = str(item.get("@odata.type", "")).rpartition(".")[2]
     kind = AttachmentKind(name) if name in set(AttachmentKind) else AttachmentKind.UNKNOWN
+    size = item.get("size")
     return Attachment(
-        id=str(item["id"]),
+        id=id_of(item),
         kind=kind,
-        name=item.get("name") or "",
-        content_type=item.get("contentType"),
-        content_id=(item.get("contentId") or "").strip("<>") or None,
-        size=int(item.get("size") or 0),
+        name=_text(item.get("name")),
+        content_type=_text(item.get("contentType")) or None,
+        content_id=_text(item.get("contentId")).strip("<>") or None,
+        size=size if isinstance(size, int) else 0,
     )
+
+
+def _text(value: object) -> str:
+    """Return a text; "" where the value is missing or of another type."""
+    return value if isinstance(value, str) else ""
 
 
 def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
     return LeftOver(
-        ref=MessageRef(mailbox=mailbox, message_id=_id(item), trigger=Trigger.SWEEP),
+        ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.SWEEP),
         received_at=_time_or_none(item.get("receivedDateTime")),
     )
 
@@ -409,7 +417,7 @@ def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
 def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
     categories = item.get("categories") or ()
     return QuarantinedMail(
-        ref=MessageRef(mailbox=mailbox, message_id=_id(item), trigger=Trigger.OPERATOR),
+        ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.OPERATOR),
         received_at=_time(item["receivedDateTime"]),
         sender=_address(item.get("from")),
         subject=str(item.get("subject") or ""),
@@ -432,14 +440,6 @@ def _address(recipient: object) -> str:
     email = recipient.get("emailAddress") if isinstance(recipient, Mapping) else None
     address = email.get("address") if isinstance(email, Mapping) else None
     return address if isinstance(address, str) else ""
-
-
-def _id(item: Item) -> str:
-    """Return the item's id. Raises ValueError, KeyError."""
-    value = item["id"]
-    if not is_id(value):
-        raise ValueError("not an id that Graph gives")
-    return value
 
 
 def _time_or_none(text: object) -> datetime | None:

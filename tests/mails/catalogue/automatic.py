@@ -47,6 +47,25 @@ def out_of_office(expected: Expected) -> bytes:
 
 
 @FAMILY.sample
+def bounce_by_its_return_path_alone(expected: Expected) -> bytes:
+    """A bounce of an old server: plain text, and no proof but the empty return path (RFC 5321, 4.5.5)."""
+    mime = b"Return-Path: <>\r\n" + mail("Undelivered Mail", text("Nicht zugestellt.\n"))
+    expected.automatic("Undelivered Mail", mime)
+    return mime
+
+
+@FAMILY.sample
+def report_with_an_invoice(expected: Expected) -> bytes:
+    """A program that writes reports (RFC 6522) attaches an invoice: the invoice is a document."""
+    invoice = pdf("Rechnung 4711")
+    status = entity(["Content-Type: message/delivery-status"], _STATUS)
+    parts = multipart("report", text(GREETING), status, file("RE-4711.pdf", PDF, invoice))
+    expected.add("rejected", "body_part", "Versandbericht.txt", "message/delivery-status", TXT, _STATUS)
+    expected.pdf("RE-4711.pdf", invoice)
+    return mail("Versandbericht", parts)
+
+
+@FAMILY.sample
 def invoice_from_a_program(expected: Expected) -> bytes:
     """A program for invoices says that the mail is automatic; the invoice is a document all the same."""
     invoice = pdf("Rechnung 4711")

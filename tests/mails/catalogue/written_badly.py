@@ -32,6 +32,13 @@ def mails_written_badly(expected: Expected) -> bytes:
             "RE.pdf",
         ),
         "uuencode im Text": (head + b"\nGuten Tag,\n\n" + uuencoded + b"\nGruss\n", "RE.pdf"),
+        "yEnc": (
+            head
+            + b"Content-Type: application/pdf; name=RE.pdf\nContent-Transfer-Encoding: x-yencode\n\n"
+            + _yenc("RE.pdf", content),
+            "RE.pdf",
+        ),
+        "yEnc im Text": (head + b"\nGuten Tag,\n\n" + _yenc("RE.pdf", content) + b"\nGruss\n", "RE.pdf"),
         "gefaltet": (head + mixed + b'boundary="in\n side"\n\n--in side\n' + part + b"\n--in side--\n", "RE.pdf"),
         "Leerzeile": (b"   \n\n" + head + mixed + b"boundary=b\n\n--b\n" + part + b"\n--b--\n", "RE.pdf"),
         "kein Doppelpunkt": (
@@ -48,7 +55,7 @@ def mails_written_badly(expected: Expected) -> bytes:
     parts, first = [], 0
     for name, (inner, inside) in cases.items():
         outer = expected.add("container", "attached_mail", f"{name}.eml", OCTETS, MAIL, inner)
-        declared = None if name == "uuencode im Text" else PDF
+        declared = None if name.endswith("im Text") else PDF
         if first:
             expected.add(
                 "duplicate_in_mail", "same_content", inside, declared, PDF, content, inside=outer, related=first
@@ -57,6 +64,22 @@ def mails_written_badly(expected: Expected) -> bytes:
             first = expected.pdf(inside, content, inside=outer)
         parts.append(file(f"{name}.eml", OCTETS, inner))
     return mail("Schlecht geschrieben", multipart("mixed", text(GREETING), *parts))
+
+
+@FAMILY.sample
+def forms_of_a_text(expected: Expected) -> bytes:
+    """A mail's text in every form that programs write beside plain text and HTML: no form is a document."""
+    content = pdf("Rechnung 4711")
+    forms = [
+        text(GREETING),
+        text("<html>AMP</html>\n", "x-amp-html"),
+        text("<bold>Guten Tag</bold>\n", "enriched"),
+        text("<bold>Guten Tag</bold>\n", "richtext"),
+        text("<html>Uhr</html>\n", "watch-html"),
+        text("<p>Guten Tag</p>\n", "html"),
+    ]
+    expected.pdf("RE-4711.pdf", content)
+    return mail("Formen", multipart("mixed", multipart("alternative", *forms), file("RE-4711.pdf", PDF, content)))
 
 
 @FAMILY.sample
@@ -88,3 +111,14 @@ def reports_and_protected_mails(expected: Expected) -> bytes:
     expected.add("document", "encrypted", "message_v4.rpmsg", RPMSG, RPMSG, sealed, inside=outer, encrypted=True)
     expected.add("rejected", "body_part", "message_v4.html", "text/html", "text/html", page, inside=outer)
     return mail("WG: Unzustellbar", multipart("mixed", text(GREETING), attached(bounce), attached(protected)))
+
+
+def _yenc(name: str, content: bytes) -> bytes:
+    """A file in yEnc (http://www.yenc.org/yenc-draft.1.3.txt)."""
+    text = bytearray(f"=ybegin line=128 size={len(content)} name={name}\n".encode())
+    for start in range(0, len(content), 128):
+        for octet in content[start : start + 128]:
+            coded = (octet + 42) % 256
+            text += b"=%c" % ((coded + 64) % 256) if coded in b"\0\n\r=" else bytes([coded])
+        text += b"\n"
+    return bytes(text) + f"=yend size={len(content)}\n".encode()

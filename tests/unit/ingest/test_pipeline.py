@@ -9,6 +9,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -342,6 +343,31 @@ def test_each_header_of_a_redirect_routes(world: World, header: str) -> None:
     mail = email(to=["info@dms.example"])
     mail[header.partition(":")[0]] = header.partition(": ")[2]
     assert world.pipeline.ingest_message(world.mail.deliver(mail)) == Stored(documents=1)
+
+
+# From the first to count to the last: the headers of people's programs before those of servers.
+IN_ORDER = [
+    "To",
+    "Cc",
+    "X-Forwarded-To",
+    "X-Forwarded-For",
+    "Resent-To",
+    "Delivered-To",
+    "X-Original-To",
+    "Envelope-To",
+    "Received",
+]
+
+
+@pytest.mark.parametrize(("first", "second"), list(pairwise(IN_ORDER)))
+def test_of_two_headers_with_a_token_the_one_that_counts_first_routes(world: World, first: str, second: str) -> None:
+    mail = email()
+    del mail["To"]
+    for name, token in ((second, OTHER_TOKEN), (first, TOKEN)):
+        received = f"from a by b for <{address(token)}>; Mon, 02 Mar 2026 10:00:05 +0100"
+        mail[name] = received if name == "Received" else address(token)
+    assert world.pipeline.ingest_message(world.mail.deliver(mail)) == Stored(documents=1)
+    assert [tenant for tenant, _, _ in world.records.saved] == [FIRST]
 
 
 def test_a_token_in_to_counts_before_those_of_a_redirect(world: World) -> None:

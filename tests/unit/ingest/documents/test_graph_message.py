@@ -51,7 +51,9 @@ def test_a_line_break_in_a_value_begins_no_header() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["subject", "from", "toRecipients", "ccRecipients", "internetMessageHeaders", "body"]),
+        st.sampled_from(
+            ["subject", "from", "toRecipients", "ccRecipients", "internetMessageHeaders", "body", "attachments"]
+        ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(),
             lambda inner: (

@@ -407,6 +407,32 @@ def test_an_odd_item_stops_no_sweep(odd: Any, place: int, caplog: pytest.LogCapt
     assert "skipped=1" in caplog.text
 
 
+@pytest.mark.parametrize("odd", ODD_ITEMS)
+def test_an_odd_item_hides_no_other_attachment(odd: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401 - any JSON
+    one = graph(Answer(content={"value": [FILE, odd, FILE | {"id": "b"}]}))
+    assert [item.id for item in boxes(one).attachments(ref())] == ["att", "b"]
+    assert 'graph.odd_items operation="list_attachments"' in caplog.text
+    assert "skipped=1" in caplog.text
+
+
+@pytest.mark.parametrize("field", ["name", "contentType", "contentId", "size", "@odata.type"])
+@pytest.mark.parametrize("value", [None, 7, 1.5, {}, ["a"], "\ud800"])
+def test_an_odd_value_beside_the_id_hides_no_attachment(field: str, value: object) -> None:
+    (read,) = boxes(graph(Answer(content={"value": [FILE | {field: value}]}))).attachments(ref())
+    assert read.id == "att"
+    assert isinstance(read.name, str)
+    assert read.content_type is None or isinstance(read.content_type, str)
+    assert isinstance(read.size, int)
+
+
+@pytest.mark.parametrize("odd", ODD_ITEMS)
+def test_an_odd_item_hides_no_folder(odd: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401 - any JSON
+    one = graph(PATCHED, Answer(content={"value": [odd, {"id": "q1", "displayName": "Quarantine"}]}), MOVED)
+    boxes(one).quarantine(ref(), Reason.NO_TOKEN)
+    assert one.requests[-1].body == {"destinationId": "q1"}
+    assert 'graph.odd_items operation="find_folder"' in caplog.text
+
+
 def test_an_odd_or_unmovable_message_of_junk_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     items = [{"id": "A1", "receivedDateTime": HOUR}, {"id": None}, {"id": "A2"}, {"id": "A3", "receivedDateTime": HOUR}]
     one = graph(
