@@ -84,6 +84,7 @@ class Rule(StrEnum):
 class ActiveContent(StrEnum):
     """Content of a document that acts on opening, on the records of part and document. docs/documents.md has each."""
 
+    EXECUTABLE = "executable"
     EXTERNAL_LINK = "external_link"
     MACROS = "macros"
     SCRIPT = "script"

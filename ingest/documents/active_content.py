@@ -1,4 +1,4 @@
-"""Active content of documents: macros, scripts, and links that a program follows on opening. For the DMS to decide on.
+"""Active content of documents: macros, scripts, programs inside, links that are followed on opening. For the DMS.
 
 A finding is a warning and no proof: a search that a sender can mislead, and that sees nothing in encrypted files.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import IO, Final
 
 from ingest.codes import ActiveContent, Rule
+from ingest.documents.blocked_types import BLOCKED, extension_of
 from ingest.documents.media_types import OFFICE_OPEN_XML, PDF
 from ingest.documents.spool import read_range
 from ingest.documents.unpacking import zip  # noqa: A004 - named by the format, as its neighbours are
@@ -62,7 +63,8 @@ def find_active_content(file: IO[bytes], size: int, media_type: str) -> tuple[Ac
 
 
 _COMPOUND_TYPES: Final = frozenset({"application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"})
-_ARCHIVE_TYPES: Final = (OFFICE_OPEN_XML, "application/vnd.oasis.opendocument.")
+# An archive in the shape of such a document may hold any other file besides.
+_ARCHIVE_TYPES: Final = (OFFICE_OPEN_XML, "application/vnd.oasis.opendocument.", "application/epub+zip")
 
 
 def _of_archive(file: IO[bytes]) -> tuple[ActiveContent, ...]:
@@ -71,6 +73,8 @@ def _of_archive(file: IO[bytes]) -> tuple[ActiveContent, ...]:
         names = zip.list_names(file, max_parts=_MEMBERS)
         if any(_VBA_MEMBER.search(name) for name in names):
             found.add(ActiveContent.MACROS)
+        if any(extension_of(name) in BLOCKED for name in names):
+            found.add(ActiveContent.EXECUTABLE)
         chosen = frozenset([name for name in names if name.lower().endswith(".rels")][:_MOST_RELATIONS])
         relations = zip.read_several(file, chosen, at_most=_RELATIONS_BYTES, max_parts=_MEMBERS)
         if any(_leads_outside(part) for part in relations):

@@ -10,12 +10,12 @@ class Journal:
     """The calls and their trouble.
 
     `steps` are the names of the calls. The next calls of a name raise `trouble[name]` in order; None lets a call pass,
-    and a function returns the error.
+    and a function returns the error or None.
     """
 
     def __init__(self) -> None:
         self.steps: list[str] = []
-        self.trouble: defaultdict[str, list[Exception | Callable[[], Exception] | None]] = defaultdict(list)
+        self.trouble: defaultdict[str, list[Exception | Callable[[], Exception | None] | None]] = defaultdict(list)
 
     def step(self, name: str) -> None:
         self.steps.append(name)

@@ -1176,6 +1176,23 @@ def test_a_mail_that_takes_its_whole_time_while_others_are_filed_ends_in_quarant
     assert world.mail.categories(ref) == (Reason.TOO_COSTLY,)
 
 
+def test_the_original_of_a_mail_that_is_too_costly_to_file_is_kept(world: World) -> None:
+    ref = world.mail.deliver(email())
+    mime = world.mail.mime(ref)
+    overdue: list[Exception] = []
+
+    def another_is_filed() -> None:
+        overdue.append(overdue_while_another_is_filed(world))
+
+    for _ in range(OVERRUN_LIMIT):
+        world.journal.trouble["original"] = [another_is_filed]
+        world.journal.trouble["save"] = [None, overdue.pop]  # None: for the other mail
+        with pytest.raises(Later):
+            world.pipeline.ingest_message(ref)
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.TOO_COSTLY)
+    assert mime in [b"".join(world.blobs.read(name)) for name in world.blobs.names()]
+
+
 def test_a_mail_that_takes_its_whole_time_with_slow_infrastructure_counts_nothing(world: World) -> None:
     ref = world.mail.deliver(email())
     world.pipeline.ingest_message(world.mail.deliver(email()))  # before, when the infrastructure was fast

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.codes import ActiveContent
 from ingest.documents.active_content import find_active_content
+from ingest.documents.detection import detect
 from ingest.documents.spool import BLOCK
 from tests.mails.catalogue.contents import DOCX, zipped
 
@@ -57,6 +58,25 @@ def test_scripts_in_markup(markup: bytes, active: bool) -> None:  # noqa: FBT001
 def test_macros_in_office_files(name: str) -> None:
     assert found(zipped({name: b"x"}), DOCX) == ("macros",)
     assert found(zipped({f"media/{name.replace('/', '-')}.png": b"x"}), DOCX) == ()
+
+
+OFFICE = {"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<w:document/>"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        OFFICE,
+        {"mimetype": b"application/vnd.oasis.opendocument.text", "content.xml": b"<x/>"},
+        {"mimetype": b"application/epub+zip", "content.opf": b"<x/>"},
+    ],
+)
+@pytest.mark.parametrize("name", ["Rechnung.exe", "word/embeddings/a.JS", "a.scr. ", "b.pdf.exe\u202e"])
+def test_a_program_in_an_archive_that_looks_like_a_document(files: dict[str, bytes], name: str) -> None:
+    for content, expected in ((zipped(files), ()), (zipped({**files, name: b"MZ"}), ("executable",))):
+        media_type = detect(io.BytesIO(content), content, name="a", declared_type=None).media_type
+        assert media_type != "application/zip"
+        assert found(content, media_type) == expected
 
 
 def test_macros_in_the_older_formats() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import pytest
 
 from ingest.documents.blocked_types import BLOCKED, GMAIL, OURS, OUTLOOK, Blocking, extension_of
 from ingest.documents.detection import Detected, detect
-from ingest.documents.media_types import MAIL, PDF, TEXT, XML
+from ingest.documents.media_types import DISK_IMAGE, MAIL, PDF, TEXT, XML
 from tests.mails.catalogue.contents import executable, media, zipped
 
 
@@ -66,6 +67,25 @@ def test_a_type_follows_from_the_content(content: bytes, found: str) -> None:
 def test_a_sender_chooses_no_type_but_those_that_are_archives(mimetype: bytes, found: str) -> None:
     assert detected(zipped({"mimetype": mimetype, "a.exe": b""})).media_type == found
     assert detected(zipped({"a.exe": b"", "mimetype": mimetype})).media_type == "application/zip"
+
+
+def test_a_type_that_the_sender_wrote_counts_only_where_it_is_not_compressed() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", b"application/epub+zip" * 2)
+    assert detected(out.getvalue()).media_type == "application/zip"
+    raw = bytearray(zipped({"mimetype": b"application/epub+zip"}))
+    assert detected(bytes(raw)).media_type == "application/epub+zip"
+    raw[8] = zipfile.ZIP_DEFLATED  # the method, in the header of the first member
+    assert detected(bytes(raw)).media_type == "application/zip"
+
+
+@pytest.mark.parametrize("volume", [b"CD001", b"BEA01", b"NSR02", b"NSR03"])
+@pytest.mark.parametrize("name", ["Belege.udf", "Belege.iso", "Belege.pdf", ""])
+def test_a_disk_image_is_no_audio_and_dangerous_by_any_name(volume: bytes, name: str) -> None:
+    for declared in (None, "audio/x-sndr", "application/octet-stream"):
+        found = detected(bytes(32769) + volume, name=name, declared=declared)
+        assert (found.media_type, found.dangerous) == (DISK_IMAGE, True)
 
 
 @pytest.mark.parametrize("cut", range(0, 60, 7))
