@@ -16,7 +16,8 @@ from ingest.settings import operator_database_url
 from operations.scans import WithheldDocuments
 
 app = typer.Typer(
-    no_args_is_help=True, help="Documents that the DMS does not see: malicious ones, and those that wait for a verdict."
+    no_args_is_help=True,
+    help="Documents that the DMS does not see: malicious, or waiting for a verdict or for an approval of their sender.",
 )
 
 

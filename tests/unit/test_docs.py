@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.telemetry.metrics import METRICS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
@@ -24,7 +26,8 @@ OF_APP_SERVICE = {"WEBSITE_AUTH_ENABLED", "WEBSITE_SITE_NAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
 _EVENT = re.compile(r'(?:log\.(?:info|warning|error)|_logged|event =)\(?\s*"([a-z_]+\.[a-z_]+)"(?: if|,|\))')
 _ROW = re.compile(r"^\| `([A-Za-z_]+)` \|", re.MULTILINE)
-_PATH = re.compile(r"`((?:ingest|subscriptions|operations|commands|local|migrations|tests|bench|docs)/[\w./-]*[\w/])`")
+_FOLDERS = "ingest|subscriptions|scanning|answers|checks|operations|commands|console|local|migrations|tests|bench|docs"
+_PATH = re.compile(rf"`((?:{_FOLDERS})/[\w./-]*[\w/])`")
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]+))?\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -50,6 +53,21 @@ def test_the_page_on_settings_has_every_setting() -> None:
     page = (ROOT / "docs/settings.md").read_text()
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     assert set(_ROW.findall(page)) == settings_in_code() | sample.keys()
+
+
+def test_the_page_on_promises_has_every_metric() -> None:
+    page = (ROOT / "docs/slo.md").read_text()
+    rows = {tuple(cell.strip() for cell in row.split("|")[1:-1]) for row in page.splitlines() if row.startswith("| `")}
+    assert rows == {
+        (
+            f"`{metric.name}`",
+            metric.kind,
+            metric.unit,
+            ", ".join(f"`{name}`" for name in (*metric.attributes, *metric.fixed)),
+            metric.says,
+        )
+        for metric in METRICS
+    }
 
 
 def log_events() -> set[str]:
