@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from commands.context import ByOption, WhyOption, account
-from commands.output import CsvOption, JsonOption, Row, form_of, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.codes import AnswerKind
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, operator_database_url
@@ -67,7 +67,7 @@ def _set(kind: AnswerKind, tenant: str | None, why: str, by: str, *, wanted: boo
         needs = "is for mails that are no tenant's: leave --tenant out" if tenant else "needs --tenant"
         raise OperatorError(f"The answer {kind} {needs}.")
     _rules().set(_tenant_id(tenant), kind, account(by, why), wanted=wanted)
-    typer.echo(f"The answer {kind} is {'sent from now on' if wanted else 'sent no more'}.")
+    say(f"The answer {kind} is {'sent from now on' if wanted else 'sent no more'}.")
 
 
 def _rules() -> AnswerRules:

@@ -25,7 +25,7 @@ from commands import (
     tenants,
     withheld,
 )
-from commands.output import shown
+from commands.output import say
 from ingest import log
 from ingest.errors import IngestError
 
@@ -55,7 +55,7 @@ app.command("console")(console.console)
 def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
     if asked:
         project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
-        typer.echo(project["project"]["version"])
+        say(project["project"]["version"])
         raise typer.Exit
 
 
@@ -86,15 +86,10 @@ def run() -> int:
     try:
         app(prog_name="python -m ingest")
     except IngestError as error:
-        typer.echo(f"Error: {_lines(error)}", err=True)
+        say(f"Error: {error}", err=True)
     except Exception as error:  # noqa: BLE001 - a person reads this
-        typer.echo(f"Error: a defect of this program: {log.frames(error)}", err=True)
+        say(f"Error: a defect of this program: {log.frames(error)}", err=True)
     return 1
-
-
-def _lines(error: IngestError) -> str:
-    """Return the error's text; it may repeat a stranger's file or folder name."""
-    return "\n".join(shown(line) for line in str(error).split("\n"))
 
 
 def exit_with_code() -> None:

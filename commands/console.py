@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from commands.output import say
+
 
 def console(
     *,
@@ -26,12 +28,12 @@ def console(
     from console.serve import serve_here
 
     def announce(link: str) -> None:
-        typer.echo(f"The console is open. The link works once:\n\n  {link}\n\nCtrl-C ends the console.")
+        say(f"The console is open. The link works once:\n\n  {link}\n\nCtrl-C ends the console.")
         if not no_browser:
             webbrowser.open(link)
 
     try:
         serve_here(os.environ, port=port, announce=announce)
     except ModuleNotFoundError as missing:
-        typer.echo(f"Install the console first: pip install -r requirements-console.txt ({missing.name})", err=True)
+        say(f"Install the console first: pip install -r requirements-console.txt ({missing.name})", err=True)
         raise typer.Exit(1) from None

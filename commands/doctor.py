@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.output import JsonOption, print_json, shown
+from commands.output import JsonOption, print_json, say
 
 if TYPE_CHECKING:
     from checks.examination import Finding
@@ -53,7 +53,7 @@ def doctor(
 
 
 def _print(finding: Finding) -> None:
-    status = typer.style(f"{finding.status:<8}", fg=_COLOURS[finding.status])
-    typer.echo(f"{status}{finding.check}: {shown(finding.said)}")
+    typer.secho(f"{finding.status:<8}", fg=_COLOURS[finding.status], nl=False)
+    say(f"{finding.check}: {finding.said}")
     if finding.advice is not None:
-        typer.echo(f"        {finding.advice}")
+        say(f"        {finding.advice}")

@@ -24,6 +24,7 @@ from commands.output import (
     print_record,
     print_rows,
     progress,
+    say,
 )
 from ingest import wiring
 from ingest.codes import HeldReason, PassedOver
@@ -148,15 +149,15 @@ def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
         return
     print_record({**asdict(claim), "state": WORDS[ClaimState(claim.state)]}, as_json=False)
     for rejection in rejections:
-        typer.echo("")
+        say("")
         print_record(rejection, as_json=False)
     for copy, parts in copies:
-        typer.echo("")
+        say("")
         held = copy["held_reason"]
         print_record({**copy, "held_reason": HELD_WORDS[HeldReason(str(held))] if held else None}, as_json=False)
         print_rows(parts, Form.TABLE, empty="No parts.")
     if passed_over:
-        typer.echo("\nOther addresses of the mail, which brought no copy:")
+        say("\nOther addresses of the mail, which brought no copy:")
         print_rows(passed_over, Form.TABLE, empty="")
 
 
@@ -185,7 +186,7 @@ def _of_tenants(claim: ClaimRecord) -> tuple[list[tuple[Row, list[Row]]], list[R
             if other.tenant_id not in {copy["tenant_id"] for copy, _ in copies}  # an operator assigned the mail
         ]
     except OperatorError as weak:
-        typer.echo(f"The tenants' copies are not shown. {weak}", err=True)
+        say(f"The tenants' copies are not shown. {weak}", err=True)
         return [], [], []
     return copies, [asdict(rejection) for rejection in (found.rejections if found else ())], passed_over
 
@@ -230,7 +231,7 @@ def download(
     Audit(url).record("content.read", f"message {number}", account(by, why), details={"what": f"download of {what}"})
     with containers_by_name(Settings.from_env(os.environ)) as container:
         size = write_blob(container(blob.container).read(blob.name), to)
-    typer.echo(f"{to}: {size} bytes")
+    say(f"{to}: {size} bytes")
 
 
 @app.command()
@@ -252,7 +253,7 @@ def export(
     Audit(url).record("content.export", f"message {number}", account(by, why), details={})
     with containers_by_name(Settings.from_env(os.environ)) as container:
         files = export_mail(Histories(url), number, to, reader=container)
-    typer.echo(f"{to}: {files} files; unzip it and check them with: sha256sum -c SHA256SUMS")
+    say(f"{to}: {files} files; unzip it and check them with: sha256sum -c SHA256SUMS")
 
 
 @app.command()
@@ -307,7 +308,7 @@ def verify(
         empty=f"All of {count} blobs are what was stored." if count else "Nothing is stored of it.",
     )
     if damaged:
-        typer.echo(f"{len(damaged)} of {count} blobs are not what was stored.", err=True)
+        say(f"{len(damaged)} of {count} blobs are not what was stored.", err=True)
         raise typer.Exit(1)
 
 
@@ -418,7 +419,7 @@ def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:
             else:
                 underivable += 1
     if underivable:
-        typer.echo(f"{underivable} copies were left out: Exchange had no MIME of them, only Graph's message.", err=True)
+        say(f"{underivable} copies were left out: Exchange had no MIME of them, only Graph's message.", err=True)
 
 
 def _damaged(number: int | None) -> tuple[list[Verdict], int]:

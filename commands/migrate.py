@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, account
+from commands.output import say
 from ingest.settings import owner_database_url
 
 
@@ -36,20 +37,20 @@ def migrate(
 
     url = owner_database_url(os.environ)
     if back_to is None:
-        applied = migrations.migrate(url, to=to, tell=typer.echo)
+        applied = migrations.migrate(url, to=to, tell=say)
         for name in applied:
-            typer.echo(f"applied {name}")
-        dropped = to == "head" and not keep_mail_accounts and migrations.drop_mail_accounts(url, tell=typer.echo)
+            say(f"applied {name}")
+        dropped = to == "head" and not keep_mail_accounts and migrations.drop_mail_accounts(url, tell=say)
         if not applied and not dropped:
-            typer.echo("the database is up to date")
+            say("the database is up to date")
         return
     target, words = None if back_to == "nothing" else back_to, account(by, why)
     if not yes:
         for line in migrations.losses(url, to=target):
-            typer.echo(f"goes: {line}")
+            say(f"goes: {line}")
         typer.confirm("All of this is dropped for good (blobs stay). Go on?", abort=True)
-    taken_back = migrations.roll_back(url, words, to=target, tell=typer.echo)
+    taken_back = migrations.roll_back(url, words, to=target, tell=say)
     for name in taken_back:
-        typer.echo(f"took back {name}")
+        say(f"took back {name}")
     if not taken_back:
-        typer.echo("there was nothing to take back")
+        say("there was nothing to take back")

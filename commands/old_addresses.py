@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, tenant_of
-from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings, operator_database_url, owner_database_url
 from operations.old_addresses import OldAddress, OldAddresses, Source, normal_address
@@ -101,7 +101,7 @@ def import_addresses(
     else:
         imported = _addresses().add_all(_pairs(from_csv), words, source=Source.CSV)
     for line in imported.skipped:
-        typer.echo(f"skipped {line}", err=True)
+        say(f"skipped {line}", err=True)
     skipped = len(imported.skipped)
     print_record({"added": imported.added, "known": imported.known, "skipped": skipped}, as_json=as_json)
 

@@ -46,6 +46,14 @@ def form_of(*, as_json: bool, as_csv: bool) -> Form:
     return Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines of text on stdout or stderr. Characters that steer a terminal or turn the direction are replaced.
+
+    Every text of a command goes through here: a text may repeat a name or a subject that strangers wrote.
+    """
+    typer.echo("\n".join(map(shown, text.split("\n"))), err=err)
+
+
 def print_rows(rows: Sequence[Row], form: Form, *, empty: str, limit: int | None = None) -> None:
     """Print rows of the same keys, or `empty` where there are none. A `limit` that was hit is named on stderr."""
     if form is Form.JSON:
@@ -53,7 +61,7 @@ def print_rows(rows: Sequence[Row], form: Form, *, empty: str, limit: int | None
     elif form is Form.CSV:
         typer.echo(csv_of(rows), nl=False)
     elif not rows:
-        typer.echo(empty)
+        say(empty)
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in rows[0]:
@@ -62,7 +70,7 @@ def print_rows(rows: Sequence[Row], form: Form, *, empty: str, limit: int | None
             table.add_row(*(Text(_cell(value)) for value in row.values()))
         console().print(table)
     if limit is not None and len(rows) >= limit:
-        typer.echo(f"Only the first {limit} are shown: there may be more (--limit).", err=True)
+        say(f"Only the first {limit} are shown: there may be more (--limit).", err=True)
 
 
 def csv_of(rows: Sequence[Row]) -> str:
@@ -97,7 +105,7 @@ def print_record(record: Row, *, as_json: bool) -> None:
         return
     width = max(len(name) for name in record)
     for name, value in record.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
+        say(f"{name.replace('_', ' '):<{width}}  {_cell(value)}".rstrip())
 
 
 def print_json_record(record: Row) -> None:

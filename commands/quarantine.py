@@ -21,7 +21,7 @@ from commands.context import (
     inspection,
     ref_of,
 )
-from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
 from ingest.model import MessageRef, QuarantinedMail
@@ -99,9 +99,9 @@ def release(
             mails = (mail.ref for name in names for mail in quarantine.mails(name, reason=reason))
             refs = list(islice(mails, limit))
         released = sum(_release(quarantine, ref, by=by, why=why) for ref in refs)
-    typer.echo(f"released: {released}; ingested again within minutes")
+    say(f"released: {released}; ingested again within minutes")
     if message is None and len(refs) >= limit:
-        typer.echo(f"Only the first {limit} were tried: there may be more (--limit).", err=True)
+        say(f"Only the first {limit} were tried: there may be more (--limit).", err=True)
     if released < len(refs):
         raise OperatorError(f"{len(refs) - released} of {len(refs)} mail(s) were not released.")
 
@@ -111,11 +111,11 @@ def _release(quarantine: Quarantine, ref: MessageRef, *, by: str, why: str) -> b
     try:
         rejected = quarantine.release(ref, account(by, why))
     except IngestError as error:
-        typer.echo(f"{ref.message_id}: {error}", err=True)
+        say(f"{ref.message_id}: {error}", err=True)
         return False
     if rejected is not None:
         advice = _ADVICE.get(rejected, "the cause is not mended")
-        typer.echo(f"warning: {ref.message_id} will come back as {rejected}: {advice}", err=True)
+        say(f"warning: {ref.message_id} will come back as {rejected}: {advice}", err=True)
     return True
 
 
@@ -143,7 +143,7 @@ def assign(
         wanted = token
     with connected() as ours:
         ref = ref_of(message, ours.settings, mailbox)
-        typer.echo(_quarantine(ours).assign(ref, wanted, account(by, why)))
+        say(_quarantine(ours).assign(ref, wanted, account(by, why)))
 
 
 @app.command()
@@ -191,9 +191,9 @@ def _for_each(
             try:
                 step(quarantine, ref_of(message, ours.settings, mailbox))
             except IngestError as error:
-                typer.echo(f"{message}: {error}", err=True)
+                say(f"{message}: {error}", err=True)
                 failed += 1
-    typer.echo(f"{done}: {len(messages) - failed}")
+    say(f"{done}: {len(messages) - failed}")
     if failed:
         raise OperatorError(f"{failed} of {len(messages)} mail(s) were not {done}.")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, connected
-from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, shown
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import RetentionSettings, operator_database_url
 
@@ -56,6 +56,6 @@ def retention(
     held = [one for outcome in found for one in outcome.held]
     for mail in held:
         until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"
-        typer.echo(f"held: mail {mail.number} of tenant {mail.tenant_id}, {until}: {shown(mail.why)}", err=True)
+        say(f"held: mail {mail.number} of tenant {mail.tenant_id}, {until}: {mail.why}", err=True)
     if held:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, tenant_of
-from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows
+from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import operator_database_url
 from operations.senders import GENERAL, Decision, SenderMode, Senders
@@ -47,7 +47,7 @@ def list_senders(
     if form is Form.TABLE:
         lists: list[Row] = [{**asdict(one), "purpose": one.purpose or "(general)"} for one in senders.lists(wanted)]
         print_rows(lists, form, empty="No list has a mode: every sender is let in.")
-        typer.echo("")
+        say("")
     rows: list[Row] = [
         {
             "purpose": one.purpose,
@@ -124,7 +124,7 @@ def import_senders(
     """
     imported = _senders().allow_all(tenant_of(tenant), _lines(from_csv), account(by, why), purpose=purpose)
     for line in imported.wrong:
-        typer.echo(line, err=True)
+        say(line, err=True)
     print_record({"added": imported.added, "known": imported.known, "wrong": len(imported.wrong)}, as_json=as_json)
     if imported.wrong:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.output import JsonOption, console
+from commands.output import JsonOption, console, say
 from ingest.settings import operator_database_url
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def status(
 
     url = operator_database_url(os.environ)
     if as_json:
-        typer.echo(json.dumps(asdict(read_status(url)), default=str, indent=2))
+        say(json.dumps(asdict(read_status(url)), default=str, indent=2))
         return
     if not watch:
-        typer.echo("\n".join(lines(read_status(url))))
+        say("\n".join(lines(read_status(url))))
         return
     from rich.live import Live
     from rich.text import Text
@@ -70,6 +70,8 @@ def lines(found: Status) -> list[str]:
         "",
         f"Quarantine   {sum(kept.mails for kept in found.quarantine)} mails",
     ]
+    if found.failing:
+        said.insert(1, f"Failing      {found.failing} of them were tried in vain for more than a day")
     said += [f"  {kept.reason:<20} {kept.mails:>6}  {kept.new} new" for kept in found.quarantine]
     if found.tenants:
         said += ["", "Tenants      of the last day, by mails"]

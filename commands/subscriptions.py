@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, MailboxOption, WhyOption, account, chosen_mailboxes, connected
-from commands.output import CsvOption, JsonOption, Row, form_of, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import operator_database_url
 from ingest.wiring import App
@@ -67,7 +67,7 @@ def renew(*, mailbox: MailboxOption = None) -> None:
         renewal = Renewal(Subscriptions(ours.graph))
         for want in _wanted(ours, mailbox):
             for step in renewal.reauthorize(want):
-                typer.echo(f"{want.mailbox}: {_told(step)}")
+                say(f"{want.mailbox}: {_told(step)}")
 
 
 @app.command()
@@ -98,7 +98,7 @@ def delete(
         for one in [subscription] if subscription else known:
             audit.record("subscription.delete", f"subscription {one}", words, details={})
             calls.delete(one)
-            typer.echo(f"deleted {one}")
+            say(f"deleted {one}")
 
 
 def _wanted(ours: App, mailbox: str | None) -> list[Wanted]:

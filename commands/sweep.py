@@ -7,7 +7,7 @@ from collections import Counter
 import typer
 
 from commands.context import MailboxOption, chosen_mailboxes, connected
-from commands.output import JsonOption, print_record, progress
+from commands.output import JsonOption, print_record, progress, say
 
 
 def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None:
@@ -30,7 +30,7 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
             for tried in ingest_all(ours, refs):
                 counts.update({tried.result: 1, "documents": tried.documents})
                 if tried.trouble is not None:
-                    typer.echo(f"{tried.result.replace('_', ' ')}: {tried.trouble}", err=True)
+                    say(f"{tried.result.replace('_', ' ')}: {tried.trouble}", err=True)
                 bar.advance(task)
     names = (*Result, "documents")
     print_record({"messages": len(refs), **{name: counts[name] for name in names}}, as_json=as_json)

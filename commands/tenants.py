@@ -10,7 +10,7 @@ import typer
 from commands import old_addresses, senders, upload_addresses
 from commands.context import ByOption, GraceOption, WhyOption, account, duration, tenant_of
 from commands.context import upload_addresses as form_of_addresses
-from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import RetentionSettings, Settings, operator_database_url
 from operations.blobs import opened_containers
@@ -160,7 +160,7 @@ def forget(
     record, holdings = found.show(wanted), found.holdings(wanted)
     settings = Settings.from_env(os.environ)
     containers = sorted({settings.container, *holdings.containers})
-    typer.echo(
+    say(
         f"tenant {record.id} ({record.name or 'no name'}): {holdings.messages} mails, {holdings.documents} documents, "
         f"every blob below {record.id}/ in {', '.join(containers)}"
     )
@@ -169,7 +169,7 @@ def forget(
     days = RetentionSettings.from_env(os.environ).mails
     with opened_containers(settings, containers) as opened:
         count = found.forget(str(record.id), account(by, why), confirmed=holdings, containers=opened, retain_days=days)
-    typer.echo(f"forgotten: {holdings.messages} mails, {holdings.documents} documents, {count} blobs")
+    say(f"forgotten: {holdings.messages} mails, {holdings.documents} documents, {count} blobs")
 
 
 def _tenants() -> Tenants:

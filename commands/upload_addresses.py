@@ -17,7 +17,7 @@ from commands.context import (
     tenant_of,
     upload_addresses,
 )
-from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows
+from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows, say
 from ingest.settings import operator_database_url
 from operations.tenants import DEFAULT_GRACE, Tenants, UploadAddress
 
@@ -58,7 +58,7 @@ def print_address(tenant: TenantArgument) -> None:
       python -m ingest tenants address print 42
       python -m ingest tenants address 42        (the same)
     """
-    typer.echo(upload_addresses().address(_tenants().show(tenant_of(tenant)).token))
+    say(upload_addresses().address(_tenants().show(tenant_of(tenant)).token))
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from commands.context import ByOption, WhyOption, account
-from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows
+from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Verdict
 from ingest.settings import operator_database_url
 from operations.scans import WithheldDocuments
@@ -56,4 +56,4 @@ def release(
       python -m ingest withheld release 0193c1d2-… --why "encrypted, opened with the sender's password"
     """
     WithheldDocuments(operator_database_url(os.environ)).release(document, account(by, why))
-    typer.echo(f"The DMS sees {document} from now on.")
+    say(f"The DMS sees {document} from now on.")

@@ -19,6 +19,7 @@ HOURS = 24
 _NOW: LiteralString = """
 select count(*) as waiting,
     count(*) filter (where attempts > 1 or deferrals > 1) as tried_again,
+    count(*) filter (where last_error is not null and first_seen_at < now() - interval '1 day') as failing,
     extract(epoch from now() - min(coalesce(received_at, first_seen_at)))::float8 as oldest_seconds
 from ingest.claim where state in ('waiting', 'processing', 'stored')
 """
@@ -97,12 +98,15 @@ class Volume:
 class Status:
     """The figures of one moment. `oldest_seconds` is None where no mail waits.
 
+    `failing`: mails that wait and were tried in vain for more than a day.
+
     Of the last HOURS: the mails that ended, those of them that no notification announced, the seconds from Exchange's
     receipt to the end (median and 99 %), and the share within 60 s.
     """
 
     waiting: int
     tried_again: int
+    failing: int
     oldest_seconds: float | None
     mails: int
     unannounced: int

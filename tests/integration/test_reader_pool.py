@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from ingest.codes import Rule
 from ingest.documents.budget import Budget
 from ingest.documents.pdf import INTRICATE, Pdf
 from ingest.documents.reader_pool import ReaderPool
+from ingest.documents.reader_process import MEMORY
 from ingest.documents.spool import Spool
 from ingest.errors import DiskUnavailable, LeaseLost, PartRejected, ReaderUnavailable
 from ingest.model import InvoiceKind, Limits
@@ -92,6 +95,31 @@ def test_a_process_has_no_environment(pool: ReaderPool) -> None:
     read(pool, INVOICE)
     (process,) = processes()
     assert Path(f"/proc/{process.pid}/environ").read_bytes() == b""
+
+
+def _may_leave_the_network() -> bool:
+    """Return whether the kernel gives a process without rights a network of its own."""
+    code = "import os; os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0  # noqa: S603 - our own interpreter and code
+
+
+def test_a_process_has_no_network_but_where_the_kernel_refuses(pool: ReaderPool) -> None:
+    if not _may_leave_the_network():
+        pytest.skip("the kernel lets no process leave the network")
+    assert number_of(read(pool, INVOICE)) == "ZF-1"
+    (process,) = processes()
+    assert Path(f"/proc/{process.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    devices = Path(f"/proc/{process.pid}/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+    assert Path(f"/proc/{process.pid}/net/route").read_text(encoding="ascii").splitlines()[1:] == []
+
+
+def test_a_process_has_a_limit_of_memory(pool: ReaderPool) -> None:
+    read(pool, INVOICE)
+    (process,) = processes()
+    soft, hard = process.rlimit(psutil.RLIMIT_AS)
+    assert soft == hard
+    assert 0 < hard <= process.memory_info().vms + MEMORY
 
 
 def test_a_file_that_takes_too_long_ends_its_process_and_the_next_file_gets_another(pool: ReaderPool) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pkgutil
+import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -91,6 +95,25 @@ def test_what_is_not_a_command_ends_with_2(cli: Callable[..., Done]) -> None:
     assert cli("messages", "show").code == 2
 
 
+def test_the_version_is_that_of_the_project_from_each_directory(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project = tomllib.loads(Path(context.__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    assert cli("--version") == Done(code=0, out=f"{project['project']['version']}\n", err="")
+
+
+def test_the_console_script_is_the_same_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tomllib.loads(Path(context.__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    monkeypatch.setattr(sys, "argv", ["mail-ingest", "tenant"])
+    with pytest.raises(SystemExit) as ended:
+        pkgutil.resolve_name(project["project"]["scripts"]["mail-ingest"])()
+    assert ended.value.code == 2
+    assert "No such command 'tenant'" in capsys.readouterr().err
+
+
 def test_missing_settings_are_all_named_at_once(cli: Callable[..., Done]) -> None:
     done = cli("sweep")
     assert done.code == 1
@@ -156,6 +179,20 @@ def test_no_output_turns_the_direction_or_steers_a_terminal(capsys: pytest.Captu
     output.print_record(row, as_json=False)
     assert character not in both + capsys.readouterr().out
     assert json.loads(both.split("\n]\n")[0] + "\n]") == [row]
+
+
+def test_a_text_of_a_command_keeps_its_lines_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say("deleted \x1b[2J\x9b\u202efdp.exe\nreleased: 1")
+    output.say("failed: \x85", err=True)
+    assert capsys.readouterr() == ("deleted \ufffd[2J\ufffd\ufffdfdp.exe\nreleased: 1\n", "failed: \ufffd\n")
+
+
+def test_no_command_prints_a_text_past_the_function_that_makes_it_harmless() -> None:
+    for module in Path(output.__file__).parent.glob("*.py"):
+        if module.name != "output.py":
+            assert not re.search(r"\becho\(|\bprint\(|std(?:out|err)\.write", module.read_text(encoding="utf-8")), (
+                module
+            )
 
 
 def test_nothing_is_said_in_words_or_as_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:

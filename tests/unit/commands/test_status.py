@@ -10,6 +10,7 @@ from tests.fakes.values import NOON
 STATUS = Status(
     waiting=3,
     tried_again=1,
+    failing=2,
     oldest_seconds=1234.0,
     mails=100,
     unannounced=2,
@@ -32,6 +33,7 @@ def test_every_figure_is_shown() -> None:
     shown = "\n".join(lines(STATUS))
     for figure in (
         "3 mails, oldest 0:20:34 old",
+        "2 of them were tried in vain",
         "1.2 s",
         "0:01:01",
         "98.5%",
@@ -47,6 +49,7 @@ def test_an_empty_system_has_no_figures_and_no_error() -> None:
     empty = replace(
         STATUS,
         waiting=0,
+        failing=0,
         oldest_seconds=None,
         p50=None,
         p99=None,
@@ -59,3 +62,4 @@ def test_an_empty_system_has_no_figures_and_no_error() -> None:
     assert "oldest none" in shown
     assert "median unknown" in shown
     assert "Tenants" not in shown
+    assert "Failing" not in shown
