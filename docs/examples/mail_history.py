@@ -42,7 +42,7 @@ OTHER = {
     "en": "The mail was not taken over. Our support looks at the mail.",
 }
 _NEWEST = """
-    select number, received_at, stored_at, sender, subject, documents, withheld, state, reason
+    select number, received_at, stored_at, sender, subject, documents, withheld, state, held_reason, reason
     from ingest.mail_history where tenant_id = %s order by received_at desc, number desc limit %s
 """
 
@@ -51,6 +51,7 @@ def mail_history(tenant_id: object, *, language: str = "de", limit: int = 100) -
     """Return the tenant's newest mails. `tenant_id` is that of the signed-in customer, never one that a browser sent.
 
     `sender` and `subject` are a stranger's text: escape them. `reason_in_words` is None for a stored mail.
+    `held_reason` is set where the mail waits for the tenant's approval (waiting_room.py), or was `declined`.
     """
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, [tenant_id, limit])
