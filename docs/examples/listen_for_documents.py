@@ -30,7 +30,7 @@ def document_ids(database_url: str) -> Iterator[str | None]:
                 yield None
 
 
-def run(database_url: str, take_over: Callable[[], None]) -> None:
+def run(database_url: str, take_over: Callable[[], None], *, reconnect_seconds: float = RECONNECT_SECONDS) -> None:
     """Call `take_over`, which takes over all documents that the DMS lacks, whenever there may be new ones.
 
     Connects again where Postgres goes away: the first look after that finds what was committed meanwhile.
@@ -40,4 +40,4 @@ def run(database_url: str, take_over: Callable[[], None]) -> None:
             for _ in document_ids(database_url):
                 take_over()
         except psycopg.OperationalError:
-            time.sleep(RECONNECT_SECONDS)
+            time.sleep(reconnect_seconds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -123,6 +125,72 @@ def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]
     assert "not in" in again.err
 
 
+def test_one_mail_has_one_number_everywhere_and_everything_on_record_is_shown(
+    stack: Stack, cli: Callable[..., Done], tmp_path: Path
+) -> None:
+    for subject in ("the one before", "Rechnung 4711"):  # so that the numbers of claim and copy may differ
+        mail = send(stack, stack.add_tenant("Nummern GmbH").address, subject=subject)
+        wait_for(stack, mail, "deleted")
+    number = ok(cli("messages", "show", mail, "--json"))["number"]
+    (listed,) = [one for one in ok(cli("messages", "list", "--json")) if one["message_id"] == mail]
+    found = ok(cli("messages", "find", str(number), "--json"))
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        statement = "select number from ingest.{} where subject = 'Rechnung 4711'"
+        views = [owner.execute(statement.format(view).encode()).fetchall() for view in ("delivered", "mail_history")]
+    assert cli("messages", "export", str(number), "--to", str(tmp_path / "x.zip"), *WHY).code == 0
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        (manifest,) = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith("manifest.json")]
+    assert listed["number"] == manifest["mail"]["number"] == number
+    assert number in {one["number"] for one in found if one["subject"] == "Rechnung 4711"}
+    assert views == [[(number,)]] * 2
+
+    shown = cli("messages", "show", str(number)).out
+    for text in (
+        "Nummern GmbH",
+        "billing@supplier.example",
+        "Rechnung 4711",
+        "rechnung.pdf",
+        "file",
+        "application/pdf",
+    ):
+        assert text in shown
+    assert "deleted" not in shown.replace("deleted at", "")
+    assert re.search(r"^state +stored$", shown, re.MULTILINE)
+    assert re.search(r"^internet message id ", shown, re.MULTILINE)
+    (copy,) = ok(cli("messages", "show", str(number), "--json"))["copies"]
+    assert [(part["name"], part["disposition"], part["rule"]) for part in copy["parts"]] == [
+        ("rechnung.pdf", "document", "file")
+    ]
+
+
+def test_quarantine_is_listed_and_released_by_reason_with_a_warning_and_a_record(
+    stack: Stack, cli: Callable[..., Done]
+) -> None:
+    tenant = tenant_of(stack, "Pause GmbH")
+    assert cli("tenants", "disable", tenant.id, *WHY).code == 0
+    mail, other = send(stack, tenant.address, subject="Pause"), send(stack, "nobody@dms.cloud", subject="Kein Ziel")
+    wait_for(stack, mail, "Quarantine")
+    wait_for(stack, other, "Quarantine")
+
+    listed = ok(cli("quarantine", "list", "--reason", "tenant_inactive", "--json"))
+    assert {one["reason"] for one in listed} == {"tenant_inactive"}
+    assert [(one["subject"], one["age_days"]) for one in listed if one["subject"] == "Pause"] == [("Pause", 0)]
+    too_early = cli("quarantine", "release", "--reason", "tenant_inactive", "--why", "too early")
+    assert too_early.code == 0, too_early.err
+    assert f"warning: {mail} will come back as tenant_inactive: its tenant is still switched off" in too_early.err
+    wait_for(stack, mail, "Quarantine")
+
+    assert cli("tenants", "enable", tenant.id, *WHY).code == 0
+    released = cli("quarantine", "release", "--reason", "tenant_inactive", "--why", "enabled")
+    assert "warning" not in "".join(line for line in released.err.splitlines() if mail in line)
+    wait_for(stack, mail, "deleted")
+    assert copies(stack, mail) == [(tenant.id, None)]
+    (kept,) = [one for one in stack.admin.messages() if one.id == other]
+    assert kept.folder == "Quarantine"
+    entries = [one for one in ok(cli("audit", "list", "--json")) if one["action"] == "message.release"]
+    assert [one["why"] for one in entries if mail in json.dumps(one)] == ["enabled", "too early"]
+
+
 def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cli: Callable[..., Done]) -> None:
     tenant = tenant_of(stack, "Paused AG")
     assert cli("tenants", "disable", tenant.id, *WHY).code == 0
@@ -186,6 +254,9 @@ def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
     assert one["next"] == "kept"
     assert f"renewed {one['id']}" in cli("subscriptions", "renew").out
     assert cli("subscriptions", "delete", *WHY).code == 1
+    unknown = cli("subscriptions", "delete", "nope", *WHY)
+    assert (unknown.code, "There is no subscription nope" in unknown.err) == (1, True)
+    assert [sub.id for sub in stack.admin.subscriptions()] == [one["id"]]
     assert cli("subscriptions", "delete", one["id"], *WHY).code == 0
     assert "There are no subscriptions" in cli("subscriptions", "list").out
     assert "created" in cli("subscriptions", "renew").out

@@ -184,6 +184,28 @@ def test_the_broken_thing_is_named_with_what_to_do(
     assert failed[:1] == [broken.check] or broken.check == "subscription"
 
 
+def test_quarantine_is_counted_with_its_age_and_junk_is_a_warning(stack: Stack, cli: Callable[..., Done]) -> None:
+    mailbox = stack.identity.mailboxes[0]
+    mail = b"From: a@supplier.example\r\nTo: nobody@dms.cloud\r\nSubject: no token\r\n\r\ntext\r\n"
+    ids = {stack.admin.deliver(mail, [mailbox])[0].id for _ in range(3)}
+    stack.admin.wait_for(
+        lambda: ids <= {one.id for one in stack.admin.messages() if one.folder == "Quarantine"} or None,
+        what="the mails in Quarantine",
+    )
+    junk = ids.pop()
+    stack.admin.move(junk, "junkemail")
+    try:
+        count = stack.admin.folders(mailbox)["Quarantine"]
+        found = findings(cli("doctor", "--json"))
+    finally:
+        stack.admin.move(junk, "Quarantine")
+    assert count >= len(ids)
+    assert f"{mailbox}: {count} in Quarantine, the oldest of 0 days" in found["quarantine folder"]["said"]
+    assert found["quarantine folder"]["status"] == "ok"
+    assert (found["junk email"]["status"], f"1 in {mailbox}" in found["junk email"]["said"]) == ("warning", True)
+    assert found["junk email"]["advice"]
+
+
 def test_a_check_that_needs_the_broken_thing_is_left_out(
     cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -455,6 +455,23 @@ def test_the_dms_reads_all_tenants_and_writes_nothing(database: Database, store:
             dms.execute("update ingest.document set name = 'x'")
 
 
+def test_the_dms_sees_which_document_had_the_same_content_before_for_the_same_tenant(
+    database: Database, store: Store
+) -> None:
+    ours, theirs = add_tenant(database, "ours"), add_tenant(database, "theirs")
+    for tenant, mark in ((theirs, "x"), (ours, "a"), (ours, "b"), (ours, "c")):
+        save(store, tenant, mark, replace(document(tenant, mark), sha256="same" if mark != "c" else "other"))
+    with psycopg.connect(database.reader_url, autocommit=True) as dms:
+        found = dms.execute("select name, id, sha256, duplicate_of from ingest.delivered").fetchall()
+    ids = {name: key for name, key, _, _ in found}
+    assert {name: (sha256, first) for name, _, sha256, first in found} == {
+        "x.pdf": ("same", None),
+        "a.pdf": ("same", None),
+        "b.pdf": ("same", ids["a.pdf"]),
+        "c.pdf": ("other", None),
+    }
+
+
 def test_a_part_can_not_be_hung_onto_another_tenants_message(database: Database, store: Store) -> None:
     """Postgres checks foreign keys past row-level security: they have to carry the tenant themselves."""
     ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")

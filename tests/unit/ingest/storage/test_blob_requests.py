@@ -6,11 +6,13 @@ from typing import Self, override
 import pytest
 import requests
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import ServiceRequestError
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransportResponse
 from azure.storage.blob import ContainerClient
 
+from ingest.errors import BlobUnavailable
 from ingest.storage.blob_requests import PutBlob
+from ingest.storage.blobs import PROBE_SECONDS, BlobStore, transport
 
 type Played = int | Exception
 
@@ -24,10 +26,12 @@ class Service(HttpTransport[HttpRequest, HttpResponse]):
     def __init__(self, *played: Played) -> None:
         self._played = list(played)
         self.requests: list[HttpRequest] = []
+        self.options: list[dict[str, object]] = []
 
     @override
     def send(self, request: HttpRequest, **options: object) -> HttpResponse:
         self.requests.append(request)
+        self.options.append(options)
         answer = self._played.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -123,3 +127,16 @@ def test_tries_have_an_end() -> None:
     service = Service(503, 503, 503, 503)
     assert by_key(service).put("x", b"content", {})[0] == 503
     assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize("trouble", [ServiceRequestError("no connection"), ServiceResponseError("no answer")])
+def test_a_storage_that_is_silent_is_asked_once_and_not_for_long(trouble: Played) -> None:
+    service = Service(trouble)
+    container = ContainerClient.from_connection_string(BY_KEY, "documents", transport=service)
+    store = BlobStore(container, transport())
+    with pytest.raises(BlobUnavailable):
+        store.has_container()
+    store.close()
+    (options,) = service.options
+    assert (options["connection_timeout"], options["read_timeout"]) == (PROBE_SECONDS, PROBE_SECONDS)
+    assert PROBE_SECONDS <= 5

@@ -160,6 +160,16 @@ def test_throttled_and_tried_again_are_told_apart() -> None:
     assert measurements("graph.retry", {"operation": "get_mime"})[0][2]["throttled"] is False
 
 
+def test_mails_that_wait_and_that_fail_are_measured(recorder: Recorder, records: list[Record]) -> None:
+    assert recorder
+    log.info("report.backlog", waiting=3, failing=2, oldest_seconds=90_000.5)
+    assert sorted(measured(records)) == [
+        ("ingest.mails.failing", 2, {}),
+        ("ingest.mails.oldest_age", 90_000.5, {}),
+        ("ingest.mails.waiting", 3, {}),
+    ]
+
+
 def test_no_metric_has_an_attribute_that_names_a_person_or_a_mail() -> None:
     allowed = {"outcome", "trigger", "reason", "queue", "operation", "throttled", "step", "check"}
     allowed |= {"scanner", "verdict", "kind"}  # of a scan of a blob, and of an answer to a sender
