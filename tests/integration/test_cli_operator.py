@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
+from email.utils import make_msgid
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def send(stack: Stack, *to: str, subject: str) -> str:
     """The Graph id of the mail."""
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "billing@supplier.example", ", ".join(to), subject
+    mail["Message-ID"] = make_msgid(domain="supplier.example")
     mail.set_content("Anbei die Rechnung.")
     mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
     (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
@@ -156,7 +158,7 @@ def test_one_mail_has_one_number_everywhere_and_everything_on_record_is_shown(
         assert text in shown
     assert "deleted" not in shown.replace("deleted at", "")
     assert re.search(r"^state +stored$", shown, re.MULTILINE)
-    assert re.search(r"^internet message id ", shown, re.MULTILINE)
+    assert re.search(r"^internet message id +<\S+@supplier\.example>$", shown, re.MULTILINE)
     (copy,) = ok(cli("messages", "show", str(number), "--json"))["copies"]
     assert [(part["name"], part["disposition"], part["rule"]) for part in copy["parts"]] == [
         ("rechnung.pdf", "document", "file")
