@@ -11,8 +11,8 @@ from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTranspo
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import BlobUnavailable
-from ingest.storage.blob_requests import PutBlob
-from ingest.storage.blobs import PROBE_SECONDS, BlobStore, transport
+from ingest.storage.blob_requests import PutBlob, transport
+from ingest.storage.blobs import PROBE_SECONDS, BlobStore
 
 type Played = int | Exception
 

@@ -160,8 +160,8 @@ def test_throttled_and_tried_again_are_told_apart() -> None:
     assert measurements("graph.retry", {"operation": "get_mime"})[0][2]["throttled"] is False
 
 
-def test_mails_that_wait_and_that_fail_are_measured(recorder: Recorder, records: list[Record]) -> None:
-    assert recorder
+@pytest.mark.usefixtures("recorder")
+def test_mails_that_wait_and_that_fail_are_measured(records: list[Record]) -> None:
     log.info("report.backlog", waiting=3, failing=2, oldest_seconds=90_000.5)
     assert sorted(measured(records)) == [
         ("ingest.mails.failing", 2, {}),
