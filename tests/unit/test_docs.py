@@ -2,10 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from commands.app import app as command_line
 from ingest.telemetry.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +33,8 @@ _ROW = re.compile(r"^\| `([A-Za-z_]+)` \|", re.MULTILINE)
 _FOLDERS = "ingest|subscriptions|scanning|answers|checks|operations|commands|console|local|migrations|tests|bench|docs"
 _PATH = re.compile(rf"`((?:{_FOLDERS})/[\w./-]*[\w/])`")
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]+))?\)")
+COMMANDS: Any = typer.main.get_command(command_line)
+_COMMAND = re.compile(r"python -m ingest ([a-z][^`\n#|]*)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -99,6 +105,28 @@ def test_a_link_leads_to_a_page_and_its_heading(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.exists(), f"{path} does not exist"
         assert not heading or heading in anchors(target), f"{path} has no heading #{heading}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_commands_as_they_are(page: Path) -> None:
+    """A command without arguments is a mention; with arguments it has each option that it needs, and no other."""
+    for written in _COMMAND.findall(page.read_text()):
+        command, given = command_of(written)
+        assert not given or not getattr(command, "commands", None) or command.name == "address", written  # of a tenant
+        known = {option: parameter for parameter in command.params for option in parameter.opts}
+        options = {word.partition("=")[0] for word in given if word.startswith("--")} - {"--help"}
+        assert options <= known.keys(), written
+        needed = {option for option, one in known.items() if one.required and option.startswith("--")}
+        assert not given or needed <= options, written
+
+
+def command_of(written: str) -> tuple[Any, list[str]]:
+    """Return the command that a page names, and its arguments."""
+    command: Any = COMMANDS
+    words = shlex.split(written.rstrip(" \\.…"))
+    while words and getattr(command, "commands", {}).get(words[0]):
+        command = command.commands[words.pop(0)]
+    return command, words
 
 
 def test_the_page_on_architecture_names_every_module_of_the_story_and_every_room() -> None:
