@@ -420,6 +420,21 @@ def test_a_placeholder_of_a_scan_is_no_document(
     assert world.records.saved == {}
 
 
+def test_the_tries_for_an_attachment_that_is_still_scanned_grow_apart(world: World) -> None:
+    ref = world.mail.deliver(scanned("ATP Scan In Progress"))
+    distances = []
+    for _ in range(4):
+        with pytest.raises(AttachmentPending):
+            world.pipeline.ingest_message(ref)
+        world.records.note_poisoned(ref)  # as after the queue's own few tries
+        next_try = world.records.row(ref).next_try_at
+        assert next_try is not None
+        distances.append(next_try - world.records.now)
+        world.records.now = next_try
+    assert distances == [distances[0] * 2**tried for tried in range(4)]
+    assert distances[0] > 0
+
+
 def test_the_sample_of_a_placeholder_waits(world: World) -> None:
     with pytest.raises(AttachmentPending):
         world.pipeline.ingest_message(world.mail.deliver(fresh(case("ATP_placeholder"))))

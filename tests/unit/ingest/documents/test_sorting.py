@@ -65,6 +65,18 @@ def test_no_blob_name_comes_from_the_sender(name: str) -> None:
         assert place == "original.eml" or place.replace(".", "").isdigit()
 
 
+@pytest.mark.parametrize("odd", [b'x="\xfc\x80"', b"x=\xff", b"(\xe4)"])
+def test_one_bad_byte_beside_the_name_of_an_attachment_leaves_the_name_as_it_is(odd: bytes) -> None:
+    name = 'filename="Größe für €.pdf"'.encode()
+    for disposition in (name + b";\r\n " + odd, odd + b";\r\n " + name):
+        mail = (
+            b"Subject: a\r\nContent-Type: application/pdf\r\n"
+            b"Content-Disposition: attachment;\r\n " + disposition + b"\r\n\r\n%PDF-1.7\n"
+        )
+        saved, _ = file_mail(mail)
+        assert [part.name for part in saved.parts] == ["Größe für €.pdf"]
+
+
 def test_the_body_is_stored_as_it_came_where_that_is_wished() -> None:
     options = FilingOptions(body=BodyMode.ALWAYS)
     saved, blobs = file_mail(raw("outlook-reply-with-logos"), options)
