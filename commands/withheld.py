@@ -49,11 +49,15 @@ def release(
     why: WhyOption,
     by: ByOption = "",
 ) -> None:
-    """Show a document to the DMS, with every verdict. The release is on the record.
+    """Lift the scan's hold on a document, with every verdict. The release is on the record.
+
+    A mail in the waiting room stays there: tenants senders approve lets the mail in.
 
     \b
     Example:
       python -m ingest withheld release 0193c1d2-… --why "encrypted, opened with the sender's password"
     """
-    WithheldDocuments(operator_database_url(os.environ)).release(document, account(by, why))
-    say(f"The DMS sees {document} from now on.")
+    if WithheldDocuments(operator_database_url(os.environ)).release(document, account(by, why)):
+        say(f"The DMS sees {document} from now on.")
+    else:
+        say(f"No scan hides {document} any more. Its mail still waits for an approval: see tenants senders waiting.")

@@ -33,6 +33,9 @@ _TENANT: LiteralString = "select tenant_id from ingest.withheld where document_i
 _RELEASE: LiteralString = """
 select ingest.release_document(%(document)s, %(tenant)s, %(why)s, %(remark)s) as released
 """
+_WAITS: LiteralString = """
+select from ingest.withheld where document_id = %(document)s and reason = 'sender' and released_at is null
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,19 +67,23 @@ class WithheldDocuments:
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(Withheld)) as cursor:
             return cursor.execute(_LIST, parameters).fetchall()
 
-    def release(self, document: UUID, account: Account) -> None:
-        """Show a document to the DMS, with every verdict, and record the action."""
+    def release(self, document: UUID, account: Account) -> bool:
+        """Lift the scan's hold on a document, with every verdict, and record the action.
+
+        Return True where the DMS sees the document now, False where the mail still waits for an approval of its sender.
+        """
         with connect(self._url) as connection:
             row = connection.execute(_TENANT, {"document": document}).fetchone()
-            if row is not None:
-                row = connection.execute(
-                    _RELEASE,
-                    {
-                        "document": document,
-                        "tenant": row["tenant_id"],
-                        "why": account.why,
-                        "remark": account.remark,
-                    },
-                ).fetchone()
-        if row is None or not row["released"]:
-            raise OperatorError(f"No document {document} is withheld.")
+            if row is None:
+                raise OperatorError(f"No document {document} is withheld.")
+            words = {"why": account.why, "remark": account.remark}
+            values = {"document": document, "tenant": row["tenant_id"], **words}
+            released = connection.execute(_RELEASE, values).fetchone()
+            waits = connection.execute(_WAITS, {"document": document}).fetchone() is not None
+        if released is None or not released["released"]:
+            raise OperatorError(
+                f"Document {document} waits for an approval of its sender alone: see tenants senders waiting."
+                if waits
+                else f"No document {document} is withheld."
+            )
+        return not waits

@@ -21,6 +21,7 @@ from ingest.errors import OperatorError
 from ingest.model import Authentication, Claim, ClaimState, Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
+from operations.scans import WithheldDocuments
 from operations.search import Search
 from operations.senders import Decision, SenderMode, Senders
 from operations.tenants import Tenants
@@ -231,6 +232,51 @@ def test_a_declined_mail_leaves_the_room_stays_hidden_and_can_be_approved_after_
     assert seen(database) == set()
     senders.decide(number, Decision.APPROVE, ANNA)
     assert seen(database) == {number}
+
+
+@pytest.mark.parametrize("first", ["scan", "sender"])
+def test_a_release_lifts_the_hold_of_the_scan_and_a_decision_that_of_the_sender(
+    database: Database, store: Store, senders: Senders, tenant: Tenant, first: str
+) -> None:
+    mode(senders, tenant, SenderMode.HOLD)
+    number, _ = filed(store, tenant, sent_by(BILLING))
+    with database.owner() as owner, owner.transaction():
+        owner.execute("select ingest.open_tenant(%s)", [tenant.id])
+        owner.execute(
+            "insert into ingest.withheld (document_id, tenant_id, reason)"
+            " select id, tenant_id, 'malicious' from ingest.document"
+        )
+    withheld = WithheldDocuments(database.operator_url)
+    (document,) = withheld.all(limit=10)
+    assert document.reasons == ["malicious", "sender"]
+    lift: dict[str, Callable[[], object]] = {
+        "scan": lambda: withheld.release(document.document_id, ANNA),
+        "sender": lambda: senders.decide(number, Decision.APPROVE, ANNA),
+    }
+    with psycopg.connect(database.reader_url, autocommit=True) as listener:
+        listener.execute("listen ingest_document")
+        lift.pop(first)()
+        (left,) = withheld.all(limit=10)
+        assert left.reasons == [{"scan": "sender", "sender": "malicious"}[first]]
+        assert seen(database) == set()
+        assert list(listener.notifies(timeout=0)) == []
+        (last,) = lift.values()
+        last()
+        assert [one.payload for one in listener.notifies(timeout=5, stop_after=1)] == [str(document.document_id)]
+    assert seen(database) == {number}
+    assert withheld.all(limit=10) == []
+
+
+def test_a_release_of_a_document_that_waits_for_its_sender_alone_is_refused(
+    database: Database, store: Store, senders: Senders, tenant: Tenant
+) -> None:
+    mode(senders, tenant, SenderMode.HOLD)
+    number, _ = filed(store, tenant, sent_by(BILLING))
+    withheld = WithheldDocuments(database.operator_url)
+    (document,) = withheld.all(limit=10)
+    with pytest.raises(OperatorError, match="waits for an approval of its sender"):
+        withheld.release(document.document_id, ANNA)
+    assert (seen(database), seen(database, "held")) == (set(), {number})
 
 
 @pytest.mark.parametrize("decision", ["approve", "approve_sender", "decline"])
