@@ -11,15 +11,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from email.utils import make_msgid
 
+import psycopg
 import pytest
 
 from ingest import trace, wiring
+from ingest.codes import AnswerKind
 from ingest.model import MessageRef, Stored, Trigger
 from ingest.settings import Settings
 from local.graph.admin.client import MessageState
 from local.processes import ROOT
 from local.stack import Stack
+from operations.answers import AnswerRules
+from operations.audit import Account
+from operations.senders import SenderMode, Senders
 
 pytestmark = pytest.mark.shares("stack")
 
@@ -38,8 +44,8 @@ HEAVY = (
 )
 
 
-@pytest.fixture
-def app(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.App]:
+@contextmanager
+def app_at(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Iterator[wiring.App]:
     """The app in this process, beside the host, at the same services."""
     description = json.loads((stack.data / "stack.json").read_text())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", description["ca_file"])
@@ -58,10 +64,20 @@ def app(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.App]:
                 "INGEST_STORAGE": description["storage_connection_string"],
                 "INGEST_SWEEP_SCOPE": "all",
             }
+            | settings
         )
     )
-    yield app
-    app.close()
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+@pytest.fixture
+def app(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[wiring.App]:
+    """The app with lists of senders, scanner and answers off."""
+    with app_at(stack, monkeypatch) as app:
+        yield app
 
 
 @pytest.fixture
@@ -69,14 +85,29 @@ def address(stack: Stack) -> str:
     return stack.add_tenant("Regression guard").address
 
 
-def delivered(stack: Stack, address: str, size: int) -> MessageState:
-    """A mail with one document, in the inbox and unknown to the app: its notification is lost, the sweep skips it."""
+def invoice(address: str, size: int) -> EmailMessage:
+    """Return a mail with one document, and with no Message-ID."""
     mail = EmailMessage()
     mail["From"] = "supplier@example.com"
     mail["To"] = address
     mail["Subject"] = "Invoice"
     mail.set_content("Attached.")
     mail.add_attachment(b"%PDF-1.7\n" + bytes(size), maintype="application", subtype="pdf", filename="invoice.pdf")
+    return mail
+
+
+def proved_invoice(address: str) -> EmailMessage:
+    """Return a mail as a known supplier sends one: with a Message-ID, and with the proof of the sender."""
+    mail = invoice(address, 100_000)
+    mail["Message-ID"] = make_msgid(domain="example.com")
+    mail["Authentication-Results"] = (
+        "spf=pass smtp.mailfrom=example.com; dmarc=pass action=none header.from=example.com"
+    )
+    return mail
+
+
+def delivered(stack: Stack, mail: EmailMessage) -> MessageState:
+    """Deliver a mail to the inbox, unknown to the app: its notification is lost, the sweep skips it."""
     dropped = stack.admin.notification_counters().get("dropped", 0)
     stack.admin.set_notification_faults(drop_next=1)
     [state] = stack.admin.deliver(mail.as_bytes(), list(stack.identity.mailboxes[:1]))
@@ -104,7 +135,7 @@ def of(system: str, counted: Counter[str]) -> dict[str, int]:
 
 def warm(app: wiring.App, stack: Stack, address: str) -> None:
     """The requests that a process makes once: a token, the inbox's id, the container."""
-    state = delivered(stack, address, 10)
+    state = delivered(stack, invoice(address, 10))
     app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
 
 
@@ -112,7 +143,7 @@ def test_a_notified_mail_takes_two_requests_four_sql_calls_and_two_blobs(
     app: wiring.App, stack: Stack, address: str
 ) -> None:
     warm(app, stack, address)
-    state = delivered(stack, address, 100_000)
+    state = delivered(stack, invoice(address, 100_000))
     with calls() as counted:
         outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
     assert outcome == Stored(documents=1)
@@ -121,9 +152,55 @@ def test_a_notified_mail_takes_two_requests_four_sql_calls_and_two_blobs(
     assert of("blob", counted) == {"blob.put": 2}
 
 
+def calls_of_a_proved_invoice(app: wiring.App, stack: Stack, address: str) -> dict[str, dict[str, int]]:
+    """Bring in a mail of a known supplier; return the number of calls by system and name."""
+    warm(app, stack, address)
+    state = delivered(stack, proved_invoice(address))
+    with calls() as counted:
+        outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
+    assert outcome == Stored(documents=1)
+    return {system: of(system, counted) for system in ("graph", "sql", "blob")}
+
+
+def test_lists_scanner_and_answers_cost_a_mail_no_call(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = stack.add_tenant("Regression guard, all off")
+    with app_at(stack, monkeypatch) as app:
+        without = calls_of_a_proved_invoice(app, stack, plain.address)
+    strict = stack.add_tenant("Regression guard, all on")
+    reason = Account(why="a test")
+    senders = Senders(stack.postgres.owner_url)
+    senders.set_mode(strict.id, SenderMode.HOLD, reason)
+    senders.allow(strict.id, ["supplier@example.com"], reason)
+    AnswerRules(stack.postgres.owner_url).set(int(strict.id), AnswerKind.RECEIVED, reason, wanted=True)
+    everything = {
+        "INGEST_SCANNER": "defender",
+        "INGEST_SCAN_HOLD": "until_clean",
+        "INGEST_ANSWERS": "graph",
+        "INGEST_ANSWERS_A_DAY": "9",
+    }
+    with app_at(stack, monkeypatch, **everything) as app:
+        assert calls_of_a_proved_invoice(app, stack, strict.address) == without
+    # Each of the three had its part in the mail: the list let the sender in, a scan and an answer are queued.
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        owner.execute("select ingest.open_tenant(%s)", [int(strict.id)])
+        held = owner.execute(
+            "select held_reason from ingest.message where internet_message_id is not null and tenant_id = %s",
+            [int(strict.id)],
+        ).fetchall()
+        due = owner.execute("delete from ingest.scan_due where tenant_id = %s", [int(strict.id)]).rowcount
+        answers = owner.execute(
+            "delete from ingest.answer using ingest.message where answer.claim_id = message.claim_id"
+            " and message.tenant_id = %s returning answer.kind",
+            [int(strict.id)],
+        ).fetchall()
+    assert held == [(None,)]
+    assert due == 2  # the mail, and the one that warmed the app
+    assert answers == [("received",)]
+
+
 def test_a_mail_that_the_sweep_found_takes_two_requests(app: wiring.App, stack: Stack, address: str) -> None:
     warm(app, stack, address)
-    state = delivered(stack, address, 100_000)
+    state = delivered(stack, invoice(address, 100_000))
     pages = list(app.mailboxes.left_over(state.mailbox))
     [found] = [item for page in pages for item in page if item.ref.message_id == state.id]
     assert found.ref.trigger is Trigger.SWEEP
@@ -137,7 +214,7 @@ def test_memory_does_not_follow_the_size_of_a_mail(app: wiring.App, stack: Stack
     warm(app, stack, address)
     peaks = []
     for size in (16 * MIB, 32 * MIB):
-        state = delivered(stack, address, size)
+        state = delivered(stack, invoice(address, size))
         tracemalloc.start()
         outcome = app.pipeline.ingest_message(MessageRef(mailbox=state.mailbox, message_id=state.id))
         peaks.append(tracemalloc.get_traced_memory()[1])
