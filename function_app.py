@@ -11,7 +11,7 @@ import typing
 import azure.functions as func
 
 from ingest import log, wiring
-from ingest.errors import MalformedRef, SettingsError
+from ingest.errors import Later, MalformedRef, SettingsError
 from ingest.model import MessageRef
 from ingest.queues import BACKLOG, EVENTS, MESSAGES, SCAN_RESULTS
 from ingest.telemetry import process as telemetry
@@ -57,9 +57,10 @@ def ingest_message(msg: func.QueueMessage) -> None:
 
 @app.function_name("ingest_message_poison")
 @app.queue_trigger(arg_name="msg", queue_name=f"{MESSAGES}-poison", connection=STORAGE)
-def ingest_message_poison(msg: func.QueueMessage) -> None:
+@app.queue_output(arg_name="again", queue_name=MESSAGES, connection=STORAGE)
+def ingest_message_poison(msg: func.QueueMessage, again: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     """Note that the queue has given up. The mail is in the inbox, and the sweep brings it back."""
-    _note_poisoned(msg, MESSAGES)
+    _note_poisoned(msg, MESSAGES, again)
 
 
 @app.function_name("ingest_backlog")
@@ -74,9 +75,10 @@ def ingest_backlog(msg: func.QueueMessage) -> None:
 
 @app.function_name("ingest_backlog_poison")
 @app.queue_trigger(arg_name="msg", queue_name=f"{BACKLOG}-poison", connection=STORAGE)
-def ingest_backlog_poison(msg: func.QueueMessage) -> None:
+@app.queue_output(arg_name="again", queue_name=BACKLOG, connection=STORAGE)
+def ingest_backlog_poison(msg: func.QueueMessage, again: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     """Note that the queue has given up, as for new mail."""
-    _note_poisoned(msg, BACKLOG)
+    _note_poisoned(msg, BACKLOG, again)
 
 
 @app.function_name("subscription_event")
@@ -210,12 +212,18 @@ def _log_dropped(dropped: Dropped) -> None:
         )
 
 
-def _note_poisoned(msg: func.QueueMessage, queue: str) -> None:
+def _note_poisoned(msg: func.QueueMessage, queue: str, again: func.Out[typing.List[str]]) -> None:  # noqa: UP006
     try:
         ref = _ref(msg, queue)
     except MalformedRef:
         return  # logged by _ref; there is no message to bring back
-    wiring.app().backlog.note_poisoned(ref)
+    try:
+        wiring.app().backlog.note_poisoned(ref)
+    except Later as trouble:
+        # A poison queue has none of its own: after five tries the message would stay there for days, and no try follow.
+        again.set([ref.to_json()])
+        log.warning("message.put_back", mailbox=ref.mailbox, message=ref.message_id, cause=log.describe(trouble))
+        return
     log.warning("message.poisoned", mailbox=ref.mailbox, message=ref.message_id)
 
 

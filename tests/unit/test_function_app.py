@@ -10,7 +10,7 @@ import pytest
 
 from answers import outbox
 from ingest import wiring
-from ingest.errors import Defect, GraphUnavailable, MalformedRef, SettingsError
+from ingest.errors import DatabaseUnavailable, Defect, GraphUnavailable, MalformedRef, SettingsError
 from ingest.model import MessageRef, Trigger
 from ingest.settings import Settings
 from ingest.sweep import Sweep
@@ -225,18 +225,36 @@ def test_a_malformed_queue_message_is_told_and_poisoned(
         FUNCTIONS[name](queue_message(text))
     assert "queue.malformed" in caplog.text
     assert "leaked" not in caplog.text
-    FUNCTIONS[f"{name}_poison"](queue_message(text))  # ends there
+    again = FakeOut()
+    FUNCTIONS[f"{name}_poison"](queue_message(text), again)
+    assert again.values == [], "the message ends there"
 
 
 @pytest.mark.parametrize("name", ["ingest_message_poison", "ingest_backlog_poison"])
 def test_a_poisoned_message_is_noted_and_comes_back_by_the_sweep(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    records = FakeRecords()
+    records, again = FakeRecords(), FakeOut()
     use(monkeypatch, backlog=records)
-    FUNCTIONS[name](queue_message(ref().to_json()))
+    FUNCTIONS[name](queue_message(ref().to_json()), again)
     assert records.row(ref()).next_try_at == 300
     assert "message.poisoned" in caplog.text
+    assert again.values == []
+
+
+@pytest.mark.parametrize("name", ["ingest_message_poison", "ingest_backlog_poison"])
+def test_a_poisoned_message_that_can_not_be_noted_goes_back_to_its_queue(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    class Away:
+        def note_poisoned(self, _ref: object) -> None:
+            raise DatabaseUnavailable("down")
+
+    again = FakeOut()
+    use(monkeypatch, backlog=Away())
+    FUNCTIONS[name](queue_message(ref().to_json()), again)
+    assert again.values == [ref().to_json()]
+    assert "message.put_back" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -254,6 +272,8 @@ def test_a_poisoned_message_is_noted_and_comes_back_by_the_sweep(
 def test_without_settings_every_function_says_what_is_missing(name: str, caplog: pytest.LogCaptureFixture) -> None:
     event = SubscriptionEvent(mailbox=MAILBOX, subscription_id="s1", event=LifecycleEvent.MISSED)
     arguments: dict[str, tuple[object, ...]] = {
+        "ingest_message_poison": (queue_message(ref().to_json()), FakeOut()),
+        "ingest_backlog_poison": (queue_message(ref().to_json()), FakeOut()),
         "subscription_event": (queue_message(event.to_json()), FakeOut()),
         "maintain": (FakeTimer(), FakeOut()),
     }
