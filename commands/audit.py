@@ -11,12 +11,14 @@ from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, pr
 from ingest.settings import operator_database_url
 from operations.audit import Audit
 
-app = typer.Typer(no_args_is_help=True, help="The record of operator actions: who by login, when, what and why.")
+app = typer.Typer(no_args_is_help=True, help="The record of operator actions: login, place, time, action and reason.")
 
 
 @app.command("list")
 def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
     """The newest operator actions. `remark` is the operator's own word; `login` is the database's.
+
+    `from` is the name of the machine, or the address of the browser that had the page.
 
     \b
     Examples:
@@ -28,6 +30,7 @@ def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False, as_cs
             "number": entry.number,
             "at": entry.at,
             "login": entry.login,
+            "from": entry.origin,
             "action": entry.action,
             "subject": entry.subject,
             "details": entry.details,

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import platform
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ class Access(Protocol):
     def person(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Person | None:
         """Return the person that a request comes from, None for a stranger."""
 
+    def origin(self, headers: Mapping[str, str], peer: str) -> str:
+        """Return the place of the person's browser, for the record. `peer`: the address of the connection."""
+
 
 class LoopbackAccess:
     """Access for the person at this machine: a key that works once is exchanged for a session."""
@@ -75,6 +79,10 @@ class LoopbackAccess:
             return None
         return Person(name=self._name, role=Role.OPERATOR, session=self._session)
 
+    def origin(self, headers: Mapping[str, str], peer: str) -> str:  # noqa: ARG002 - Access
+        """Return the loopback's address and this machine's name."""
+        return f"{peer}@{platform.node()}"
+
 
 class EntraAccess:
     """Access for people whom App Service has signed in, by the app roles `reader` and `operator`."""
@@ -97,6 +105,13 @@ class EntraAccess:
             return None
         session = hmac.new(self._secret, subject.encode(), hashlib.sha256).hexdigest()
         return Person(name=headers.get("x-ms-client-principal-name") or subject, role=role, session=session)
+
+    def origin(self, headers: Mapping[str, str], peer: str) -> str:
+        """Return the last address in X-Forwarded-For: App Service appends that one, a stranger can write the others.
+
+        https://learn.microsoft.com/azure/app-service/overview-inbound-outbound-ips
+        """
+        return headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or peer
 
 
 _ROLE_CLAIM = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"

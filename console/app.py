@@ -31,6 +31,7 @@ from console.render import stranger_page, trouble
 from console.senders_page import SendersPage
 from console.service import Service
 from ingest.errors import IngestError
+from operations.origin import acting_from
 
 DOWNLOADS_A_MINUTE = 120
 _MINUTE = 60.0
@@ -100,7 +101,9 @@ def _recognise(access: Access) -> Callable[[Request, _Handler], Awaitable[Respon
         request.state.person = access.person(request.headers, request.cookies)
         if request.state.person is None and not request.url.path.startswith(_OPEN):
             return stranger_page(request, "app.stranger" if isinstance(access, LoopbackAccess) else "app.no_role")
-        return await handle(request)
+        peer = request.client.host if request.client else ""
+        with acting_from(access.origin(request.headers, peer)):
+            return await handle(request)
 
     return recognise
 

@@ -58,6 +58,11 @@ class AuditEntry:
     previous: str
     hash: str
 
+    @property
+    def origin(self) -> str:
+        """The place that the operator acted from, "" where the entry has none (`operations.origin`)."""
+        return str(json.loads(self.details).get("from", ""))
+
     def computed_hash(self) -> str:
         """Return the hash that the fields have: SHA-256 in hex."""
         microseconds = (self.at - _EPOCH) // timedelta(microseconds=1)

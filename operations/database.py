@@ -12,6 +12,7 @@ from ingest.errors import OperatorError
 from ingest.storage import database as postgres
 from ingest.storage.database import Connection
 from ingest.storage.entra import SignInFailed
+from operations.origin import SETTING, origin
 
 _STATEMENT_MS = 60_000
 
@@ -24,7 +25,7 @@ def connect(database_url: str) -> Iterator[Connection]:
             database_url,
             "mail-ingest operator",
             row_factory=dict_row,
-            options={"statement_timeout": str(_STATEMENT_MS)},
+            options={"statement_timeout": str(_STATEMENT_MS), SETTING: origin()},
         ) as connection:
             yield connection
     except psycopg.Error as error:

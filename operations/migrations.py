@@ -28,6 +28,7 @@ from ingest.errors import IngestError
 from ingest.storage import database as postgres
 from operations import preflight
 from operations.audit import Account
+from operations.origin import SETTING, origin
 
 FOLDER = Path(__file__).parent.parent / "migrations"
 SCHEMA = "ingest"
@@ -182,7 +183,10 @@ def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
 
     def connect() -> psycopg.Connection[TupleRow]:
         connection = postgres.connect(
-            database_url, "mail-ingest migrate", row_factory=tuple_row, options={"lock_timeout": LOCK_TIMEOUT}
+            database_url,
+            "mail-ingest migrate",
+            row_factory=tuple_row,
+            options={"lock_timeout": LOCK_TIMEOUT, SETTING: origin()},
         )
         connection.add_notice_handler(lambda notice: _tell_notice(notice, tell))
         return connection

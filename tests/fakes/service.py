@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from operations.audit import AuditEntry
 from operations.figures import Examination, Figures, Health, Hour, TenantVolume
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
+from operations.origin import origin
 from operations.own_history import OwnMail
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
@@ -168,6 +170,7 @@ class FakeService:
     allowed: list[Sender] = field(default_factory=list)
     known_tenants: Sequence[TenantChoice] = (TenantChoice(id=42, name="Tischlerei Südhang"),)
     journal: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)  # of the journal's lines
     trouble: Exception | None = None
     around: Surroundings = field(default_factory=Surroundings)
     examination: Examination | None = None
@@ -230,12 +233,12 @@ class FakeService:
         return found[0] if len(found) == 1 else None
 
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
-        self.journal.append(f"{by}: {action} {' '.join(keys)}{f' to {tenant.id}' if tenant else ''}: {why}")
+        self._note(f"{by}: {action} {' '.join(keys)}{f' to {tenant.id}' if tenant else ''}: {why}")
         self.in_quarantine = [mail for mail in self.in_quarantine if mail.key not in keys]
         return self.result or Result(done=len(keys), undo=Undo(action=action, keys=tuple(keys)))
 
     def undo(self, undo: Undo, *, by: str) -> Result:
-        self.journal.append(f"{by}: undo {undo.to_text()}")
+        self._note(f"{by}: undo {undo.to_text()}")
         return self.result or Result(done=len(undo.keys))
 
     def held(self, *, limit: int) -> Sequence[HeldMail]:
@@ -243,7 +246,7 @@ class FakeService:
         return self.in_waiting_room[:limit]
 
     def decide(self, decision: Decision, keys: Sequence[str], *, why: str, by: str) -> Result:
-        self.journal.append(f"{by}: {decision} {' '.join(keys)}: {why}")
+        self._note(f"{by}: {decision} {' '.join(keys)}: {why}")
         self.in_waiting_room = [mail for mail in self.in_waiting_room if f"{mail.tenant_id}|{mail.key}" not in keys]
         return Result(done=len(keys))
 
@@ -254,20 +257,20 @@ class FakeService:
     def allow_senders(self, tenant: TenantChoice, entries: Sequence[str], *, purpose: str, why: str, by: str) -> int:
         if "wrong" in entries:
             raise OperatorError("'wrong' is neither a mail address nor a domain.")
-        self.journal.append(f"{by}: allow {' '.join(entries)} for {tenant.id} {purpose or '-'}: {why}")
+        self._note(f"{by}: allow {' '.join(entries)} for {tenant.id} {purpose or '-'}: {why}")
         return len(entries)
 
     def remove_senders(self, tenant: TenantChoice, keys: Sequence[str], *, why: str, by: str) -> int:
-        self.journal.append(f"{by}: remove {' '.join(keys)} for {tenant.id}: {why}")
+        self._note(f"{by}: remove {' '.join(keys)} for {tenant.id}: {why}")
         return len(keys)
 
     def set_sender_mode(
         self, tenant: TenantChoice, mode: SenderMode | None, *, purpose: str, why: str, by: str
     ) -> None:
-        self.journal.append(f"{by}: mode {mode} for {tenant.id} {purpose or '-'}: {why}")
+        self._note(f"{by}: mode {mode} for {tenant.id} {purpose or '-'}: {why}")
 
     def note_look(self, who: str, number: int, what: str) -> None:
-        self.journal.append(f"{who}: looks at {number}: {what}")
+        self._note(f"{who}: looks at {number}: {what}")
 
     def audit(self, *, limit: int) -> Sequence[AuditEntry]:
         return [
@@ -277,14 +280,19 @@ class FakeService:
                 login="dms_operator",
                 action="message.release",
                 subject=line,
-                details="{}",
+                details=json.dumps({"from": place}),
                 why="because",
                 remark=line.partition(":")[0],
                 previous="",
                 hash="",
             )
-            for number, line in enumerate(self.journal[:limit], start=1)
+            for number, (line, place) in enumerate(zip(self.journal, self.origins, strict=True), start=1)
+            if number <= limit
         ]
+
+    def _note(self, line: str) -> None:
+        self.journal.append(line)
+        self.origins.append(origin())
 
     def _may_fail(self) -> None:
         if self.trouble is not None:

@@ -17,6 +17,7 @@ import pytest
 from local.graph.admin.client import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
+from operations.origin import origin
 from tests.integration.databases import Server
 from tests.unit.commands.test_cli import Done
 
@@ -472,3 +473,4 @@ def test_an_original_is_downloaded_and_the_look_is_on_record(
     newest = ok(cli("audit", "list", "--json"))[:2]
     assert [entry["action"] for entry in newest] == ["content.read"] * 2
     assert newest[1]["why"] == "the tenant asks"
+    assert newest[1]["from"] == origin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from ingest.model import Claim, Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.migrations import losses, migrate, roll_back
+from operations.origin import acting_from, origin
 from operations.tenants import Holdings, Tenants, TenantState
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, OWNER, Database, Server
@@ -74,9 +76,22 @@ def test_every_action_is_recorded_with_the_login_of_the_database(
         "message.release",
     ]
     assert {entry.login for entry in entries} == {OPERATOR}
+    assert {entry.origin for entry in entries} == {origin()}
     assert (entries[0].why, entries[0].remark, entries[0].subject) == ("ticket 7", "anna", f"tenant {tenant.id}")
     assert str(tenant.proof) not in repr(entries)  # a token is no business of the record
     assert audit.verify().entries == 5
+
+
+def test_the_place_of_an_action_is_in_the_chain(database: Database, server: Server, audit: Audit) -> None:
+    with acting_from("203.0.113.9 -c role=postgres"):
+        audit.record("message.release", "AAk", ACCOUNT, details={})
+    (entry,) = audit.newest(limit=1)
+    assert entry.origin == "203.0.113.9_-c_role_postgres"
+    with server.admin(database) as admin:
+        admin.execute("alter table ingest.audit disable trigger audit_append_only")
+        admin.execute("""update ingest.audit set details = '{"from": "elsewhere"}'""")
+    with pytest.raises(OperatorError, match="entry 1 is not the one that was written"):
+        audit.verify()
 
 
 @pytest.mark.parametrize("role", ["app_url", "operator_url", "owner_url"])
@@ -225,7 +240,8 @@ def test_a_tenant_is_forgotten_and_no_other(
     assert database.value("select count(*) from ingest.old_address") == 0
     assert database.value("select count(*) from ingest.passed_over") == 0
     entry = audit.newest(limit=1)[0]
-    assert (entry.action, entry.details) == ("tenant.forget", '{"messages": 1, "documents": 1, "rejections": 1}')
+    assert entry.action == "tenant.forget"
+    assert json.loads(entry.details) == {"messages": 1, "documents": 1, "rejections": 1, "from": origin()}
     database.run(f"delete from dms_tenant where id = {wanted}")
     assert tenants.show(str(theirs.tenant.id)).state is TenantState.ACTIVE
 

@@ -21,6 +21,7 @@ from ingest.errors import OperatorError
 from ingest.model import Authentication, Claim, ClaimState, Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
+from operations.origin import origin
 from operations.scans import WithheldDocuments
 from operations.search import Search
 from operations.senders import Decision, SenderMode, Senders
@@ -436,6 +437,7 @@ def test_every_change_is_recorded_with_its_reason(database: Database, senders: S
         "purpose": "",
         "removed": 1,
         "entries": [BILLING, "unknown.example"],
+        "from": origin(),
     }
 
 

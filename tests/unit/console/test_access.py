@@ -101,6 +101,13 @@ def test_app_roles_are_powers(roles: tuple[str, ...], expected: Role) -> None:
     assert (person.name, person.role) == ("anna@firma.example", expected)
 
 
+def test_the_record_has_the_address_that_app_service_saw(service: FakeService) -> None:
+    headers = {**principal("reader"), "x-forwarded-for": "1.2.3.4, 203.0.113.9:50123"}
+    client = TestClient(build(service, EntraAccess(ON)), base_url="https://console.example", headers=headers)
+    client.get("/mails/7/preview/1")
+    assert service.origins == ["203.0.113.9:50123"]
+
+
 def test_a_signed_in_person_without_a_role_is_a_stranger() -> None:
     assert EntraAccess(ON).person(principal("approver"), {}) is None
 

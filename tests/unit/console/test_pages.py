@@ -1,5 +1,6 @@
 """The pages: what they show, and what a form may do."""
 
+import platform
 import re
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -113,6 +114,14 @@ def test_a_look_at_content_is_recorded(anna: TestClient, service: FakeService) -
     anna.get("/mails/7/copies/1/original")
     anna.get("/mails/7/preview/2")
     assert service.journal == ["anna: looks at 7: download of the original", "anna: looks at 7: preview of part 2"]
+
+
+def test_the_record_says_from_where_a_person_acted(anna: TestClient, service: FakeService) -> None:
+    act(anna, mail="k1", action="release", why="tenant is back")
+    anna.get("/mails/7/copies/1/original")
+    place = f"testclient@{platform.node()}"
+    assert service.origins == [place, place]
+    assert anna.get("/audit").text.count(f">{place}</td>") == 2
 
 
 def test_content_comes_in_a_sandbox_and_without_a_cookie(anna: TestClient) -> None:
