@@ -23,6 +23,9 @@ from playwright.sync_api import (
 
 from local.demo.console import running_console
 from local.stack import Stack
+from local.tenants import LocalTenant
+from operations.audit import Account
+from operations.senders import SenderMode, Senders
 from tests.integration.samples import MAILS
 from tests.integration.test_cli_operator import copies, wait_for
 
@@ -108,6 +111,13 @@ def deliver(stack: Stack, to: str, subject: str, sender: str = "billing@supplier
     mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
     (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
     return message.id
+
+
+def hold(stack: Stack, tenant: LocalTenant) -> None:
+    """Let mails of senders that are not on the tenant's list wait."""
+    senders, why = Senders(stack.postgres.owner_url), Account(why="a test")
+    senders.set_mode(tenant.id, SenderMode.HOLD, why)
+    senders.allow(tenant.id, ["on-the-list.example"], why)
 
 
 def test_a_mail_is_found_by_its_sender_as_one_types(stack: Stack, page: Page) -> None:
@@ -197,7 +207,10 @@ def test_no_page_has_a_serious_barrier(stack: Stack, console: Console, page: Pag
     wait_for(stack, deliver(stack, "nobody@dms.cloud", "Ohne Adresse"), "Quarantine")
     page.goto(f"{console.url}/mails?q=Hürden")
     mail = page.locator("#found tbody a").first.get_attribute("href")
-    for path in ("/", "/mails", str(mail), "/quarantine", "/audit"):
+    hold(stack, tenant)
+    wait_for(stack, deliver(stack, tenant.address, "Wartet auf eine Person"), "deleted")
+    lists = f"/senders?tenant={tenant.id}"
+    for path in ("/", "/mails", str(mail), "/quarantine", "/held", "/senders", lists, "/audit"):
         page.goto(console.url + path)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{path} scrolls sideways"
         found = [
