@@ -14,6 +14,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Dialog,
     Locator,
     Page,
     StorageState,
@@ -172,6 +173,55 @@ def test_every_sample_can_be_looked_at(console: Console, page: Page) -> None:
         page.goto(console.url + mail)
         look_at_parts(page, seen)
     assert len(seen) > 20
+
+
+# A script, a handler and a link that would leave their mark on the page or open a dialog.
+HOSTILE_HTML = b"""<!doctype html><title>x</title><body onload="alert(1)"><p>Only text</p>
+<script>document.body.textContent = "hacked"; top.document.title = "hacked"; alert(2)</script></body>"""
+HOSTILE_SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40" onload="alert(3)">
+<rect width="40" height="40"/><script>top.document.title = "hacked"; alert(4)</script></svg>"""
+
+
+@pytest.mark.parametrize("context", [{"viewport": PHONE}], indirect=True)
+def test_html_and_svg_with_a_script_and_a_name_of_255_characters_are_shown_and_run_nothing(
+    stack: Stack, console: Console, page: Page
+) -> None:
+    names = {"html": "h" * 250 + ".html", "svg": "s" * 251 + ".svg"}
+    assert {len(name) for name in names.values()} == {255}
+    tenant = stack.add_tenant("Feindlich UG")
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "billing@supplier.example", tenant.address, "Feindselig"
+    mail.set_content("Anbei.")
+    mail.add_attachment(HOSTILE_HTML, maintype="text", subtype="html", filename=names["html"])
+    mail.add_attachment(HOSTILE_SVG, maintype="image", subtype="svg+xml", filename=names["svg"])
+    (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
+    wait_for(stack, message.id, "deleted")
+    dialogs: list[str] = []
+    stopped: list[str] = []
+
+    def note_dialog(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def note_stop(message: ConsoleMessage) -> None:
+        if message.text.startswith("Blocked script execution in "):
+            stopped.append(message.text)
+
+    page.on("dialog", note_dialog)
+    page.on("console", note_stop)
+    page.goto(f"{console.url}/mails?q=Feindselig")
+    page.get_by_role("link", name="Feindselig").click()
+    parts = page.locator(".tree > li")
+    parts.filter(has_text="hhhh").get_by_role("link", name="Preview").click()
+    expect(page.frame_locator("iframe.preview").locator("body")).to_have_text("Only text")
+    parts.filter(has_text="ssss").get_by_role("link", name="Preview").click()
+    picture = page.locator("img.preview")
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_have_js_property("naturalWidth", 40)
+    assert dialogs == []
+    assert "hacked" not in page.title()
+    assert stopped, "the browser reports the script that the sandbox has stopped"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def look_at_parts(page: Page, seen: set[str]) -> None:

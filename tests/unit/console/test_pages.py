@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from console.app import DOWNLOADS_A_MINUTE
+from console.guard import RateLimit
 from console.language import LANGUAGES, Words, texts
 from console.mail_page import timeline
 from console.service import Action, Result, Surroundings, Undo
@@ -133,6 +135,40 @@ def test_content_comes_in_a_sandbox_and_without_a_cookie(anna: TestClient) -> No
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_downloads_have_a_limit_in_a_minute(anna: TestClient) -> None:
+    link = anna.get("/mails/7/copies/1/original").headers["location"]
+    answers = [anna.get(link).status_code for _ in range(DOWNLOADS_A_MINUTE + 1)]
+    assert answers == [*([HTTPStatus.OK] * DOWNLOADS_A_MINUTE), HTTPStatus.TOO_MANY_REQUESTS]
+    assert anna.get("/mails/7").status_code == HTTPStatus.OK
+
+
+def test_a_limit_counts_each_address_and_forgets_after_its_time() -> None:
+    now = 0.0
+    limit = RateLimit(most=2, seconds=60.0, clock=lambda: now)
+    assert [limit.allows("a"), limit.allows("a"), limit.allows("a"), limit.allows("b")] == [True, True, False, True]
+    now = 60.0
+    assert limit.allows("a")
+
+
+@pytest.mark.parametrize(("media_type", "shown_by"), [("text/html", "iframe"), ("image/svg+xml", "img")])
+def test_a_script_is_previewed_where_it_can_not_run(
+    anna: TestClient, service: FakeService, media_type: str, shown_by: str
+) -> None:
+    name = "n" * 255
+    service.parts_of[1] = [fake.part(1, name=name, content_type=media_type, detected_type=media_type)]
+    service.blobs["42/aa/001"] = b"<script>alert(1)</script>"
+    page = anna.get("/mails/7/preview/1").text
+    source = re.search(rf'<{shown_by} [^>]*src="http://localhost:8080(/content/[^"]+)"', page)
+    assert source is not None
+    assert ("<iframe" not in page) or ('<iframe class="preview" sandbox ' in page)
+    assert "<script>alert" not in page
+    assert name in page
+    anna.cookies.clear()
+    answer = anna.get(f"{source[1]}", headers={"host": "localhost:8080"})
+    assert answer.headers["content-type"].startswith(media_type)
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
 
 
 @given(flips=st.integers(min_value=0, max_value=10_000))
