@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 
 from ingest.codes import Reason
-from ingest.model import ClaimState
+from ingest.model import ClaimState, Invoice, InvoiceKind
 from ingest.storage.findings import Findings
 from operations.figures import read_figures
 from operations.history import Histories
@@ -16,7 +19,7 @@ from operations.own_history import own_history
 from operations.search import Search
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, reject, save, store_of
+from tests.integration.test_isolation import Store, add_tenant, blob, document, reject, save, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -67,6 +70,40 @@ def test_a_mail_is_found_by_its_number_and_its_state(search: Search) -> None:
     assert alpha.number in {mail.number for mail in search.find(str(alpha.number))}
     assert [mail.subject for mail in search.find("waiting")] == []
     assert alpha.documents == 1
+
+
+def test_an_invoice_is_found_by_its_number_and_its_seller_and_a_mail_by_its_message_id(
+    database: Database, store: Store
+) -> None:
+    tenant = add_tenant(database, "Nordlicht GmbH")
+    invoice = Invoice(kind=InvoiceKind.UBL_INVOICE, number="RE-2026/1188", seller="Möbelhaus Süd AG")
+    save(store, tenant, "other")
+    with store.tenants.tenant_context(tenant):
+        claim = store.claims.claim(values.ref(message_id="AAk-invoice"))
+        assert claim is not None
+        mail = replace(values.message(subject="paid", of=claim.ref), internet_message_id="<q7.1188@mail.sued.example>")
+        part = replace(document(tenant, "paid"), invoice=invoice)
+        store.copies.save(claim, mail, blob(tenant, "paid"), [part], last=True)
+    search = Search(database.operator_url)
+    for text in ("RE-2026/1188", "re-2026", "möbelhaus", "süd ag", "<q7.1188@mail.sued.example>", "q7.1188@mail"):
+        assert [found.subject for found in search.find(text)] == ["paid"], text
+    assert search.find("RE-2026/1189") == []
+
+
+def test_a_mail_of_yesterday_is_found_by_its_day(database: Database, store: Store) -> None:
+    tenant = add_tenant(database, "Nordlicht GmbH")
+    now = datetime.now(UTC)
+    for mark, age in (("now", 0), ("before", 1), ("earlier", 2)):
+        claim = store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
+        assert claim is not None
+        mail = replace(values.message(subject=mark, of=claim.ref), received_at=now - timedelta(days=age))
+        mail = replace(mail, internet_message_id=f"<{mark}@supplier.example>")
+        with store.tenants.tenant_context(tenant):
+            store.copies.save(claim, mail, blob(tenant, mark), [document(tenant, mark)], last=True)
+    day = (now - timedelta(days=1)).astimezone(ZoneInfo("Europe/Berlin"))
+    search = Search(database.operator_url)
+    for text in ("gestern", "yesterday supplier", f"{day:%Y-%m-%d}", f"{day:%d.%m.%Y} billing@supplier.example"):
+        assert [found.subject for found in search.find(text)] == ["before"], text
 
 
 def test_a_tenants_own_search_sees_no_other(search: Search) -> None:
