@@ -18,7 +18,7 @@ from tests.fakes.otlp import ReceivedSpan, Receiver, receiving
 SUBJECT = "a subject that no telemetry shows"
 SENDER = "sender-that-no-telemetry-shows@example.org"
 FILE = "file-that-no-telemetry-shows.pdf"
-# What needs a fault to be measured, or a setting that this stack does not have: test_alerts.py, unit tests.
+# What needs a fault to be measured, or a setting that this stack does not have: test_rare_metrics.py, test_alerts.py.
 NOT_IN_A_GOOD_DAY = {
     "ingest.graph.retries",
     "ingest.answers",
@@ -102,7 +102,14 @@ def test_a_trace_goes_through_every_system(trace: list[ReceivedSpan]) -> None:
 
 def test_the_span_of_a_mail_says_how_it_ended(trace: list[ReceivedSpan], tenant: LocalTenant) -> None:
     ingest = next(span for span in trace if span.name == "ingest_message")
-    assert ingest.attributes == {"outcome": "Stored", "trigger": "webhook", "attempts": 1, "tenants": tenant.id}
+    assert 0 <= float(ingest.attributes["age_seconds"]) < 3600
+    assert ingest.attributes == {
+        "outcome": "Stored",
+        "trigger": "webhook",
+        "attempts": 1,
+        "tenants": tenant.id,
+        "age_seconds": ingest.attributes["age_seconds"],
+    }
 
 
 @pytest.mark.usefixtures("trace")

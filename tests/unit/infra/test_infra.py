@@ -10,6 +10,7 @@ from tree_sitter import Language, Node, Parser
 
 from infra import check
 from infra.check import INFRA, ROOT, Bicep
+from ingest.telemetry.metrics import SPAN_ATTRIBUTES
 
 
 def bicep(text: str, tmp_path: Path) -> Bicep:
@@ -72,6 +73,13 @@ def test_no_account_takes_shared_keys_and_no_server_passwords() -> None:
     storage = (INFRA / "modules" / "storage.bicep").read_text()
     assert storage.count("allowSharedKeyAccess: false") == storage.count("kind: 'StorageV2'") == 2
     assert "passwordAuth: 'Disabled'" in (INFRA / "modules" / "database.bicep").read_text()
+
+
+def test_the_workbook_shows_the_percentiles_of_the_time_to_stored() -> None:
+    queries = [one["content"].get("query", "") for one in json.loads((INFRA / "workbook.json").read_text())["items"]]
+    (query,) = (one for one in queries if 'Properties["age_seconds"]' in one)
+    assert {"percentile(seconds, 50)", "percentile(seconds, 99)"} <= set(re.findall(r"percentile\([^)]*\)", query))
+    assert "age_seconds" in SPAN_ATTRIBUTES
 
 
 def test_every_alert_has_its_place_in_the_runbook() -> None:

@@ -144,6 +144,7 @@ def test_a_log_event_is_a_measurement_with_its_named_fields_only(recorder: Recor
         "trigger": "webhook",
         "attempts": 2,
         "tenants": "7",
+        "age_seconds": 1.5,
     }
 
 

@@ -1,0 +1,101 @@
+"""The metrics of a bad day at the OTLP receiver: names, units and attributes, each produced by the code that measures.
+
+The metrics of a good day: test_telemetry.py. Gauges of the timer: test_alerts.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest.errors import AnswerRefused
+from ingest.model import LeftOver, Trigger
+from ingest.settings import Scanner
+from ingest.storage import database as storage
+from ingest.storage.backlog import Backlog
+from ingest.telemetry.export import OTLP, Exporter
+from ingest.telemetry.metrics import METRICS
+from ingest.telemetry.recorder import Recorder
+from scanning.scans import Watch
+from tests.fakes.graph_endpoint import Answer, error, graph
+from tests.fakes.otlp import Receiver, receiving
+from tests.fakes.values import ref
+from tests.integration.databases import Database
+from tests.unit.answers import test_outbox as answers
+from tests.unit.ingest import test_pipeline as pipeline
+from tests.unit.scanning import test_scans as scans
+
+UNITS = {metric.name: metric.unit for metric in METRICS}
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A receiver of everything that this process measures."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+    with receiving() as receiver:
+        monkeypatch.setenv(OTLP, receiver.endpoint)
+        exporter = Exporter({OTLP: receiver.endpoint})
+        end = Recorder(exporter).listen()
+        yield receiver
+        end()
+        exporter.flush()
+
+
+def arrived(receiver: Receiver, metric: str, **attributes: str | bool) -> float:
+    """Wait for a point with exactly these attributes and the metric's unit; return its value."""
+    point = receiver.wait_for(
+        lambda: next((one for one in receiver.points if (one.metric, one.attributes) == (metric, attributes)), None)
+    )
+    assert point.unit == UNITS[metric]
+    return point.value
+
+
+def test_a_copy_in_the_waiting_room(receiver: Receiver) -> None:
+    world = pipeline.World()
+    world.records.holding = {pipeline.FIRST}
+    world.pipeline.ingest_message(world.mail.deliver(pipeline.email()))
+    assert arrived(receiver, "ingest.mails.held", reason="sender_unknown") == 1
+
+
+def test_calls_to_graph_that_are_tried_again(receiver: Receiver) -> None:
+    one = graph(error(429, "ApplicationThrottled", Retry_After="1"), error(503), Answer(content={}))
+    one.client.request("get_message", "GET", "/users/x/messages/A1")
+    assert arrived(receiver, "ingest.graph.retries", operation="get_message", throttled=True) == 1
+    assert arrived(receiver, "ingest.graph.retries", operation="get_message", throttled=False) == 1
+
+
+def test_mails_that_no_notification_announced(receiver: Receiver, database: Database) -> None:
+    found = [
+        LeftOver(ref=ref(f"old {n}", trigger=Trigger.SWEEP), received_at=datetime.now(UTC) - timedelta(minutes=4))
+        for n in range(3)
+    ]
+    connections = storage.Database(database.app_url)
+    try:
+        Backlog(connections, retry_seconds=300).enqueue(found[0].ref.mailbox, found, outstanding=0)
+    finally:
+        connections.close()
+    assert arrived(receiver, "ingest.sweep.unannounced") == 3
+
+
+def test_verdicts_on_malware(receiver: Receiver) -> None:
+    watch = Watch(scanner=Scanner.DEFENDER, records=scans.FakeRecords(), blobs=scans.FakeContent({}))
+    watch.take_event(scans.event("malicious"))
+    watch.take_event(scans.event("clean"))
+    assert arrived(receiver, "ingest.scan.results", verdict="malicious", scanner="defender") == 1
+    assert arrived(receiver, "ingest.scan.results", verdict="clean", scanner="defender") == 1
+
+
+def test_a_verdict_that_is_not_expected(receiver: Receiver) -> None:
+    watch = Watch(scanner=Scanner.OFF, records=scans.FakeRecords(), blobs=scans.FakeContent({}))
+    watch.take_event(scans.event("malicious"))
+    assert arrived(receiver, "ingest.scan.unexpected") == 1
+
+
+def test_answers_to_senders(receiver: Receiver) -> None:
+    for trouble in (None, AnswerRefused("send_mail: 400")):
+        answers.outbox(answers.FakeRecords([answers.due(1)]), answers.FakeTransport(trouble)).send()
+    assert arrived(receiver, "ingest.answers", kind="received", outcome="sent") == 1
+    assert arrived(receiver, "ingest.answers", kind="received", outcome="refused") == 1
