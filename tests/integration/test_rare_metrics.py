@@ -20,6 +20,7 @@ from ingest.telemetry.metrics import METRICS
 from ingest.telemetry.recorder import Recorder
 from scanning.scans import Watch
 from tests.fakes.graph_endpoint import Answer, error, graph
+from tests.fakes.mail import email
 from tests.fakes.otlp import Receiver, receiving
 from tests.fakes.values import ref
 from tests.integration.databases import Database
@@ -56,7 +57,7 @@ def arrived(receiver: Receiver, metric: str, **attributes: str | bool) -> float:
 def test_a_copy_in_the_waiting_room(receiver: Receiver) -> None:
     world = pipeline.World()
     world.records.holding = {pipeline.FIRST}
-    world.pipeline.ingest_message(world.mail.deliver(pipeline.email()))
+    world.pipeline.ingest_message(world.mail.deliver(email()))
     assert arrived(receiver, "ingest.mails.held", reason="sender_unknown") == 1
 
 
