@@ -9,12 +9,11 @@ from uuid import UUID
 
 import typer
 
-from commands.context import ByOption, WhyOption, account
+from commands.context import ByOption, WhyOption, account, tenant_of
 from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.codes import AnswerKind
 from ingest.errors import OperatorError
-from ingest.settings import AddressSettings, operator_database_url
-from operations.addresses import UploadAddresses
+from ingest.settings import operator_database_url
 from operations.answers import AnswerRules
 from operations.tenants import Tenants
 
@@ -77,5 +76,4 @@ def _rules() -> AnswerRules:
 def _tenant_id(tenant: str | None) -> int | UUID | None:
     if tenant is None:
         return None
-    token = UploadAddresses(AddressSettings.from_env(os.environ)).token(tenant) if "@" in tenant else tenant
-    return Tenants(operator_database_url(os.environ)).show(token or tenant).id
+    return Tenants(operator_database_url(os.environ)).show(tenant_of(tenant)).id

@@ -27,6 +27,7 @@ MailboxOption = Annotated[
 MessageArgument = Annotated[
     str, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
 ]
+TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
 ByOption = Annotated[
     str, typer.Option("--by", help="A remark for the record, such as a name or ticket; default: your login name.")
 ]

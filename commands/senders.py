@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.context import ByOption, WhyOption, account, tenant_of
+from commands.context import ByOption, TenantArgument, WhyOption, account, tenant_of
 from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import operator_database_url
@@ -22,7 +22,6 @@ app = typer.Typer(
     help="Allowed senders of a tenant, and mails of other senders that wait. Off until a mode is set.",
 )
 
-TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
 SendersArgument = Annotated[list[str], typer.Argument(metavar="SENDER…", help="Addresses, or domains without an @.")]
 PurposeOption = Annotated[
     str, typer.Option("--purpose", help="The list of the addresses with this purpose; without it: the general list.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from commands import old_addresses, senders, upload_addresses
-from commands.context import ByOption, GraceOption, WhyOption, account, duration, tenant_of
+from commands.context import ByOption, GraceOption, TenantArgument, WhyOption, account, duration, tenant_of
 from commands.context import upload_addresses as form_of_addresses
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
@@ -24,8 +24,6 @@ app = typer.Typer(
 app.add_typer(old_addresses.app, name="addresses")
 app.add_typer(upload_addresses.app, name="address")
 app.add_typer(senders.app, name="senders")
-
-TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
 
 
 @app.command("list")

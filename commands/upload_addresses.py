@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from commands.context import (
     ByOption,
     GraceOption,
+    TenantArgument,
     WhyOption,
     account,
     duration,
@@ -42,7 +43,6 @@ app = typer.Typer(
     help="Upload addresses of one tenant. `tenants address TENANT` prints the main one and nothing else.",
 )
 
-TenantArgument = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's id, token or upload address.")]
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="The upload address, or its token.")]
 PurposeOption = Annotated[
     str | None, typer.Option("--purpose", help="A label such as incoming, outgoing, cash; without it: none.")

@@ -13,7 +13,7 @@ from commands.context import ByOption, WhyOption, account
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Verdict
 from ingest.settings import operator_database_url
-from operations.scans import WithheldDocuments
+from operations.withheld import WithheldDocuments
 
 app = typer.Typer(
     no_args_is_help=True,

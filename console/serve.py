@@ -19,7 +19,6 @@ from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
 from ingest.settings import QueueAccount, Settings, operator_database_url, tenant_assertion_key
 
-DEFAULT_PORT = 8321
 HOST = "127.0.0.1"
 # Browsers keep cookies of these two names apart, so that content never sees the session of the pages.
 PAGE_NAME, CONTENT_NAME = "127.0.0.1", "localhost"

@@ -22,6 +22,7 @@ from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect
+from operations.tenants import find_tenant
 
 MAIL_ACCOUNTS = "dms_emailconfig"
 # Columns of the DMS's mail accounts that may hold the address, the likeliest first.
@@ -77,7 +78,6 @@ _LIST = "select * from ingest.old_addresses(%(tenant)s, %(removed)s, %(limit)s)"
 _PRESENT = """
 select * from ingest.old_addresses(%(tenant)s, false, null) as old where address = %(address)s order by tenant_id
 """
-_TENANT = "select id from ingest.tenants(%(wanted)s, 1)"
 _ADD = "select ingest.add_old_address(%(address)s, %(tenant)s, %(source)s, %(why)s, %(remark)s) as added"
 _CONFIRM = "select ingest.confirm_old_address(%(id)s, %(until)s, %(why)s, %(remark)s)"
 _REMOVE = "select ingest.remove_old_address(%(id)s, %(why)s, %(remark)s)"
@@ -110,13 +110,13 @@ class OldAddresses:
     def all(self, *, tenant: str | None, removed: bool, limit: int) -> list[OldAddress]:
         """Return the addresses of one tenant or of all, with those that were removed where `removed` is true."""
         with connect(self._url) as connection:
-            of = None if tenant is None else _tenant(connection, tenant)
+            of = None if tenant is None else find_tenant(connection, tenant).id
             return _addresses(connection, _LIST, tenant=of, removed=removed, limit=limit)
 
     def add(self, tenant: str, address: str, account: Account) -> OldAddress:
         """Record an address; it does not route before it is confirmed. One that is known stays as it is."""
         with connect(self._url) as connection:
-            tenant_id, normal = _tenant(connection, tenant), normal_address(address)
+            tenant_id, normal = find_tenant(connection, tenant).id, normal_address(address)
             _add(connection, tenant_id, normal, Source.OPERATOR, account)
             return _present(connection, normal, tenant_id)
 
@@ -127,7 +127,7 @@ class OldAddresses:
         with connect(self._url) as connection:
             for line, (tenant, text) in enumerate(pairs, start=1):
                 try:
-                    address, tenant_id = normal_address(text), _tenant(connection, tenant)
+                    address, tenant_id = normal_address(text), find_tenant(connection, tenant).id
                 except OperatorError as error:
                     skipped.append(f"{line}: {error}")
                     continue
@@ -179,16 +179,8 @@ class OldAddresses:
             return _changed(connection, _REMOVE, self._chosen(connection, address, tenant), account)
 
     def _chosen(self, connection: Connection, address: str, tenant: str | None) -> OldAddress:
-        owner = None if tenant is None else _tenant(connection, tenant)
+        owner = None if tenant is None else find_tenant(connection, tenant).id
         return _present(connection, normal_address(address), owner)
-
-
-def _tenant(connection: Connection, wanted: str) -> int | UUID:
-    row = connection.execute(_TENANT, {"wanted": wanted}).fetchone()
-    if row is None:
-        raise OperatorError(f"There is no tenant {wanted!r}: give its id or its token (see tenants list).")
-    found: int | UUID = row["id"]
-    return found
 
 
 def _add(connection: Connection, tenant_id: int | UUID, address: str, source: Source, account: Account) -> bool:

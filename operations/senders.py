@@ -20,6 +20,7 @@ from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect
+from operations.tenants import find_tenant
 
 GENERAL = ""  # the purpose of the list of all addresses without a list of their own
 
@@ -89,7 +90,6 @@ class Imported:
     wrong: tuple[str, ...]
 
 
-_TENANT = "select id from ingest.tenants(%(wanted)s, 1)"
 _LISTS = "select purpose, mode, entries, set_at, set_by from ingest.sender_lists(%(tenant)s)"
 _SENDERS = "select * from ingest.senders(%(tenant)s, %(limit)s)"
 _ALLOW = "select ingest.allow_senders(%(tenant)s, %(purpose)s, %(entries)s, %(why)s, %(remark)s) as count"
@@ -129,12 +129,12 @@ class Senders:
     def lists(self, tenant: str) -> list[SenderList]:
         """Return the tenant's lists, the general one first."""
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(SenderList)) as cursor:
-            return cursor.execute(_LISTS, {"tenant": _tenant(connection, tenant)}).fetchall()
+            return cursor.execute(_LISTS, {"tenant": find_tenant(connection, tenant).id}).fetchall()
 
     def all(self, tenant: str, *, limit: int) -> list[Sender]:
         """Return up to `limit` entries of the tenant's lists."""
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(Sender)) as cursor:
-            return cursor.execute(_SENDERS, {"tenant": _tenant(connection, tenant), "limit": limit}).fetchall()
+            return cursor.execute(_SENDERS, {"tenant": find_tenant(connection, tenant).id, "limit": limit}).fetchall()
 
     def allow(self, tenant: str, entries: Sequence[str], account: Account, *, purpose: str = GENERAL) -> int:
         """Put entries on a list; return how many are new. Mails that wait for one of these senders are approved."""
@@ -184,13 +184,13 @@ class Senders:
     def decide_copy(self, key: int, tenant: str, decision: Decision, account: Account) -> int:
         """Decide on one copy that waits, by its key; return the number of its documents."""
         with connect(self._url) as connection:
-            copy = {"id": key, "tenant_id": _tenant(connection, tenant)}
+            copy = {"id": key, "tenant_id": find_tenant(connection, tenant).id}
             return _decide(connection, copy, decision, account)
 
     def _change(self, statement: LiteralString, tenant: str, account: Account, **parameters: object) -> int:
         with connect(self._url) as connection:
             words = {"why": account.why, "remark": account.remark}
-            values = {"tenant": _tenant(connection, tenant), **words, **parameters}
+            values = {"tenant": find_tenant(connection, tenant).id, **words, **parameters}
             row = connection.execute(statement, values).fetchone()
             return int((row or {}).get("count") or 0)
 
@@ -199,11 +199,3 @@ def _decide(connection: Connection, copy: dict[str, Any], decision: Decision, ac
     values = {"tenant": copy["tenant_id"], "key": copy["id"], "decision": decision}
     row = connection.execute(_DECIDE, {**values, "why": account.why, "remark": account.remark}).fetchone()
     return int((row or {})["count"])
-
-
-def _tenant(connection: Connection, wanted: str) -> int | UUID:
-    row = connection.execute(_TENANT, {"wanted": wanted}).fetchone()
-    if row is None:
-        raise OperatorError(f"There is no tenant {wanted!r}: give its id or its token (see tenants list).")
-    found: int | UUID = row["id"]
-    return found

@@ -149,7 +149,7 @@ class Tenants:
     def show(self, wanted: str) -> TenantRecord:
         """Return the tenant with this id, or with this token, present or earlier."""
         with connect(self._url) as connection:
-            return _find(connection, wanted)
+            return find_tenant(connection, wanted)
 
     def add(self, name: str, account: Account) -> TenantRecord:
         """Add a tenant, as the database's owner, where `name` is the only column that the DMS requires."""
@@ -164,7 +164,7 @@ class Tenants:
                     f"The DMS's own columns need more than a name ({column}): add the tenant in the DMS, "
                     "where it gets its token by itself."
                 ) from None
-            added = _find(connection, str((row or {})["id"]))
+            added = find_tenant(connection, str((row or {})["id"]))
             words = {"why": account.why, "remark": account.remark}
             connection.execute(_RECORD_ADDED, {"subject": f"tenant {added.id}", **words})
             return added
@@ -188,13 +188,13 @@ class Tenants:
     def addresses(self, wanted: str) -> list[UploadAddress]:
         """Return the tenant's tokens that route, the main one first."""
         with connect(self._url) as connection:
-            return _addresses(connection, _find(connection, wanted).id)
+            return _addresses(connection, find_tenant(connection, wanted).id)
 
     def add_address(self, wanted: str, account: Account, *, purpose: str | None) -> UploadAddress:
         """Give the tenant one more token, which routes beside the main one. Its mails carry the purpose."""
         _must_be_purpose(purpose)
         with connect(self._url) as connection:
-            return _add_address(connection, _find(connection, wanted).id, purpose, account)
+            return _add_address(connection, find_tenant(connection, wanted).id, purpose, account)
 
     def set_purpose(self, token: str, account: Account, *, purpose: str | None) -> UploadAddress:
         """Set the purpose of a token, or take it away. Mails that are stored keep the purpose that they came with."""
@@ -227,7 +227,7 @@ class Tenants:
     def load(self, wanted: str) -> Load:
         """Return the tenant's mails of this hour, and those that wait."""
         with connect(self._url) as connection:
-            row = connection.execute(_LOAD, {"id": _find(connection, wanted).id}).fetchone() or {}
+            row = connection.execute(_LOAD, {"id": find_tenant(connection, wanted).id}).fetchone() or {}
             return Load(**row)
 
     def assign(self, ref: MessageRef, wanted: str, account: Account) -> TenantRecord:
@@ -248,7 +248,7 @@ class Tenants:
     def holdings(self, wanted: str) -> Holdings:
         """Return what is stored for the tenant."""
         with connect(self._url) as connection:
-            row = connection.execute(_HOLDINGS, {"id": _find(connection, wanted).id}).fetchone() or {}
+            row = connection.execute(_HOLDINGS, {"id": find_tenant(connection, wanted).id}).fetchone() or {}
             return Holdings(
                 messages=row["messages"], documents=row["documents"], containers=tuple(row["containers"] or ())
             )
@@ -297,13 +297,14 @@ class Tenants:
 
     def _change(self, statement: LiteralString, wanted: str, account: Account, **parameters: object) -> TenantRecord:
         with connect(self._url) as connection:
-            tenant = _find(connection, wanted)
+            tenant = find_tenant(connection, wanted)
             words = {"why": account.why, "remark": account.remark}
             connection.execute(statement, {"id": tenant.id, **words, **parameters})
-            return _find(connection, str(tenant.id))
+            return find_tenant(connection, str(tenant.id))
 
 
-def _find(connection: Connection, wanted: str) -> TenantRecord:
+def find_tenant(connection: Connection, wanted: str) -> TenantRecord:
+    """Return the tenant with an id or a token. Raises OperatorError where there is none."""
     row = connection.execute(_LIST, {"wanted": wanted, "limit": 1}).fetchone()
     if row is None:
         raise OperatorError(f"There is no tenant {wanted!r}: give its id or its token (see tenants list).")
@@ -324,7 +325,7 @@ def _addresses(connection: Connection, tenant: int | UUID) -> list[UploadAddress
 
 def _address(connection: Connection, token: str) -> tuple[TenantRecord, UploadAddress]:
     """Return the tenant of a token that routes, and the token. Raises OperatorError."""
-    tenant = _find(connection, token)
+    tenant = find_tenant(connection, token)
     found = [one for one in _addresses(connection, tenant.id) if one.token == normal_token(token)]
     if not found:
         raise OperatorError("Name the address itself, not its tenant (see tenants address list).")

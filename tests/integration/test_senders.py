@@ -22,7 +22,7 @@ from ingest.model import Authentication, Claim, ClaimState, Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.origin import origin
-from operations.scans import WithheldDocuments
+from operations.withheld import WithheldDocuments
 from operations.search import Search
 from operations.senders import Decision, SenderMode, Senders
 from operations.tenants import Tenants
