@@ -22,10 +22,10 @@ from ingest.model import Authentication, Claim, ClaimState, Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.origin import origin
-from operations.withheld import WithheldDocuments
 from operations.search import Search
 from operations.senders import Decision, SenderMode, Senders
 from operations.tenants import Tenants
+from operations.withheld import WithheldDocuments
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, READER, Database, Server
 from tests.integration.test_isolation import Store, add_tenant, blob, document, store_of
