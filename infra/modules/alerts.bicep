@@ -29,7 +29,7 @@ var aggregates = [
   for (rule, index) in rules: {
     max: ' | where Name == "${rule.metric}"${filters[index]} | summarize value = max(Max)'
     min: ' | where Name == "${rule.metric}" | summarize value = min(Min)'
-    sum: ' | where Name == "${rule.metric}" | summarize value = sum(Sum)'
+    sum: ' | where Name == "${rule.metric}"${filters[index]} | summarize value = sum(Sum)'
     points: ' | where Name == "${rule.metric}" | summarize value = count()'
     percent: ' | summarize part = sumif(Sum, Name == "${rule.metric}"), whole = sumif(Sum, Name == "${rule.?of ?? ''}") | project value = iff(whole > 0, 100.0 * part / whole, 0.0)'
   }

@@ -15,14 +15,17 @@ from azure.storage.queue import QueueServiceClient
 
 from ingest.model import LeftOver, Trigger
 from ingest.queues import EVENTS
+from ingest.settings import Scanner
 from ingest.storage.backlog import Backlog
 from ingest.storage.database import Database
 from ingest.telemetry.recorder import Measurement, Record, Recorder
 from local.stack import Stack
 from local.tenants import upload_address
+from scanning.scans import Watch
 from tests.fakes.alerts import RULES
 from tests.fakes.otlp import Point, Receiver, receiving
 from tests.fakes.values import ref
+from tests.unit.scanning.test_scans import FakeContent, FakeRecords, event
 
 UNKNOWN = upload_address("0" * 32)
 MAIL = b"From: someone@example.org\r\nTo: %s\r\nSubject: {number}\r\n\r\nAnbei.\r\n"
@@ -142,6 +145,26 @@ def test_notifications_that_are_silent(stack: Stack) -> None:
     silent = [point("ingest.sweep.unannounced", 6), point("ingest.mails", 100)]
     assert RULES["silent-notifications"].fires(silent)
     assert not RULES["silent-notifications"].fires([replace(silent[0], value=5), silent[1]])
+
+
+def test_malware_and_results_that_are_not_expected() -> None:
+    """In this process, on the watch's own events: Azurite has no scanner."""
+    records: list[Record] = []
+    end = Recorder(records.append).listen()
+    try:
+        for scanner, case in ((Scanner.DEFENDER, "clean"), (Scanner.DEFENDER, "malicious"), (Scanner.OFF, "clean")):
+            Watch(scanner=scanner, records=FakeRecords(), blobs=FakeContent({})).take_event(event(case))
+    finally:
+        end()
+    clean, malicious, *unexpected = [
+        Point(metric=one.metric, unit="", value=one.value, attributes=dict(one.attributes), at=0)
+        for one in records
+        if isinstance(one, Measurement)
+    ]
+    assert not RULES["malware-found"].fires([clean])
+    assert RULES["malware-found"].fires([clean, malicious])
+    assert not RULES["scan-unexpected"].fires([clean, malicious])
+    assert RULES["scan-unexpected"].fires(unexpected)
 
 
 def left_over(message_id: str, received_at: datetime) -> LeftOver:
