@@ -9,6 +9,7 @@ from datetime import date
 from enum import StrEnum
 from urllib.parse import parse_qs, urlsplit
 
+from ingest.environment import Environment, is_url
 from ingest.errors import SettingsError
 from ingest.model import BodyMode, Limits
 
@@ -21,7 +22,6 @@ DEFAULT_TENANT_BUDGET = 1_200
 DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9])(?:\+[^@]*)?@"
 DEFAULT_ANSWERS_A_DAY = 3  # to one sender
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
-MAX_DAYS = 36_500  # of a retention period
 MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
 _EXTENSION = re.compile(r"[^\W_][\w-]{0,31}")
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
@@ -234,39 +234,31 @@ class AddressSettings:
         return addresses
 
 
-class _Reader:
-    """A reader of single settings that collects the problems of all of them."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._problems: list[str] = []
-
-    def raise_problems(self) -> None:
-        if self._problems:
-            raise SettingsError(self._problems)
+class _Reader(Environment):
+    """The settings of this app, each with its own rule."""
 
     def settings(self) -> Settings:
         secret, certificate = (
-            self._optional("AZURE_INGEST_CLIENT_SECRET"),
-            self._optional("AZURE_INGEST_CLIENT_CERTIFICATE"),
+            self.optional("AZURE_INGEST_CLIENT_SECRET"),
+            self.optional("AZURE_INGEST_CLIENT_CERTIFICATE"),
         )
-        identity = self._optional("AZURE_CLIENT_ID")
+        identity = self.optional("AZURE_CLIENT_ID")
         if not secret and not certificate and not identity:
-            self._wrong(
+            self.wrong(
                 "AZURE_INGEST_CLIENT_SECRET",
                 "is missing (or set AZURE_INGEST_CLIENT_CERTIFICATE, or AZURE_CLIENT_ID to a managed identity)",
             )
         connection, storage_url = self._storage()
         settings = Settings(
-            client_id=self._required("AZURE_INGEST_CLIENT_ID"),
+            client_id=self.required("AZURE_INGEST_CLIENT_ID"),
             client_secret=secret,
             client_certificate=certificate,
-            client_secret_expires=self._date("AZURE_INGEST_CLIENT_SECRET_EXPIRES"),
+            client_secret_expires=self.day("AZURE_INGEST_CLIENT_SECRET_EXPIRES"),
             managed_identity=identity,
-            tenant_id=self._required("AZURE_INGEST_TENANT_ID"),
+            tenant_id=self.required("AZURE_INGEST_TENANT_ID"),
             mailboxes=self._mailboxes(),
-            authority_host=self._url("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
-            graph_base_url=self._url("GRAPH_BASE_URL", "https://graph.microsoft.com/v1.0"),
+            authority_host=self.url("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com"),
+            graph_base_url=self.url("GRAPH_BASE_URL", "https://graph.microsoft.com/v1.0"),
             notification_url=self._notification_url(),
             client_states=self._client_states(),
             database_url=self.database_url(),
@@ -275,238 +267,158 @@ class _Reader:
             container=self._container(),
             address_pattern=self._pattern(),
             address_domains=frozenset(self._domains()),
-            route=self._choice("INGEST_ROUTE", RouteMode.FIRST),
-            quarantine_folder=self._optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
-            delete_mode=self._choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
-            sweep_scope=self._choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
-            sweep_junk=self._choice("INGEST_SWEEP_JUNK", JunkMode.NEVER),
-            sweep_limit=int(self._number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
-            authserv_id=self._optional("INGEST_AUTHSERV_ID"),
-            tenant_budget=int(self._number("INGEST_TENANT_BUDGET", DEFAULT_TENANT_BUDGET, at_least=0)),
-            lease_seconds=self._number("INGEST_LEASE_SECONDS", 600, at_least=1),
-            retry_seconds=self._number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
-            body=self._choice("INGEST_BODY", BodyMode.NEVER),
+            route=self.choice("INGEST_ROUTE", RouteMode.FIRST),
+            quarantine_folder=self.optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
+            delete_mode=self.choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
+            sweep_scope=self.choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
+            sweep_junk=self.choice("INGEST_SWEEP_JUNK", JunkMode.NEVER),
+            sweep_limit=int(self.number("INGEST_SWEEP_LIMIT", DEFAULT_SWEEP_LIMIT, at_least=1)),
+            authserv_id=self.optional("INGEST_AUTHSERV_ID"),
+            tenant_budget=int(self.number("INGEST_TENANT_BUDGET", DEFAULT_TENANT_BUDGET, at_least=0)),
+            lease_seconds=self.number("INGEST_LEASE_SECONDS", 600, at_least=1),
+            retry_seconds=self.number("INGEST_RETRY_SECONDS", 300, at_least=0.1),
+            body=self.choice("INGEST_BODY", BodyMode.NEVER),
             limits=self._limits(),
             blocked_extensions=self._extensions("INGEST_BLOCK_EXTENSIONS"),
             allowed_extensions=self._extensions("INGEST_ALLOW_EXTENSIONS"),
-            scanner=(scanner := self._choice("INGEST_SCANNER", Scanner.OFF)),
-            scan_hold=self._choice("INGEST_SCAN_HOLD", ScanHold.MALICIOUS),
+            scanner=(scanner := self.choice("INGEST_SCANNER", Scanner.OFF)),
+            scan_hold=self.choice("INGEST_SCAN_HOLD", ScanHold.MALICIOUS),
             clamd=self._clamd(scanner),
-            answers=(answers := self._choice("INGEST_ANSWERS", AnswerTransport.OFF)),
+            answers=(answers := self.choice("INGEST_ANSWERS", AnswerTransport.OFF)),
             answer_from=self._answer_from(answers),
             answer_endpoint=self._answer_endpoint(answers),
-            answers_a_day=int(self._number("INGEST_ANSWERS_A_DAY", DEFAULT_ANSWERS_A_DAY, at_least=1)),
-            answer_templates=self._optional("INGEST_ANSWER_TEMPLATES"),
+            answers_a_day=int(self.number("INGEST_ANSWERS_A_DAY", DEFAULT_ANSWERS_A_DAY, at_least=1)),
+            answer_templates=self.optional("INGEST_ANSWER_TEMPLATES"),
         )
         self.raise_problems()
         return settings
 
     def addresses(self) -> AddressSettings:
         domains = self._domains()
-        if not domains and self._list("AZURE_INGEST_MAILBOX"):
+        if not domains and self.items("AZURE_INGEST_MAILBOX"):
             domains = tuple(mailbox.rpartition("@")[2] for mailbox in self._mailboxes())
         if not domains:
-            self._wrong("INGEST_ADDRESS_DOMAINS", "is missing (the domain of the upload addresses)")
+            self.wrong("INGEST_ADDRESS_DOMAINS", "is missing (the domain of the upload addresses)")
         return AddressSettings(pattern=self._pattern(), domains=domains)
 
     def database_url(self, name: str = "INGEST_DATABASE_URL") -> str:
-        url = self._required(name)
+        url = self.required(name)
         if url and not url.startswith(("postgresql://", "postgres://")):
-            self._wrong(name, "must look like postgresql://user:password@host:5432/database")
+            self.wrong(name, "must look like postgresql://user:password@host:5432/database")
         elif url and not _is_encrypted_or_local(url):
-            self._wrong(
-                name, "must end with sslmode=verify-full (or require; or sslmode=disable, where that is wanted)"
-            )
+            self.wrong(name, "must end with sslmode=verify-full (or require; or sslmode=disable, where that is wanted)")
         return url
 
     def _storage(self) -> tuple[str | None, str | None]:
-        connection = self._optional("INGEST_STORAGE")
-        storage_url = self._optional("INGEST_STORAGE__blobServiceUri")
+        connection = self.optional("INGEST_STORAGE")
+        storage_url = self.optional("INGEST_STORAGE__blobServiceUri")
         if not connection and not storage_url:
-            self._wrong("INGEST_STORAGE", "is missing (or set INGEST_STORAGE__blobServiceUri)")
+            self.wrong("INGEST_STORAGE", "is missing (or set INGEST_STORAGE__blobServiceUri)")
         if connection and not _is_connection_string(connection):
-            self._wrong("INGEST_STORAGE", "must be a storage account's connection string: AccountName=…;AccountKey=…")
-        if storage_url and not _is_url(storage_url, "https"):
-            self._wrong("INGEST_STORAGE__blobServiceUri", "must be an https:// URL without a query")
+            self.wrong("INGEST_STORAGE", "must be a storage account's connection string: AccountName=…;AccountKey=…")
+        if storage_url and not is_url(storage_url, "https"):
+            self.wrong("INGEST_STORAGE__blobServiceUri", "must be an https:// URL without a query")
         return connection, storage_url
 
-    def _wrong(self, name: str, problem: str) -> None:
-        self._problems.append(f"{name} {problem}")
-
-    def _optional(self, name: str) -> str | None:
-        return self._environ.get(name, "").strip() or None
-
-    def _required(self, name: str) -> str:
-        value = self._optional(name)
-        if value is None:
-            self._wrong(name, "is missing")
-        return value or ""
-
-    def _list(self, name: str) -> tuple[str, ...]:
-        return tuple(item.strip() for item in (self._optional(name) or "").split(",") if item.strip())
-
-    def _required_list(self, name: str) -> tuple[str, ...]:
-        items = self._list(name)
-        if not items:
-            self._wrong(name, "is missing")
-        return items
-
     def _mailboxes(self) -> tuple[str, ...]:
-        mailboxes = tuple(dict.fromkeys(item.lower() for item in self._required_list("AZURE_INGEST_MAILBOX")))
+        mailboxes = tuple(dict.fromkeys(item.lower() for item in self.required_items("AZURE_INGEST_MAILBOX")))
         for mailbox in mailboxes:
             if not _MAILBOX.match(mailbox):
-                self._wrong("AZURE_INGEST_MAILBOX", f"names {mailbox!r}, which is not a mail address")
+                self.wrong("AZURE_INGEST_MAILBOX", f"names {mailbox!r}, which is not a mail address")
         return mailboxes
 
     def _domains(self) -> tuple[str, ...]:
         """Return the upload addresses' domains in lower case, in the setting's order; none where any domain counts."""
-        domains = tuple(dict.fromkeys(item.lower().removeprefix("@") for item in self._list("INGEST_ADDRESS_DOMAINS")))
+        domains = tuple(dict.fromkeys(item.lower().removeprefix("@") for item in self.items("INGEST_ADDRESS_DOMAINS")))
         for domain in domains:
             if not _DOMAIN.match(domain):
-                self._wrong("INGEST_ADDRESS_DOMAINS", f"names {domain!r}: write the part behind the @ only")
+                self.wrong("INGEST_ADDRESS_DOMAINS", f"names {domain!r}: write the part behind the @ only")
         return domains
 
     def _extensions(self, name: str) -> frozenset[str]:
         """Return file name extensions in lower case, without a dot in front."""
-        extensions = frozenset(item.lower().removeprefix(".") for item in self._list(name))
+        extensions = frozenset(item.lower().removeprefix(".") for item in self.items(name))
         for extension in sorted(extensions):
             if not _EXTENSION.fullmatch(extension):
-                self._wrong(name, f"names {extension!r}: write extensions such as iso,mdb")
+                self.wrong(name, f"names {extension!r}: write extensions such as iso,mdb")
         return extensions
 
-    def _url(self, name: str, default: str) -> str:
-        url = (self._optional(name) or default).rstrip("/")
-        if not _is_url(url, "https"):
-            self._wrong(name, "must be an https:// URL without a query")
-        return url
-
     def _notification_url(self) -> str:
-        host = self._optional("WEBSITE_HOSTNAME")
-        url = self._optional("INGEST_NOTIFICATION_URL") or (f"https://{host}" if host else None)
+        host = self.optional("WEBSITE_HOSTNAME")
+        url = self.optional("INGEST_NOTIFICATION_URL") or (f"https://{host}" if host else None)
         if url is None:
-            self._wrong("INGEST_NOTIFICATION_URL", "is missing (the public base URL of this app)")
+            self.wrong("INGEST_NOTIFICATION_URL", "is missing (the public base URL of this app)")
             return ""
         # Graph itself insists on https; a local host speaks http.
-        if not _is_url(url, "https", "http"):
-            self._wrong("INGEST_NOTIFICATION_URL", "must be a URL such as https://app.example.net, without a query")
+        if not is_url(url, "https", "http"):
+            self.wrong("INGEST_NOTIFICATION_URL", "must be a URL such as https://app.example.net, without a query")
         return url.rstrip("/")
 
     def _client_states(self) -> tuple[str, ...]:
-        states = self._required_list("INGEST_CLIENT_STATE")
+        states = self.required_items("INGEST_CLIENT_STATE")
         if any(len(state) > MAX_CLIENT_STATE for state in states):
-            self._wrong("INGEST_CLIENT_STATE", f"holds a secret of more than {MAX_CLIENT_STATE} characters")
+            self.wrong("INGEST_CLIENT_STATE", f"holds a secret of more than {MAX_CLIENT_STATE} characters")
         elif any(re.search(r"\s", state) for state in states):  # the sample's own text, or any other sentence
-            self._wrong("INGEST_CLIENT_STATE", "holds a secret with blanks: use a random one (openssl rand -hex 32)")
+            self.wrong("INGEST_CLIENT_STATE", "holds a secret with blanks: use a random one (openssl rand -hex 32)")
         elif any(len(state) < MIN_CLIENT_STATE for state in states):
-            self._wrong("INGEST_CLIENT_STATE", f"holds a secret of fewer than {MIN_CLIENT_STATE} characters")
+            self.wrong("INGEST_CLIENT_STATE", f"holds a secret of fewer than {MIN_CLIENT_STATE} characters")
         return states
 
     def _container(self) -> str:
-        name = self._optional("INGEST_CONTAINER") or "documents"
+        name = self.optional("INGEST_CONTAINER") or "documents"
         if not re.fullmatch(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name):
-            self._wrong("INGEST_CONTAINER", "must be 3 to 63 characters: lower-case letters, digits, single dashes")
+            self.wrong("INGEST_CONTAINER", "must be 3 to 63 characters: lower-case letters, digits, single dashes")
         return name
 
     def _pattern(self) -> re.Pattern[str]:
-        text = self._optional("INGEST_ADDRESS_PATTERN") or DEFAULT_ADDRESS_PATTERN
+        text = self.optional("INGEST_ADDRESS_PATTERN") or DEFAULT_ADDRESS_PATTERN
         try:
             pattern = re.compile(text, re.IGNORECASE)
         except re.error as error:
-            self._wrong("INGEST_ADDRESS_PATTERN", f"is not a regular expression: {error}")
+            self.wrong("INGEST_ADDRESS_PATTERN", f"is not a regular expression: {error}")
             return re.compile("")
         if "token" not in pattern.groupindex:
-            self._wrong("INGEST_ADDRESS_PATTERN", "must have a group named token: (?P<token>…)")
+            self.wrong("INGEST_ADDRESS_PATTERN", "must have a group named token: (?P<token>…)")
         return pattern
 
     def _clamd(self, scanner: Scanner) -> str | None:
         """Return clamd's address: the path of a socket, or host:port."""
-        address = self._optional("INGEST_CLAMD")
+        address = self.optional("INGEST_CLAMD")
         if address is None and scanner is Scanner.CLAMAV:
-            self._wrong("INGEST_CLAMD", "is missing (clamd's address: the path of its socket, or host:port)")
+            self.wrong("INGEST_CLAMD", "is missing (clamd's address: the path of its socket, or host:port)")
         if address is not None and not re.fullmatch(r"/.+|[^\s/:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address):
-            self._wrong("INGEST_CLAMD", "must be the path of a socket, or host:port")
+            self.wrong("INGEST_CLAMD", "must be the path of a socket, or host:port")
         return address
 
     def _answer_from(self, answers: AnswerTransport) -> str:
         """Return the address that answers come from: for Graph the first mailbox, where nothing else is set."""
-        address = (self._optional("INGEST_ANSWER_FROM") or "").lower()
+        address = (self.optional("INGEST_ANSWER_FROM") or "").lower()
         if answers is AnswerTransport.ACS and not address:
-            self._wrong("INGEST_ANSWER_FROM", "is missing (the sender's address in Communication Services)")
+            self.wrong("INGEST_ANSWER_FROM", "is missing (the sender's address in Communication Services)")
         if address and not _MAILBOX.match(address):
-            self._wrong("INGEST_ANSWER_FROM", "must be a mail address")
-        return address or next(iter(self._list("AZURE_INGEST_MAILBOX")), "").lower()
+            self.wrong("INGEST_ANSWER_FROM", "must be a mail address")
+        return address or next(iter(self.items("AZURE_INGEST_MAILBOX")), "").lower()
 
     def _answer_endpoint(self, answers: AnswerTransport) -> str | None:
-        endpoint = self._optional("INGEST_ANSWER_ENDPOINT")
+        endpoint = self.optional("INGEST_ANSWER_ENDPOINT")
         if endpoint is None:
             if answers is AnswerTransport.ACS:
-                self._wrong("INGEST_ANSWER_ENDPOINT", "is missing (the endpoint of Communication Services)")
+                self.wrong("INGEST_ANSWER_ENDPOINT", "is missing (the endpoint of Communication Services)")
             return None
-        if not _is_url(endpoint, "https"):
-            self._wrong("INGEST_ANSWER_ENDPOINT", "must be an https:// URL without a query")
+        if not is_url(endpoint, "https"):
+            self.wrong("INGEST_ANSWER_ENDPOINT", "must be an https:// URL without a query")
         return endpoint.rstrip("/")
 
     def _limits(self) -> Limits:
         usual = Limits()
         return Limits(
-            depth=int(self._number("INGEST_UNPACK_DEPTH", usual.depth, at_least=0)),
-            parts=int(self._number("INGEST_UNPACK_PARTS", usual.parts, at_least=0)),
-            expanded_bytes=int(self._number("INGEST_UNPACK_BYTES", usual.expanded_bytes, at_least=0)),
-            ratio=self._number("INGEST_UNPACK_RATIO", usual.ratio, at_least=1),
-            processor_seconds=self._number("INGEST_UNPACK_PROCESSOR_SECONDS", usual.processor_seconds, at_least=0.1),
-            wall_seconds=self._number("INGEST_UNPACK_SECONDS", usual.wall_seconds, at_least=1),
+            depth=int(self.number("INGEST_UNPACK_DEPTH", usual.depth, at_least=0)),
+            parts=int(self.number("INGEST_UNPACK_PARTS", usual.parts, at_least=0)),
+            expanded_bytes=int(self.number("INGEST_UNPACK_BYTES", usual.expanded_bytes, at_least=0)),
+            ratio=self.number("INGEST_UNPACK_RATIO", usual.ratio, at_least=1),
+            processor_seconds=self.number("INGEST_UNPACK_PROCESSOR_SECONDS", usual.processor_seconds, at_least=0.1),
+            wall_seconds=self.number("INGEST_UNPACK_SECONDS", usual.wall_seconds, at_least=1),
         )
-
-    def _choice[Choice: StrEnum](self, name: str, default: Choice) -> Choice:
-        choices = type(default)
-        value = self._optional(name)
-        if value is None:
-            return default
-        if value.lower() not in set(choices):
-            self._wrong(name, f"must be one of {', '.join(choices)}")
-            return default
-        return choices(value.lower())
-
-    def _date(self, name: str) -> date | None:
-        value = self._optional(name)
-        try:
-            return date.fromisoformat(value) if value else None
-        except ValueError:
-            self._wrong(name, "must be a date such as 2027-01-31")
-            return None
-
-    def days(self, name: str) -> int | None:
-        """Return a number of days, None where the setting is empty."""
-        value = self._optional(name)
-        if value is None:
-            return None
-        if not value.isascii() or not value.isdecimal() or not 1 <= int(value[:9]) <= MAX_DAYS:
-            self._wrong(name, f"must be a number of days from 1 to {MAX_DAYS}")
-            return None
-        return int(value)
-
-    def _number(self, name: str, default: float, *, at_least: float) -> float:
-        value = self._optional(name)
-        if value is None:
-            return default
-        try:
-            number = float(value)
-        except ValueError:
-            number = float("nan")
-        if not at_least <= number < float("inf"):
-            self._wrong(name, f"must be a number, at least {at_least:g}")
-            return default
-        return number
-
-
-def _is_url(text: str, *schemes: str) -> bool:
-    """Return whether the text is an absolute URL of one of these schemes, without query and fragment."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in schemes and bool(parts.hostname) and not parts.query and not parts.fragment
 
 
 def _is_encrypted_or_local(database_url: str) -> bool:

@@ -14,7 +14,19 @@ APP = [ROOT / "function_app.py", *(path for name in PACKAGES for path in sorted(
 
 # The rooms, each with the rooms that it may see besides itself. A module belongs to the first room that names it.
 KERNEL = {
-    f"ingest.{name}" for name in ("codes", "errors", "log", "model", "one_host", "ports", "queues", "settings", "trace")
+    f"ingest.{name}"
+    for name in (
+        "codes",
+        "environment",
+        "errors",
+        "log",
+        "model",
+        "one_host",
+        "ports",
+        "queues",
+        "settings",
+        "trace",
+    )
 }
 STORY = {
     f"ingest.{name}"
