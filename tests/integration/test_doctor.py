@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
 from local.processes import ROOT
@@ -146,6 +147,20 @@ TABLE = (
             f"BlobEndpoint={NOWHERE}/a;QueueEndpoint={NOWHERE}/a"
         },
     ),
+    Broken(
+        thing="the app's login is the owner's",
+        check="database role",
+        says="the role in INGEST_DATABASE_URL",
+        advises="ingest_app",
+        settings=lambda stack: {"INGEST_DATABASE_URL": stack.postgres.owner_url},
+    ),
+    Broken(
+        thing="the scanner is down",
+        check="malware scan",
+        says="clamd",
+        advises="Is the scanner up",
+        settings=lambda _: {"INGEST_SCANNER": "clamav", "INGEST_CLAMD": "127.0.0.1:1"},
+    ),
 )
 
 
@@ -212,3 +227,17 @@ def test_a_check_that_needs_the_broken_thing_is_left_out(
     monkeypatch.setenv("INGEST_DATABASE_URL", "postgresql://x:y@127.0.0.1:1/z")
     found = findings(cli("doctor", "--json"))["mailbox access"]
     assert (found["status"], found["said"]) == ("skipped", "needs: database")
+
+
+def test_a_mail_that_fails_for_more_than_a_day_is_a_warning(stack: Stack, cli: Callable[..., Done]) -> None:
+    with psycopg.connect(stack.postgres.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "insert into ingest.claim"
+            " (mailbox, message_id, state, trigger, first_seen_at, next_try_at, last_error) values"
+            " ('upload@dms.cloud', 'fails', 'waiting', 'webhook', now() - interval '25 hours',"
+            " now() + interval '1 day', 'GraphUnavailable: get_mime: 504')"
+        )
+        found = findings(cli("doctor", "--json"))["failing mails"]
+        owner.execute("delete from ingest.claim where message_id = 'fails'")
+    assert (found["status"], "1 were tried in vain" in found["said"]) == ("warning", True)
+    assert "messages list --state waiting" in found["advice"]
