@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import user_path
+from ingest.graph.listings import time_or_none
 
 WEEK = timedelta(days=7)
 # PidTagMessageSizeExtended of the folder: v1.0 has no property for a folder's size.
@@ -46,7 +47,7 @@ def read_deleted_items(graph: GraphClient, mailbox: str, *, now: datetime) -> De
     return DeletedItems(
         mails=int(folder["totalItemCount"]),
         size=_size(folder),
-        oldest=_time(oldest[0].get("receivedDateTime")),
+        oldest=time_or_none(oldest[0].get("receivedDateTime")),
         last_week=int(recent.get("@odata.count") or 0),
     )
 
@@ -67,10 +68,3 @@ def _size(folder: Json) -> int | None:
         if isinstance(item, dict) and str(item.get("value", "")).isdecimal():
             return int(item["value"])
     return None
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

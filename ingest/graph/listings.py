@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ingest import log
@@ -48,3 +49,16 @@ def next_link(answer: Item) -> str | None:
     """Return the address of the next page; None on the last page."""
     link = answer.get("@odata.nextLink")
     return link if isinstance(link, str) and link else None
+
+
+def time_of(text: str) -> datetime:
+    """Return a time in UTC. Raises ValueError, OverflowError."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def time_or_none(text: object) -> datetime | None:
+    """Return a time in UTC; None where it is missing or unreadable: the item is there all the same."""
+    try:
+        return time_of(str(text))
+    except (ValueError, OverflowError):
+        return None

@@ -18,7 +18,7 @@ from ingest.codes import Reason
 from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
-from ingest.graph.listings import id_of, next_link, read_items
+from ingest.graph.listings import id_of, next_link, read_items, time_of, time_or_none
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
 from ingest.model import (
     Attachment,
@@ -151,7 +151,7 @@ class Mailboxes:
             sender=_address(body.get("from")),
             to=_addresses(body.get("toRecipients")),
             cc=_addresses(body.get("ccRecipients")),
-            received_at=_time_or_none(body.get("receivedDateTime")) or datetime.now(UTC),
+            received_at=time_or_none(body.get("receivedDateTime")) or datetime.now(UTC),
         )
 
     def mark_read(self, ref: MessageRef, scope: Scope) -> None:
@@ -263,27 +263,23 @@ class Mailboxes:
 
     def count_inbox(self, mailbox: str) -> InboxCount:
         """Return how many messages the inbox holds."""
-        path = user_path(mailbox, "mailFolders", "inbox")
-        params = {"$select": "id,totalItemCount,unreadItemCount"}
-        answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params=params).body
+        answer = self._folder("get_inbox", mailbox, "inbox", "id,totalItemCount,unreadItemCount")
         return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
 
     def count_junk(self, mailbox: str) -> int:
         """Return how many messages the folder Junk Email holds."""
-        path = user_path(mailbox, "mailFolders", "junkemail")
-        params = {"$select": "id,totalItemCount"}
-        answer = self._graph.request("get_junk", "GET", path, mailbox=mailbox, params=params).body
-        return int(answer["totalItemCount"])
+        return int(self._folder("get_junk", mailbox, "junkemail", "id,totalItemCount")["totalItemCount"])
 
     def count_quarantine(self, mailbox: str) -> int:
         """Return how many messages the Quarantine folder holds; 0 where there is no folder yet."""
         folder = self._folders.find_quarantine(mailbox)
         if folder is None:
             return 0
+        return int(self._folder("get_quarantine", mailbox, folder, "id,totalItemCount")["totalItemCount"])
+
+    def _folder(self, operation: str, mailbox: str, folder: str, fields: str) -> Json:
         path = user_path(mailbox, "mailFolders", folder)
-        params = {"$select": "id,totalItemCount"}
-        answer = self._graph.request("get_quarantine", "GET", path, mailbox=mailbox, params=params).body
-        return int(answer["totalItemCount"])
+        return self._graph.request(operation, "GET", path, mailbox=mailbox, params={"$select": fields}).body
 
     def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
         """Yield the inbox's messages in pages, oldest first, until a page brings nothing new.
@@ -410,7 +406,7 @@ def _text(value: object) -> str:
 def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
     return LeftOver(
         ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.SWEEP),
-        received_at=_time_or_none(item.get("receivedDateTime")),
+        received_at=time_or_none(item.get("receivedDateTime")),
     )
 
 
@@ -418,7 +414,7 @@ def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
     categories = item.get("categories") or ()
     return QuarantinedMail(
         ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.OPERATOR),
-        received_at=_time(item["receivedDateTime"]),
+        received_at=time_of(item["receivedDateTime"]),
         sender=_address(item.get("from")),
         subject=str(item.get("subject") or ""),
         reason=next((Reason(category) for category in categories if category in _REASONS), None),
@@ -440,15 +436,3 @@ def _address(recipient: object) -> str:
     email = recipient.get("emailAddress") if isinstance(recipient, Mapping) else None
     address = email.get("address") if isinstance(email, Mapping) else None
     return address if isinstance(address, str) else ""
-
-
-def _time_or_none(text: object) -> datetime | None:
-    """Return a time; None where it is missing or unreadable: the message is there all the same."""
-    try:
-        return _time(str(text))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
