@@ -29,7 +29,8 @@ from ingest.model import ClaimState
 from ingest.settings import Settings, operator_database_url
 from operations.audit import Audit
 from operations.blobs import containers_by_name
-from operations.export import chosen_blob, export_mail, write_blob
+from operations.download import chosen_blob, write_blob
+from operations.export import export_mail
 from operations.history import Histories, PartRecord
 from operations.inspection import ClaimRecord
 from operations.search import Search

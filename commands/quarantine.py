@@ -20,14 +20,14 @@ from commands.context import (
     connected,
     inspection,
     ref_of,
+    upload_addresses,
 )
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
 from ingest.model import MessageRef, QuarantinedMail
-from ingest.settings import AddressSettings, operator_database_url
+from ingest.settings import operator_database_url
 from ingest.wiring import App
-from operations.addresses import UploadAddresses
 from operations.quarantine import Quarantine
 
 app = typer.Typer(no_args_is_help=True, help="Mails in the folder Quarantine.")
@@ -137,7 +137,7 @@ def assign(
     """
     wanted = tenant
     if "@" in tenant:
-        token = UploadAddresses(AddressSettings.from_env(os.environ)).token(tenant)
+        token = upload_addresses().token(tenant)
         if token is None:
             raise OperatorError(f"{tenant} is no upload address.")
         wanted = token

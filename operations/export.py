@@ -10,7 +10,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from uuid import UUID
 
 from ingest.errors import OperatorError
 from ingest.model import OriginalForm
+from operations.download import new_file
 from operations.history import Copy, Histories, PartRecord
 from operations.inspection import ClaimRecord
 
@@ -45,65 +46,12 @@ def export_mail(histories: Histories, number: int, target: Path, *, reader: Call
         raise OperatorError(f"There is no mail {number}.")
     if not found.copies:
         raise OperatorError(f"Nothing of mail {number} was stored: there is no evidence to export.")
-    try:
-        file = target.open("xb")
-    except FileExistsError:
-        raise OperatorError(f"{target} exists already.") from None
-    try:
-        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            bundle = _Bundle(archive)
-            for copy in found.copies:
-                parts = histories.parts(copy.duplicate_of or copy.id)
-                _add_copy(bundle, found.claim, copy, parts, reader(copy.container))
-            return bundle.finish()
-    except BaseException:
-        target.unlink(missing_ok=True)  # half an export proves nothing
-        raise
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BlobPlace:
-    """The place of a content in Blob."""
-
-    container: str
-    name: str
-
-
-def chosen_blob(histories: Histories, number: int, *, tenant: str | None, part: int | None) -> BlobPlace:
-    """Return the place of a mail's original, or of the part at a position, in one tenant's copy.
-
-    `tenant`: the text of its id, needed where several tenants have a copy. Raises OperatorError.
-    """
-    found = histories.mail(number)
-    copies = [copy for copy in (found.copies if found else ()) if tenant in {None, str(copy.tenant_id)}]
-    if not copies:
-        raise OperatorError(f"Nothing of mail {number} was stored{'' if tenant is None else f' for tenant {tenant}'}.")
-    if len(copies) > 1:
-        raise OperatorError(f"Tenants {', '.join(str(copy.tenant_id) for copy in copies)} have a copy: name one.")
-    copy = copies[0]
-    if part is None:
-        return BlobPlace(container=copy.container, name=copy.blob_name)
-    for record in histories.parts(copy.duplicate_of or copy.id):
-        if record.position == part and record.blob_name is not None:
-            return BlobPlace(container=copy.container, name=record.blob_name)
-    raise OperatorError(f"Mail {number} has no stored part {part}: see messages show.")
-
-
-def write_blob(blocks: Iterator[bytes], target: Path) -> int:
-    """Write a blob's content to a new file; return the number of bytes. Raises OperatorError where `target` exists."""
-    size = 0
-    try:
-        file = target.open("xb")
-    except FileExistsError:
-        raise OperatorError(f"{target} exists already.") from None
-    try:
-        with file:
-            for block in blocks:
-                size += file.write(block)
-    except BaseException:
-        target.unlink(missing_ok=True)  # half a file looks like a whole one
-        raise
-    return size
+    with new_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        bundle = _Bundle(archive)
+        for copy in found.copies:
+            parts = histories.parts(copy.duplicate_of or copy.id)
+            _add_copy(bundle, found.claim, copy, parts, reader(copy.container))
+        return bundle.finish()
 
 
 class _Bundle:

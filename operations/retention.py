@@ -14,7 +14,7 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 from ingest.errors import BlobHeld
-from ingest.model import QuarantinedMail
+from ingest.model import MessageRef, QuarantinedMail
 from ingest.settings import RetentionSettings
 from operations.audit import Account
 from operations.database import connect
@@ -64,7 +64,7 @@ class Quarantine(Protocol):
     def mails(self, mailbox: str) -> Iterator[QuarantinedMail]:
         """Yield the mails in the folder, oldest first."""
 
-    def delete(self, ref: Any, account: Account) -> None:  # noqa: ANN401 - a MessageRef
+    def delete(self, ref: MessageRef, account: Account) -> None:
         """Move a mail to Deleted Items, and record that."""
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ingest.errors import BlobMissing, OperatorError
 from ingest.model import OriginalForm
-from operations.export import BlobPlace, _safe, chosen_blob, export_mail, write_blob
+from operations.download import BlobPlace, chosen_blob, write_blob
+from operations.export import _safe, export_mail
 from operations.history import Histories, MailRecord, PartRecord
 from tests.fakes import service as fake
 
