@@ -514,6 +514,20 @@ def test_a_signed_context_changes_to_no_other_tenant(database: Database, store: 
         assert app.execute("select count(*) from ingest.message").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("verdict", ["clean", "malicious"])
+def test_a_recorded_verdict_leaves_no_tenants_context_behind(database: Database, store: Store, verdict: str) -> None:
+    """A stolen login can name a blob of any tenant. The rows of that tenant stay closed."""
+    theirs = seed(database, store, "theirs")
+    with psycopg.connect(database.app_url) as app:
+        recorded = app.execute(
+            "select ingest.record_scan('documents', %s, %s, 'x', '{}', null, null, false)",
+            [f"{theirs.tenant.id}/x", verdict],
+        ).fetchone()
+        assert recorded == ("recorded",)
+        assert app.execute("select ingest.current_tenant()").fetchone() == (None,)
+        assert app.execute("select count(*) from ingest.message").fetchone() == (0,)
+
+
 @pytest.mark.parametrize("table", TENANT_TABLES)
 def test_a_row_names_no_blob_of_another_tenant(database: Database, store: Store, table: str) -> None:
     ours, theirs = seed(database, store, "ours"), seed(database, store, "theirs")
