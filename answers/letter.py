@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
+from typing import override
 from uuid import UUID
 
 from answers.texts import Text
 from ingest.model import Reply
 from ingest.replies import MESSAGE_ID_MARK
+
+
+class _Ids(UnstructuredHeader, BaseHeader):
+    """Message-IDs, one a line. The library would write an id of more than 76 characters as an encoded word."""
+
+    @override
+    def fold(self, *, policy: Policy) -> str:
+        """Return the field as it is sent."""
+        ids = f"{policy.linesep} ".join(str(self).split())
+        return f"{self.name}: {ids}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("in-reply-to", _Ids)
+_HEADERS.map_to_type("references", _Ids)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +52,7 @@ class Letter:
 
     def as_mime(self) -> bytes:
         """Return the whole mail. The library refuses a line break in a header."""
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=_POLICY)
         message["From"] = self.sender
         message["To"] = self.reply.recipient
         message["Subject"] = self.text.subject

@@ -24,7 +24,8 @@ MAX_REFERENCES = 10
 MESSAGE_ID_MARK = "mail-entrance."
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _MAX_ADDRESS = 254  # characters, RFC 5321
-_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+# Not with the beginning of an encoded word, which a mail program decodes in a header.
+_ID = re.compile(r"<(?![^<>]{0,250}=\?)[!-;=?-~]{1,250}>")
 _OURS = re.compile(rf"<{re.escape(MESSAGE_ID_MARK)}[0-9a-f]{{32}}@")
 _PROGRAMS = re.compile(
     r"(mailer-daemon|postmaster|bounces?|do-?not-?reply|no-?reply|daemon|root|auto(responder|reply)?)\b", re.IGNORECASE

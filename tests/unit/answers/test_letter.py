@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -107,3 +108,20 @@ def test_a_template_that_lacks_a_text_is_named(tmp_path: Path, content: str) -> 
     (tmp_path / "de.json").write_text(content)
     with pytest.raises(SettingsError, match=r"INGEST_ANSWER_TEMPLATES: de\.json"):
         Templates(str(tmp_path))
+
+
+def test_long_message_ids_stand_in_the_headers_as_they_are() -> None:
+    """Exchange's own ids are longer than a line. A mail program finds no mail by an encoded word."""
+    of = answer()
+    long = f"<{'A1' * 30}@{'a1' * 10}.eurprd04.prod.outlook.example>"
+    reply = replace(of.reply, message_id=long, references=("<0@supplier.example>", long))
+    letter = Letter(
+        id=UUID(int=7),
+        sender="upload@dms.example",
+        reply=reply,
+        text=Templates().text(AnswerKind.RECEIVED, of),
+        written_at=datetime(2026, 11, 27, 12, tzinfo=UTC),
+    )
+    header, _, _ = letter.as_mime().partition(b"\r\n\r\n")
+    assert f"\r\nIn-Reply-To: {long}\r\n".encode() in header
+    assert f"\r\nReferences: <0@supplier.example>\r\n {long}\r\n {long}\r\n".encode() in header

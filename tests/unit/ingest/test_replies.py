@@ -53,6 +53,12 @@ def test_a_proved_sender_gets_an_answer_below_the_mail() -> None:
     )
 
 
+def test_an_id_that_a_mail_program_would_decode_is_left_out() -> None:
+    found = reply("References: <0@supplier.example> <=?utf-8?q?=3D?=?utf-8?q?=0D=0ABcc:x@y.example?=@x.example>\r\n")
+    assert found is not None
+    assert found.references == ("<0@supplier.example>",)
+
+
 def test_a_forged_sender_never_gets_one() -> None:
     assert reply(proof=Authentication(dmarc="fail")) is None
     assert reply(proof=Authentication()) is None
