@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.access import Role
-from console.guard import is_form_token
+from console.forms import refusal, why_of
 from console.language import Words
 from console.render import Notice, in_thread, page, person_of, trouble, words_of
 from console.service import Action, Result, Service, TenantChoice, Undo
@@ -18,7 +18,6 @@ from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
 
 QUARANTINE_LIMIT = 500
-MAX_WHY = 500  # characters
 
 
 class _Incomplete(Exception):
@@ -55,10 +54,8 @@ class QuarantinePage:
 
     def _act(self, request: Request, fields: Mapping[str, str], chosen: Sequence[str]) -> Response:
         person, words = person_of(request), words_of(request)
-        if person.role < Role.OPERATOR:
-            return trouble(request, "nav.quarantine", "trouble.role", status=403)
-        if not is_form_token(fields["form_token"], person.session):
-            return trouble(request, "nav.quarantine", "trouble.form", status=403)
+        if (refused := refusal(request, fields["form_token"], title="nav.quarantine")) is not None:
+            return refused
         try:
             if fields["undo"]:
                 undo = Undo.from_text(fields["undo"])
@@ -73,7 +70,7 @@ class QuarantinePage:
 
     def _wanted(self, fields: Mapping[str, str], chosen: Sequence[str]) -> _Wanted:
         """Return what an operator wants. Raise _Incomplete where something of it is missing."""
-        why = fields["why"].strip()[:MAX_WHY]
+        why = why_of(fields["why"])
         if not chosen:
             raise _Incomplete("trouble.none_chosen")
         if not why:

@@ -8,15 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.access import Role
-from console.guard import is_form_token
-from console.render import Notice, in_thread, page, person_of, trouble, words_of
+from console.forms import refusal, why_of
+from console.render import Notice, in_thread, page, person_of, words_of
 from console.service import Service, TenantChoice
 from ingest.errors import OperatorError
 from operations.senders import Decision, SenderMode
 
 LIMIT = 200  # mails that wait, on one page
 SENDERS_LIMIT = 500  # entries of a tenant's lists, on one page
-MAX_WHY = 500  # characters
 MAX_SENDERS = 10_000  # characters of the box for new entries
 _DEFAULT = "general"  # the choice that takes a purpose's own list out of use
 
@@ -51,19 +50,13 @@ class SendersPage:
 
     def _guarded(self, request: Request, fields: Mapping[str, str], act: Callable[[str], Response]) -> Response:
         """Call `act` with the reason for the record, where an operator has sent a form of ours."""
-        person = person_of(request)
-        if person.role < Role.OPERATOR:
-            return trouble(request, "nav.held", "trouble.role", status=403)
-        if not is_form_token(fields["form_token"], person.session):
-            return trouble(request, "nav.held", "trouble.form", status=403)
-        return act(fields["why"].strip()[:MAX_WHY])
+        refused = refusal(request, fields["form_token"], title="nav.held")
+        return act(why_of(fields["why"])) if refused is None else refused
 
     def _decide(self, request: Request, fields: Mapping[str, str], chosen: Sequence[str], why: str) -> Response:
         words = words_of(request)
-        missing = None if why else "trouble.why"
-        missing = missing if chosen else "trouble.none_chosen"
-        if missing or fields["decision"] not in set(Decision):
-            return self._held_page(request, Notice(text=words(missing or "trouble.form"), style="bad"), status=400)
+        if (wrong := _wrong_decision(fields["decision"], chosen, why)) is not None:
+            return self._held_page(request, Notice(text=words(wrong), style="bad"), status=400)
         decision = Decision(fields["decision"])
         result = self._service.decide(decision, chosen, why=why, by=person_of(request).name)
         text = words(f"done.{decision}", count=result.done)
@@ -144,6 +137,15 @@ async def _form(request: Request) -> tuple[dict[str, str], list[str]]:
     form = await request.form()
     names = ("form_token", "why", "decision", "tenant", "action", "mode", "purpose", "senders")
     return {name: str(form.get(name, "")) for name in names}, [str(value) for value in form.getlist("row")]
+
+
+def _wrong_decision(decision: str, chosen: Sequence[str], why: str) -> str | None:
+    """Return the key of the text that says what a decision lacks; None where it is complete."""
+    if not chosen:
+        return "trouble.none_chosen"
+    if not why:
+        return "trouble.why"
+    return None if decision in set(Decision) else "trouble.form"
 
 
 def _mode(text: str) -> SenderMode:

@@ -123,8 +123,6 @@ from (
     group by tenant_id order by mails desc limit %(limit)s
 ) as volume order by volume.mails desc
 """
-
-
 _EXAMINATION: LiteralString = """
 select at, coalesce(array_agg(check_name order by id) filter (where status = 'failed'), '{}') as failed,
     coalesce(array_agg(check_name order by id) filter (where status = 'warning'), '{}') as warned
