@@ -26,7 +26,8 @@ _METHODS = frozenset({"dmarc", "spf", "dkim", "arc", "compauth"})
 _REASON = re.compile(r"[0-9]{1,6}")
 _PASS = "pass"  # noqa: S105 - a verdict
 _FIELD = "authentication-results"
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# An open quote takes the rest, as in an address list. Else each quote would be looked for to the end of the field.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -185,6 +185,14 @@ def test_a_long_field_costs_little_and_proves_nothing(piece: str) -> None:
     assert time.process_time() - began < 5, "linear work"
 
 
+@pytest.mark.parametrize("piece", ['"', '"\\', '\\"', "(", "<", "a@", ",", ":"])
+def test_a_long_from_costs_little_and_names_no_sender(piece: str) -> None:
+    headers = parse_headers(f"From: {piece * (64_000 // len(piece))}\r\n\r\n".encode())
+    began = time.process_time()
+    assert read_authentication(headers, service=None) == Authentication()
+    assert time.process_time() - began < 5, "linear work"
+
+
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_reader(text: str) -> None:
     found = read(text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\r", " "))
