@@ -146,7 +146,7 @@ def scan_result(msg: func.QueueMessage) -> None:
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *", run_on_startup=False, use_monitor=True)
 def scan(timer: func.TimerRequest) -> None:
     """Ask for the verdict on documents that wait for one. No mail waits for this function."""
-    from scanning.scans import watch  # noqa: PLC0415 - likewise
+    from scanning.scans import watch  # noqa: PLC0415 - heavy, and not needed by a handshake
 
     if timer.past_due:
         log.info("scan.past_due")
@@ -157,7 +157,7 @@ def scan(timer: func.TimerRequest) -> None:
 @app.timer_trigger(arg_name="timer", schedule="15 * * * * *", run_on_startup=False, use_monitor=True)
 def answer(timer: func.TimerRequest) -> None:
     """Send the answers to senders that are due. No mail waits for this function."""
-    from answers.outbox import outbox  # noqa: PLC0415 - likewise
+    from answers.outbox import outbox  # noqa: PLC0415 - heavy, and not needed by a handshake
 
     if timer.past_due:
         log.info("answer.past_due")

@@ -79,7 +79,7 @@ def _tokens(addresses: Iterable[str], addressing: Addressing) -> tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolved:
-    """What the database says of a mail's addresses: the matches in the order in which they count.
+    """The tenants of a mail's addresses, by the database: the matches in the order in which they count.
 
     `candidates`: the tokens; without tokens, the addresses that may be old ones of a tenant.
     """

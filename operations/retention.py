@@ -70,7 +70,7 @@ class Quarantine(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A mail whose blobs are protected. `until` is None for a protection without a known end."""
+    """A mail with protected blobs. `until` is None for a protection without a known end."""
 
     number: int
     tenant_id: int | UUID
