@@ -126,7 +126,7 @@ class QuarantinedMail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
-    """How many mails are not done, and the age of the oldest since Exchange's receipt.
+    """The number of mails that are not done, and the age of the oldest since Exchange's receipt.
 
     `failing`: mails among them that were tried in vain for more than a day.
     """
