@@ -43,8 +43,6 @@ def _points(result: Result) -> Table:
         table.add_column(heading, justify="left" if heading == "Call" else "right")
     for call in CALLS:
         before, after = f"{call} before", f"{call} after"
-        if before not in result.kills:
-            continue  # a call that another Graph endpoint does not bring about
         table.add_row(
             call, f"{result.passed[before]:,}", str(result.kills[before] or "-"), str(result.kills[after] or "-")
         )

@@ -33,7 +33,7 @@ from tests.chaos.control import Control
 from tests.chaos.graph import QUARANTINE, Mailbox
 from tests.chaos.mails import KINDS, Sent, mails, sender_of
 from tests.chaos.nursery import Nursery
-from tests.chaos.points import BY_FAULTS_OF_GRAPH, FREQUENT, POINTS
+from tests.chaos.points import FREQUENT, POINTS
 from tests.chaos.proxy import Proxy
 
 HOSTS = 3
@@ -108,7 +108,6 @@ class Chaos:
         self._plan = plan
         self._data = data
         self._foreign = foreign
-        self._points = tuple(point for point in POINTS if foreign is None or point.split()[0] not in BY_FAULTS_OF_GRAPH)
         self._show = show
         self._random = random.Random(plan.seed)  # noqa: S311 - replayable, not unpredictable
         self._nursery = Nursery()
@@ -134,8 +133,8 @@ class Chaos:
             return Result(
                 books=books,
                 mails=len(self._sent),
-                kills={point: self._control.killed(point) for point in self._points},
-                passed={point: self._control.passed(point) for point in self._points},
+                kills={point: self._control.killed(point) for point in POINTS},
+                passed={point: self._control.passed(point) for point in POINTS},
                 deaths=self._deaths,
                 faults=faults,
                 calls=calls,
@@ -213,8 +212,8 @@ class Chaos:
     # The storm
 
     def _storm(self) -> None:
-        short = self._plan.points < len(self._points)
-        pending = [point for point in self._points if not short or point.split()[0] in FREQUENT]
+        short = self._plan.points < len(POINTS)
+        pending = [point for point in POINTS if not short or point.split()[0] in FREQUENT]
         self._random.shuffle(pending)
         # The folder is made once: its points have to be armed before the first mail is quarantined.
         pending.sort(key=lambda point: "create_folder" not in point)
@@ -295,10 +294,10 @@ class Chaos:
         if now >= self._report_due:
             self._report_due = now + 1
             self._count_ended()
-            hit = sum(self._control.killed(point) > 0 for point in self._points)
+            hit = sum(self._control.killed(point) > 0 for point in POINTS)
             self._show(
                 f"{len(self._sent)} mails sent, {self._places_ended} ended, {self._deaths} processes killed, "
-                f"{hit} of {len(self._points)} points hit, {self._outages} outages"
+                f"{hit} of {len(POINTS)} points hit, {self._outages} outages"
             )
 
     def _count_ended(self) -> None:
