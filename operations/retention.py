@@ -44,6 +44,8 @@ where state in ('deleted', 'quarantined', 'gone') and ended_at < %(before)s and 
     and not exists (select from ingest.rejection where rejection.claim_id = claim.id)
 order by id limit %(limit)s
 """
+_MARK_ENDING: LiteralString = "select ingest.mark_ending(%(tenant)s, %(ids)s::bigint[], %(before)s) as ending"
+_STAY: LiteralString = "select count(*) as stay from ingest.message where id = any (%(ids)s)"
 _EXPIRE_COPIES = "select ingest.expire_copies(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
 _EXPIRE_REJECTIONS = """
 select ingest.expire_rejections(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone
@@ -122,12 +124,28 @@ class Retention:
             due += len(batch)
             if self.dry_run:
                 continue
-            free = [row for row in batch if self._blobs_deleted(row, held)]
-            for tenant, rows in _by_tenant(free):
-                ids = [copy for row in rows for copy in (row["id"], *row["links"])]
+            for tenant, rows in _by_tenant(batch):
+                ending = self._ending(tenant, rows, before)
+                free = [row for row in rows if row["id"] in ending and self._blobs_deleted(row, held)]
+                ids = [copy for row in free for copy in (row["id"], *row["links"])]
                 self._expire(_EXPIRE_COPIES, before, ids=ids, tenant=tenant)
-                gone += len(rows)
+                gone += len(free) - self._stay([row["id"] for row in free])
         return Expired(rule=name, days=days, before=before, due=due, gone=gone, held=tuple(held))
+
+    def _ending(self, tenant: object, rows: Sequence[dict[str, Any]], before: datetime) -> frozenset[int]:
+        """Mark copies before their first blob goes, and return their ids: no mail is linked to them from here on.
+
+        A copy that got a newer link meanwhile is not among them. A protected copy keeps the mark.
+        """
+        parameters = {"tenant": tenant, "ids": [row["id"] for row in rows], "before": before}
+        with connect(self.database_url) as connection:
+            row = connection.execute(_MARK_ENDING, parameters).fetchone()
+        return frozenset((row or {"ending": ()})["ending"])
+
+    def _stay(self, ids: Sequence[int]) -> int:
+        with connect(self.database_url) as connection:
+            row = connection.execute(_STAY, {"ids": ids}).fetchone()
+        return int((row or {"stay": 0})["stay"])
 
     def _blobs_deleted(self, row: dict[str, Any], held: list[Held]) -> bool:
         """Delete the blobs of a copy, the original first: a protected original keeps the whole mail."""

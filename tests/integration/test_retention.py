@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -10,7 +10,7 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.errors import OperatorError
-from ingest.model import MessageRef, QuarantinedMail
+from ingest.model import MessageRef, QuarantinedMail, StoredBlob
 from ingest.settings import RetentionSettings
 from ingest.storage.blobs import held_by
 from operations.audit import Account, Audit
@@ -19,7 +19,7 @@ from operations.retention import Expired, Retention
 from operations.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
-from tests.integration.test_isolation import Store, add_tenant, everything_of, reject, save, seed, store_of
+from tests.integration.test_isolation import Store, add_tenant, document, everything_of, reject, save, seed, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -34,11 +34,13 @@ class Blobs:
     def __init__(self) -> None:
         self.deleted: list[str] = []
         self.held: dict[str, datetime] = {}
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter([name for name in (*self.held, f"{prefix}x") if name.startswith(prefix)])
 
     def delete(self, name: str) -> None:
+        self.meanwhile()
         if name in self.held:
             raise held_by(legal_hold=False, until=self.held[name])
         self.deleted.append(name)
@@ -155,6 +157,30 @@ def test_a_protected_mail_stays_whole_and_is_named_with_the_end(
     with server.admin(database) as admin:
         assert [len(rows) for rows in everything_of(admin, held.tenant)] == [1, 1, 1, 0, 1]
     assert blobs.deleted == [f"{free.tenant.id}/free"]
+
+
+def test_a_mail_that_comes_again_while_its_first_copy_goes_is_a_copy_of_its_own(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    original = StoredBlob(container="documents", name=f"{old.tenant.id}/again", size=1, sha256="old")
+
+    def comes_again() -> None:
+        claim = store.claims.claim(values.ref(message_id="AAk-again"))
+        assert claim is not None
+        message = values.message(subject="again", of=claim.ref)
+        with store.tenants.tenant_context(old.tenant):
+            if not store.copies.link(claim, message, original.sha256, last=True):
+                store.copies.save(claim, message, original, [document(old.tenant, "again")], last=True)
+
+    blobs.meanwhile = comes_again
+    outcome = run(database, blobs)["mails"]
+    assert (outcome.due, outcome.gone) == (1, 1)
+    assert blobs.deleted == [f"{old.tenant.id}/old"]
+    with server.admin(database) as admin:
+        [(name, first)] = admin.execute("select blob_name, duplicate_of from ingest.message").fetchall()
+    assert (name, first) == (original.name, None)
 
 
 def test_the_mails_in_quarantine_go_after_their_days_oldest_first(database: Database, blobs: Blobs) -> None:
