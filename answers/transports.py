@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, override
 from urllib.parse import quote
 
 from answers.letter import Letter
@@ -52,6 +52,17 @@ class GraphTransport:
             raise AnswerRefused(log.describe(refused)) from None
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Redirects as errors: urllib would send the token and the letter's headers to any other host."""
+
+    @override
+    def redirect_request(self, *_: object, **__: object) -> None:
+        """Follow none: urllib raises HTTPError then."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
 class AcsTransport:
     """Azure Communication Services Email, with a token of the app's identity. It knows no null return path."""
 
@@ -79,7 +90,7 @@ class AcsTransport:
         }
         request = urllib.request.Request(self._url, data=json.dumps(body).encode(), headers=headers, method="POST")  # noqa: S310 - https, by Settings
         try:
-            with span("acs.send"), urllib.request.urlopen(request, timeout=ACS_SECONDS) as answer:  # noqa: S310 - likewise
+            with span("acs.send"), _OPENER.open(request, timeout=ACS_SECONDS) as answer:
                 answer.read(1)
         except urllib.error.HTTPError as error:
             with error:

@@ -318,6 +318,13 @@ class _Acs(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.path, dict(self.headers), body))
         self.send_response(self.status)
+        if self.status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.requests.append((self.path, dict(self.headers), {}))
+        self.send_response(200)
         self.end_headers()
 
 
@@ -362,6 +369,8 @@ def test_communication_services_get_the_answer_as_json(stack: Stack, app: wiring
     )
     assert body["headers"]["Auto-Submitted"] == "auto-replied"
     assert body["headers"]["In-Reply-To"] == message["Message-ID"]
-    for status, error in ((429, Later), (401, Later), (400, AnswerRefused), (500, InDoubt)):
-        with acs(status) as (transport, _), pytest.raises(error):
-            transport.send(written)
+    for status, error in ((429, Later), (401, Later), (400, AnswerRefused), (302, AnswerRefused), (500, InDoubt)):
+        with acs(status) as (transport, service):
+            with pytest.raises(error):
+                transport.send(written)
+            assert len(service.requests) == 1, "no redirect is followed with the token"
