@@ -8,6 +8,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from console.access import Person
 from console.content import Content, Form, Links
 from console.guard import RateLimit
 from console.pdf_pages import render
@@ -30,7 +31,7 @@ class ContentAnswers:
         content = self._links.read(request.path_params["link"])
         if content is None:
             return PlainTextResponse("This link is void or too old. Load the page again.", status_code=404)
-        if not self._limit.allows(request.client.host if request.client else ""):
+        if not self._limit.allows(_account(request)):
             return PlainTextResponse("Too many downloads in a minute. Wait a moment.", status_code=429)
         try:
             blocks = self._service.read(content.container, content.blob_name)
@@ -53,6 +54,17 @@ class ContentAnswers:
         if content.media_type == "text/html":
             return Response(text, media_type="text/html")
         return PlainTextResponse(_decoded(text))
+
+
+def _account(request: Request) -> str:
+    """Return the key of the rate limit: the account. Content of a local page is asked for without one: its address.
+
+    Behind App Service the address is that of the front end, and the same for all people.
+    """
+    person: Person | None = request.state.person
+    if person is not None:
+        return person.session
+    return request.client.host if request.client else ""
 
 
 def _download(content: Content, blocks: Iterator[bytes]) -> Response:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from console.access import EntraAccess, LoopbackAccess, Role
-from console.app import build
+from console.app import DOWNLOADS_A_MINUTE, build
 from console.guard import form_token
 from console.service import Action
 from ingest.errors import SettingsError
@@ -74,11 +74,11 @@ def test_no_page_has_a_script_or_style_of_its_own(anna: TestClient, path: str) -
 # Entra ID
 
 
-def principal(*roles: str) -> dict[str, str]:
+def principal(*roles: str, account: str = "6f1c") -> dict[str, str]:
     claims = {"claims": [{"typ": "roles", "val": role} for role in roles]}
     return {
         "x-ms-client-principal": base64.b64encode(json.dumps(claims).encode()).decode(),
-        "x-ms-client-principal-id": "6f1c",
+        "x-ms-client-principal-id": account,
         "x-ms-client-principal-name": "anna@firma.example",
     }
 
@@ -106,6 +106,21 @@ def test_the_record_has_the_address_that_app_service_saw(service: FakeService) -
     client = TestClient(build(service, EntraAccess(ON)), base_url="https://console.example", headers=headers)
     client.get("/mails/7/preview/1")
     assert service.origins == ["203.0.113.9:50123"]
+
+
+def test_the_downloads_of_one_account_do_not_count_against_another(service: FakeService) -> None:
+    app = build(service, EntraAccess(ON))
+
+    def download(account: str) -> int:
+        headers = principal("reader", account=account)
+        client = TestClient(app, base_url="https://console.example", headers=headers, follow_redirects=False)
+        return client.get("/content/" + link).status_code
+
+    client = TestClient(app, base_url="https://console.example", headers=principal("reader"), follow_redirects=False)
+    link = client.get("/mails/7/copies/1/original").headers["location"].rpartition("/")[2]
+    answers = [download("6f1c") for _ in range(DOWNLOADS_A_MINUTE + 1)]
+    assert answers == [HTTPStatus.OK] * DOWNLOADS_A_MINUTE + [HTTPStatus.TOO_MANY_REQUESTS]
+    assert download("7a2d") == HTTPStatus.OK
 
 
 def test_a_signed_in_person_without_a_role_is_a_stranger() -> None:
