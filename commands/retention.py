@@ -51,11 +51,13 @@ def retention(
             dry_run=dry_run,
         )
         found += rules.run()
-    rows: list[Row] = [{**asdict(one), "held": len(one.held)} for one in found]
+    rows: list[Row] = [{**asdict(one), "held": len(one.held), "missed": len(one.missed)} for one in found]
     print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No rule is set.")
     held = [one for outcome in found for one in outcome.held]
     for mail in held:
         until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"
         say(f"held: mail {mail.number} of tenant {mail.tenant_id}, {until}: {mail.why}", err=True)
+    for missed in (one for outcome in found for one in outcome.missed):
+        say(f"not deleted: mail {missed}", err=True)
     if held:
         raise typer.Exit(1)

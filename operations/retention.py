@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
-from ingest.errors import BlobHeld
+from ingest.errors import BlobHeld, OperatorError
 from ingest.model import MessageRef, QuarantinedMail
 from ingest.settings import RetentionSettings
 from operations.audit import Account
@@ -47,6 +47,11 @@ order by id limit %(limit)s
 _MARK_ENDING: LiteralString = "select ingest.mark_ending(%(tenant)s, %(ids)s::bigint[], %(before)s) as ending"
 _STAY: LiteralString = "select count(*) as stay from ingest.message where id = any (%(ids)s)"
 _EXPIRE_COPIES = "select ingest.expire_copies(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
+# A mail may come to Quarantine long after its receipt: its days count from there. Without a claim, a person moved it.
+_RECENT: LiteralString = """
+select message_id from ingest.claim
+where mailbox = %(mailbox)s and message_id = any (%(ids)s) and (ended_at is null or ended_at >= %(before)s)
+"""
 _EXPIRE_REJECTIONS = """
 select ingest.expire_rejections(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone
 """
@@ -82,7 +87,10 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expired:
-    """One rule's outcome: `due` by the setting's `days`, `gone` of them (0 in a dry run), and those that are held."""
+    """One rule's outcome: `due` by the setting's `days`, `gone` of them (0 in a dry run), and those that are held.
+
+    `missed`: for each mail of Quarantine that was not deleted, its message id and the reason.
+    """
 
     rule: str
     days: int
@@ -90,6 +98,7 @@ class Expired:
     due: int
     gone: int
     held: tuple[Held, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -160,16 +169,23 @@ class Retention:
 
     def _quarantine(self, name: str, days: int, before: datetime) -> Expired:
         mails = [mail for mailbox in self.mailboxes for mail in self._oldest(mailbox, before)]
-        if not self.dry_run:
-            for mail in mails:
+        gone = 0
+        missed: list[str] = []
+        for mail in () if self.dry_run else mails:
+            try:
                 self.quarantine.delete(mail.ref, self.account)
-        return Expired(rule=name, days=days, before=before, due=len(mails), gone=0 if self.dry_run else len(mails))
+                gone += 1
+            except OperatorError as error:  # a person moved the mail meanwhile: the others go all the same
+                missed.append(f"{mail.ref.message_id}: {error}")
+        return Expired(rule=name, days=days, before=before, due=len(mails), gone=gone, missed=tuple(missed))
 
-    def _oldest(self, mailbox: str, before: datetime) -> Iterator[QuarantinedMail]:
-        for mail in self.quarantine.mails(mailbox):
-            if mail.received_at >= before:
-                return
-            yield mail
+    def _oldest(self, mailbox: str, before: datetime) -> list[QuarantinedMail]:
+        """Return the mails that were received, and came to Quarantine, before a moment."""
+        mails = list(takewhile(lambda mail: mail.received_at < before, self.quarantine.mails(mailbox)))
+        parameters = {"mailbox": mailbox, "ids": [mail.ref.message_id for mail in mails], "before": before}
+        with connect(self.database_url) as connection:
+            recent = {row["message_id"] for row in connection.execute(_RECENT, parameters)}
+        return [mail for mail in mails if mail.ref.message_id not in recent]
 
     def _rejections(self, name: str, days: int, before: datetime) -> Expired:
         due = gone = 0

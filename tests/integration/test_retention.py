@@ -61,12 +61,15 @@ class Folder:
             for age in sorted(ages, reverse=True)
         ]
         self.deleted: list[MessageRef] = []
+        self.moved: set[MessageRef] = set()
 
     def mails(self, mailbox: str) -> Iterator[QuarantinedMail]:  # noqa: ARG002 - there is one
         return iter(self.found)
 
     def delete(self, ref: MessageRef, account: Account) -> None:
         assert account == ACCOUNT
+        if ref in self.moved:
+            raise OperatorError("The mail is not in Quarantine: it was moved elsewhere.")
         self.deleted.append(ref)
 
 
@@ -187,6 +190,26 @@ def test_the_mails_in_quarantine_go_after_their_days_oldest_first(database: Data
     folder = Folder(9, 30, 11)
     assert run(database, blobs, folder=folder)["quarantine"].gone == 2
     assert [ref.message_id for ref in folder.deleted] == ["AAk-30", "AAk-11"]
+
+
+def test_the_days_of_a_mail_in_quarantine_count_from_its_move(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old, late = (reject(store, None, str(days), Reason.NO_TOKEN) for days in (30, 31))
+    age(server, database, 11, old.id)
+    age(server, database, 9, late.id)
+    folder = Folder(30, 31)
+    assert run(database, blobs, folder=folder)["quarantine"].due == 1
+    assert folder.deleted == [old.ref]
+
+
+def test_a_mail_that_a_person_moves_meanwhile_keeps_no_other_in_quarantine(database: Database, blobs: Blobs) -> None:
+    folder = Folder(30, 11)
+    folder.moved = {folder.found[0].ref}
+    outcome = run(database, blobs, folder=folder)["quarantine"]
+    assert (outcome.due, outcome.gone) == (2, 1)
+    assert outcome.missed == ("AAk-30: The mail is not in Quarantine: it was moved elsewhere.",)
+    assert [ref.message_id for ref in folder.deleted] == ["AAk-11"]
 
 
 def test_rejections_and_then_their_claims_go_after_their_days(
