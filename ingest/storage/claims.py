@@ -132,9 +132,14 @@ class Claims:
         del given["claim"]
         self._write("renew", self.RENEW_WITH_ANSWER, claim, lease=self._lease, reason=reason, **given)
 
+    # CLAIM lets the sender of a quarantined mail in before the mail is known to be in the inbox. A mail that is still
+    # in Quarantine, as after a late notification, ends here again: no person has brought the mail back.
     END = """
     update ingest.claim
-    set state = %(state)s, reason = %(reason)s, lease_until = null, next_try_at = null, deferrals = 0,
+    set state = %(state)s, reason = %(reason)s, lease_until = null,
+        sender_admitted = sender_admitted
+            and not (%(state)s = 'quarantined' and %(reason)s::text is not distinct from 'sender_not_allowed'),
+        next_try_at = null, deferrals = 0,
         last_error = null, waits_since = null, ended_at = now()
     where id = %(id)s and fence = %(fence)s
     returning id

@@ -167,6 +167,8 @@ class FakeRecords:
         row = self._own(claim)
         row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
         row.deferrals, row.last_error, row.ended, row.waits = 0, None, next(self._order), False
+        if (state, reason) == (ClaimState.QUARANTINED, Reason.SENDER_NOT_ALLOWED):
+            row.sender_admitted = False
 
     def put_off(self, claim: Claim, error: str) -> None:
         self._step("put_off")

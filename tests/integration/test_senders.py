@@ -372,6 +372,15 @@ def test_a_mail_that_came_back_from_quarantine_is_let_in(
     assert filed(store, tenant, sent_by(BILLING), claim=claim)[1] is None
 
 
+def test_a_mail_that_a_late_notification_found_in_quarantine_is_not_let_in(database: Database, store: Store) -> None:
+    ref = values.ref(message_id="AAk-late")
+    for _ in range(2):
+        claim = store.claims.claim(ref)
+        assert claim is not None
+        store.claims.end(claim, ClaimState.QUARANTINED, reason=Reason.SENDER_NOT_ALLOWED)
+    assert not database.value("select sender_admitted from ingest.claim where message_id = %(id)s", id=ref.message_id)
+
+
 def test_a_mail_that_an_operator_assigned_does_not_wait(
     database: Database, store: Store, senders: Senders, tenant: Tenant
 ) -> None:

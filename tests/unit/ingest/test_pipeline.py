@@ -929,6 +929,14 @@ def test_a_mail_that_a_person_brings_back_from_quarantine_is_let_in_also_after_a
     assert world.restarted().ingest_message(ref) == Stored(documents=1)
 
 
+def test_a_late_notification_of_a_mail_in_quarantine_lets_no_sender_in(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+    assert not world.records.row(ref).sender_admitted
+
+
 def test_a_mail_that_was_in_quarantine_for_another_reason_is_not_let_in(world: World) -> None:
     world.records.refusing = {FIRST}
     ref = world.mail.deliver(email(to=[address(later := "9" * 32)]))
