@@ -56,6 +56,14 @@ select array[subject, sender, internet_message_id] as of_mail,
     ) as of_invoices
 from ingest.message where id = %(message)s
 """
+# A verdict holds with the scanner turned off, too.
+_WITHHOLD: LiteralString = """
+insert into ingest.withheld (document_id, tenant_id, reason)
+select document.id, document.tenant_id, 'malicious'
+from ingest.document join ingest.scan using (blob_name, container)
+where document.message_id = %(message)s and scan.verdict = 'malicious'
+on conflict do nothing
+"""
 # A linked copy is found by the words of its first copy.
 _SEARCH: LiteralString = """
 update ingest.message set search = to_tsvector('simple', %(words)s) where %(message)s in (id, duplicate_of)
@@ -195,6 +203,7 @@ class Derivation:
             cursor.executemany(Copies.INSERT_PART, rows)
         if self._scan is not None:
             connection.execute(Copies.AWAIT_SCAN, {"message": copy.id, "hidden": self._scan})
+        connection.execute(_WITHHOLD, {"message": copy.id})
         connection.execute(_VERSION, {"message": copy.id, "version": RULES_VERSION})
         texts = connection.execute(_TEXTS, {"message": copy.id}).fetchone() or {}
         words = words_of((*texts["of_mail"], *texts["names"], *texts["of_invoices"]))
