@@ -46,8 +46,8 @@ class Exporter:
         except queue.Full:
             self._dropped += 1
 
-    def flush(self) -> None:
-        """Send what is there, for at most FLUSH_SECONDS. For the end of the process."""
+    def close(self) -> None:
+        """Send what is there, for at most FLUSH_SECONDS, and stop the exporters. For the end of the process."""
         if self._thread is None:
             return
         done = threading.Event()
@@ -68,9 +68,10 @@ class Exporter:
             record = self._records.get()
             if isinstance(record, threading.Event):
                 if sdk is not None:
-                    sdk.flush(FLUSH_SECONDS)
+                    sdk.close(FLUSH_SECONDS)
                 record.set()
-            elif sdk is not None:
+                return
+            if sdk is not None:
                 sdk.send(record)
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0

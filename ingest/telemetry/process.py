@@ -21,7 +21,7 @@ def start(environ: Mapping[str, str]) -> None:
         exporter = Exporter(environ)
         _recorder = Recorder(exporter)
         _recorder.listen()
-        atexit.register(exporter.flush)
+        atexit.register(exporter.close)
 
 
 def is_on() -> bool:

@@ -68,11 +68,14 @@ class Sdk:
         for processor in self._processors:
             processor.on_end(span)
 
-    def flush(self, seconds: float) -> None:
-        """Send what waits, for at most so long each."""
+    def close(self, seconds: float) -> None:
+        """Send what waits, for at most so long each, and stop the exporters' threads."""
         for processor in self._processors:
             processor.force_flush(int(seconds * 1000))
         self._metrics.force_flush(int(seconds * 1000))
+        for processor in self._processors:
+            processor.shutdown()  # type: ignore[no-untyped-call]  # the SDK has no types here
+        self._metrics.shutdown(int(seconds * 1000))
 
     def _span(self, record: Span) -> ReadableSpan:
         return ReadableSpan(

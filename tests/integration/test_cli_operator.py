@@ -131,27 +131,27 @@ def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]
 def test_one_mail_has_one_number_everywhere_and_everything_on_record_is_shown(
     stack: Stack, cli: Callable[..., Done], tmp_path: Path
 ) -> None:
-    for subject in ("the one before", "Rechnung 4711"):  # so that the numbers of claim and copy may differ
+    for subject in ("the one before", "Rechnung mit einer Nummer"):  # so that the numbers of claim and copy may differ
         mail = send(stack, stack.add_tenant("Nummern GmbH").address, subject=subject)
         wait_for(stack, mail, "deleted")
     number = ok(cli("messages", "show", mail, "--json"))["number"]
     (listed,) = [one for one in ok(cli("messages", "list", "--json")) if one["message_id"] == mail]
     found = ok(cli("messages", "find", str(number), "--json"))
     with psycopg.connect(stack.postgres.owner_url) as owner:
-        statement = "select number from ingest.{} where subject = 'Rechnung 4711'"
+        statement = "select number from ingest.{} where subject = 'Rechnung mit einer Nummer'"
         views = [owner.execute(statement.format(view).encode()).fetchall() for view in ("delivered", "mail_history")]
     assert cli("messages", "export", str(number), "--to", str(tmp_path / "x.zip"), *WHY).code == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         (manifest,) = [json.loads(archive.read(name)) for name in archive.namelist() if name.endswith("manifest.json")]
     assert listed["number"] == manifest["mail"]["number"] == number
-    assert number in {one["number"] for one in found if one["subject"] == "Rechnung 4711"}
+    assert number in {one["number"] for one in found if one["subject"] == "Rechnung mit einer Nummer"}
     assert views == [[(number,)]] * 2
 
     shown = cli("messages", "show", str(number)).out
     for text in (
         "Nummern GmbH",
         "billing@supplier.example",
-        "Rechnung 4711",
+        "Rechnung mit einer Nummer",
         "rechnung.pdf",
         "file",
         "application/pdf",

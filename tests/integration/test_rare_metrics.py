@@ -42,7 +42,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
         end = Recorder(exporter).listen()
         yield receiver
         end()
-        exporter.flush()
+        exporter.close()
 
 
 def arrived(receiver: Receiver, metric: str, **attributes: str | bool) -> float:

@@ -140,7 +140,7 @@ def test_azure_monitor_gets_the_names_that_the_alerts_ask_for(monkeypatch: pytes
         recorder = Recorder(exporter)
         with recorder.mail("ingest_message", None):
             exporter(Measurement(metric="ingest.mails", value=2, attributes={"outcome": "Stored"}))
-        exporter.flush()
+        exporter.close()
         found = receiver.wait_for(lambda: receiver.azure if len(receiver.azure) > 1 else None)
     by_type = {item["data"]["baseType"]: item["data"]["baseData"] for item in found if "_OTEL" not in str(item)}
     assert by_type["RequestData"]["name"] == "ingest_message"

@@ -38,4 +38,4 @@ def test_a_full_buffer_drops_and_blocks_nobody() -> None:
     exporter = Exporter({"APPLICATIONINSIGHTS_CONNECTION_STRING": "no connection string at all"})
     for _ in range(BUFFER + 1):
         exporter(ONE)
-    exporter.flush()
+    exporter.close()
