@@ -12,7 +12,7 @@ import azure.functions as func
 
 from ingest import log, wiring
 from ingest.errors import Later, MalformedRef, SettingsError
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.queues import BACKLOG, EVENTS, MESSAGES, SCAN_RESULTS
 from ingest.telemetry import process as telemetry
 from subscriptions import notifications

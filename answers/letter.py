@@ -12,7 +12,7 @@ from typing import override
 from uuid import UUID
 
 from answers.texts import Text
-from ingest.model import Reply
+from ingest.model.answer import Reply
 from ingest.replies import MESSAGE_ID_MARK
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ingest.codes import AnswerKind
 from ingest.errors import SettingsError
-from ingest.model import Answer
+from ingest.model.answer import Answer
 
 LANGUAGES = ("de", "en")
 _OWN = Path(__file__).parent / "templates"

@@ -12,14 +12,12 @@ import psycopg
 
 from bench import records, search
 from ingest.codes import Disposition, Rule
-from ingest.model import (
-    ClaimState,
-    Message,
-    MessageRef,
-    Part,
-    StoredBlob,
-    Tenant,
-)
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import ClaimState
+from ingest.model.message import Message
+from ingest.model.message_ref import MessageRef
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database

@@ -21,7 +21,7 @@ from rich.table import Table
 from bench.burst import WITHOUT_INGESTION
 from bench.mails import deliver_silently, samples
 from ingest import wiring
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.settings import Settings
 from local.stack import Stack
 

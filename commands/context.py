@@ -14,7 +14,7 @@ import typer
 
 from ingest import wiring
 from ingest.errors import OperatorError
-from ingest.model import MessageRef, Trigger
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import AddressSettings, Settings, database_url
 from ingest.wiring import App
 from operations.addresses import UploadAddresses

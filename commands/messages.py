@@ -25,7 +25,7 @@ from commands.output import (
 )
 from ingest.codes import HeldReason, PassedOver
 from ingest.errors import OperatorError
-from ingest.model import ClaimState
+from ingest.model.claim import ClaimState
 from ingest.settings import Settings, operator_database_url
 from operations.audit import Audit
 from operations.blobs import containers_by_name

@@ -25,7 +25,8 @@ from commands.context import (
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
-from ingest.model import MessageRef, QuarantinedMail
+from ingest.model.message import QuarantinedMail
+from ingest.model.message_ref import MessageRef
 from ingest.settings import operator_database_url
 from ingest.wiring import App
 from operations.quarantine import Quarantine

@@ -13,7 +13,7 @@ from console.batch import Batch, work_through
 from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
 from ingest import wiring
 from ingest.errors import IngestError, OperatorError
-from ingest.model import MessageRef, Trigger, is_id
+from ingest.model.message_ref import MessageRef, Trigger, is_id
 from ingest.settings import QueueAccount
 from ingest.storage.blobs import BlobStore
 from ingest.storage.queue_lengths import queue_lengths

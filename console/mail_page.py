@@ -14,7 +14,8 @@ from console.language import Words
 from console.preview import content_of, preview_kind, preview_of
 from console.render import page, person_of, trouble, words_of
 from console.service import Service
-from ingest.model import ClaimState, OriginalForm
+from ingest.model.claim import ClaimState
+from ingest.model.message import OriginalForm
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 
 _LATEST = datetime.max.replace(tzinfo=UTC)

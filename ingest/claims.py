@@ -6,7 +6,8 @@ from threading import Lock
 
 from ingest import log
 from ingest.errors import DatabaseUnavailable, Later, LeaseLost, TooCostly
-from ingest.model import Claim, ClaimInDoubt, MessageRef
+from ingest.model.claim import Claim, ClaimInDoubt
+from ingest.model.message_ref import MessageRef
 from ingest.ports import Claims
 
 

@@ -81,6 +81,10 @@ class Rule(StrEnum):
     UNKNOWN_ATTACHMENT_TYPE = "unknown_attachment_type"
 
 
+# The version of the rules, on each mail's record. It rises with every change that would sort some mail differently.
+RULES_VERSION = 2
+
+
 class ActiveContent(StrEnum):
     """Content of a document that acts on opening, on the records of part and document. docs/documents.md has each."""
 

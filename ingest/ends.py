@@ -8,7 +8,10 @@ from ingest import log
 from ingest.claims import log_fields
 from ingest.codes import Reason
 from ingest.errors import NotFound
-from ingest.model import Answer, Claim, ClaimState, CleanedUp, Gone, Outcome, Quarantined, Scope
+from ingest.model.answer import Answer
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import Scope
+from ingest.model.outcome import CleanedUp, Gone, Outcome, Quarantined
 from ingest.ports import Claims, Mail
 
 

@@ -18,7 +18,7 @@
     │   │   └── TooCostly         the one Later that counts: other mails are filed meanwhile
     │   ├── SlowTransfer
     │   ├── DatabaseUnavailable
-    │   │   └── ClaimInDoubt      in ingest.model: it carries a claim
+    │   │   └── ClaimInDoubt      in ingest.model.claim: it carries a claim
     │   └── LeaseLost
     ├── Rejected                  no retry helps this mail: Quarantine, with a reason code
     ├── Defect                    our own fault: counts, and ends in Quarantine after a limit

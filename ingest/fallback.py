@@ -19,7 +19,8 @@ from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
 from ingest.errors import ContentInterrupted, PartRejected, Rejected
-from ingest.model import Attachment, AttachmentKind, Message, MessageRef
+from ingest.model.message import Attachment, AttachmentKind, Message
+from ingest.model.message_ref import MessageRef
 from ingest.original import Body, must_not_be_pending, note_without_content
 from ingest.ports import Mail
 from ingest.transfer import Transfer

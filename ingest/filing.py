@@ -14,10 +14,16 @@ from ingest.documents.pdf import ReadObjects, read_objects_here
 from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
-from ingest.model import BodyMode, Claim, Limits, OriginalForm, Part, StoredBlob, Tenant
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim
+from ingest.model.limits import Limits
+from ingest.model.message import OriginalForm
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.original import Original
 from ingest.ports import UPLOAD_BLOCK, Blobs, Copies
 from ingest.replies import answer_to_stored
+from ingest.settings import BodyMode
 from ingest.transfer import Transfer
 
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1

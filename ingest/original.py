@@ -26,7 +26,8 @@ from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
 from ingest.documents.unpacking.mime import find_body, open_mail
 from ingest.errors import AttachmentPending, ContentInterrupted, PartRejected
-from ingest.model import Attachment, AttachmentKind, Message, MessageRef
+from ingest.model.message import Attachment, AttachmentKind, Message
+from ingest.model.message_ref import MessageRef
 from ingest.replies import Own, reply_to
 
 MAX_PARTS = 1000  # parts of a mail itself, those of containers not counted; Exchange refuses mails of more than 250

@@ -25,19 +25,11 @@ from ingest.errors import (
     Rejected,
 )
 from ingest.filing import Filing, FilingOptions
-from ingest.model import (
-    Busy,
-    Claim,
-    CleanedUp,
-    Message,
-    MessageRef,
-    Outcome,
-    Scope,
-    Stored,
-    Tenant,
-    Trigger,
-    Waits,
-)
+from ingest.model.claim import Claim
+from ingest.model.message import Message, Scope
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.outcome import Busy, CleanedUp, Outcome, Stored, Waits
+from ingest.model.tenant import Tenant
 from ingest.original import Original
 from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
 from ingest.ports import Rejections as RejectionRecords

@@ -7,22 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ingest.codes import HeldReason, PassedOver, Reason
-from ingest.model import (
-    UNKNOWN_SENDER,
-    Answer,
-    Attachment,
-    Authentication,
-    Claim,
-    ClaimState,
-    LeftOver,
-    Message,
-    MessageRef,
-    Part,
-    Scope,
-    StoredBlob,
-    Tenant,
-    TokenMatch,
-)
+from ingest.model.answer import Answer
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import UNKNOWN_SENDER, Attachment, Authentication, LeftOver, Message, Scope
+from ingest.model.message_ref import MessageRef
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant, TokenMatch
 
 UPLOAD_BLOCK = 4 * 1024 * 1024  # bytes of a content that are in memory for its upload, for every size of content
 

@@ -12,7 +12,9 @@ from ingest.documents.headers import Headers
 from ingest.documents.spool import Spool
 from ingest.errors import GraphServerError, MimeUnavailable
 from ingest.fallback import GraphOriginal, download_message
-from ingest.model import Claim, Message, OriginalForm, Scope, Tenant
+from ingest.model.claim import Claim
+from ingest.model.message import Message, OriginalForm, Scope
+from ingest.model.tenant import Tenant
 from ingest.original import MimeOriginal, Original, message_of, read_header
 from ingest.ports import Mail
 from ingest.replies import Own

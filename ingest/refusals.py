@@ -10,7 +10,9 @@ from threading import Lock
 
 from ingest import log
 from ingest.errors import GraphRefused, GraphUnavailable
-from ingest.model import MessageRef, OriginalForm, Outcome, Quarantined, Stored
+from ingest.model.message import OriginalForm
+from ingest.model.message_ref import MessageRef
+from ingest.model.outcome import Outcome, Quarantined, Stored
 
 # The operations that have succeeded for a message that is stored, by the form of its original, or quarantined.
 _STORED = {

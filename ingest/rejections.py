@@ -6,7 +6,9 @@ from ingest import log, routing
 from ingest.claims import log_fields
 from ingest.codes import Reason
 from ingest.errors import Defect, Later, NotFound, Rejected
-from ingest.model import Claim, Message, Tenant
+from ingest.model.claim import Claim
+from ingest.model.message import Message
+from ingest.model.tenant import Tenant
 from ingest.ports import Mail, Tenants
 from ingest.ports import Rejections as Records
 from ingest.routing import Addressing

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
 from ingest.documents.headers import Headers
 from ingest.documents.rules import is_automatic
-from ingest.model import Answer, Authentication, Part, Reply
+from ingest.model.answer import Answer, Reply
+from ingest.model.message import Authentication
+from ingest.model.part import Part
 
 MAX_SUBJECT = 200  # characters
 MAX_NAME = 100  # characters of a file's name

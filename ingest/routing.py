@@ -15,7 +15,8 @@ from itertools import islice
 
 from ingest.codes import PassedOver, Reason
 from ingest.errors import IngestError, Rejected
-from ingest.model import Message, Tenant, TokenMatch
+from ingest.model.message import Message
+from ingest.model.tenant import Tenant, TokenMatch
 from ingest.ports import Tenants
 from ingest.settings import RouteMode
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ingest.environment import Environment, is_url
 from ingest.errors import SettingsError
-from ingest.model import BodyMode, Limits
+from ingest.model.limits import Limits
 
 # Mails that a mailbox can work off until the next sweep: Outlook allows 10,000 requests in ten minutes, a mail takes
 # two, and the sweep runs every five minutes. https://learn.microsoft.com/graph/throttling-limits
@@ -44,6 +44,13 @@ class SweepScope(StrEnum):
 
 class JunkMode(StrEnum):
     """The choice whether the sweep brings the messages of Junk Email into the inbox."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+
+
+class BodyMode(StrEnum):
+    """The choice whether a mail's body is stored as a document of its own."""
 
     NEVER = "never"
     ALWAYS = "always"

@@ -12,7 +12,8 @@ from threading import BoundedSemaphore, Lock
 from ingest import log
 from ingest.claims import HeldClaims, log_fields
 from ingest.errors import Later
-from ingest.model import Claim, Outcome
+from ingest.model.claim import Claim
+from ingest.model.outcome import Outcome
 
 SUSPECT_CRASHES = 2  # owners that died over a message; from here on the message is suspected
 WAITING_SUSPECTS = 4  # suspects that wait in one process; the queue brings the others again

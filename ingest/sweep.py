@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ingest import log
 from ingest.errors import IngestError
-from ingest.model import LeftOver, MessageRef
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import MessageRef
 from ingest.ports import Backlog, Inbox, Junk
 
 JUNK_LIMIT = 100  # messages of Junk Email that one sweep brings into the inbox; the next sweep goes on

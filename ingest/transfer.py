@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from ingest import log
 from ingest.documents.budget import Pace
 from ingest.errors import ContentInterrupted, Overdue, SlowTransfer
-from ingest.model import Claim
+from ingest.model.claim import Claim
 from ingest.ports import Claims
 
 # Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.

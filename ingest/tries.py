@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from ingest import log
 from ingest.claims import HeldClaims, log_fields
 from ingest.errors import Defect, GraphRefused, Later, LeaseLost, Overdue, TooCostly
-from ingest.model import Claim, Outcome, Stored, Trigger
+from ingest.model.claim import Claim
+from ingest.model.message_ref import Trigger
+from ingest.model.outcome import Outcome, Stored
 from ingest.refusals import Refusals
 
 

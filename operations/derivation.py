@@ -15,14 +15,19 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from ingest.codes import Disposition, Rule
+from ingest.codes import RULES_VERSION, Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.spool import Spool
 from ingest.errors import BlobMissing, ContentInterrupted
 from ingest.filing import FilingOptions, derive_parts
-from ingest.model import RULES_VERSION, BodyMode, MessageRef, OriginalForm, Part, StoredBlob, Tenant
+from ingest.model.blob import StoredBlob
+from ingest.model.message import OriginalForm
+from ingest.model.message_ref import MessageRef
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.original import MimeOriginal, message_of, read_header
 from ingest.ports import UPLOAD_BLOCK
+from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection

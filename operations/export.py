@@ -18,7 +18,7 @@ from typing import Protocol
 from uuid import UUID
 
 from ingest.errors import OperatorError
-from ingest.model import OriginalForm
+from ingest.model.message import OriginalForm
 from operations.download import new_file
 from operations.history import Copy, Histories, PartRecord
 from operations.inspection import ClaimRecord

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from ingest import log
 from ingest.errors import IngestError, Later, OperatorError
-from ingest.model import Busy, CleanedUp, Gone, MessageRef, Outcome, Quarantined, Stored, Tenant, Trigger, Waits
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.outcome import Busy, CleanedUp, Gone, Outcome, Quarantined, Stored, Waits
+from ingest.model.tenant import Tenant
 from ingest.storage.gate import PLACES
 from ingest.wiring import App
 

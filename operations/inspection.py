@@ -8,7 +8,7 @@ from typing import LiteralString
 
 from psycopg.rows import class_row
 
-from ingest.model import ClaimState
+from ingest.model.claim import ClaimState
 from operations.database import connect
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
-from ingest.model import ClaimState
+from ingest.model.claim import ClaimState
 from operations.database import connect
 from operations.search import bounds, prefixes, understand
 

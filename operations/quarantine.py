@@ -8,7 +8,10 @@ from contextlib import suppress
 from ingest import log, routing
 from ingest.codes import Reason
 from ingest.errors import MimeUnavailable, NotFound, OperatorError, Rejected
-from ingest.model import ClaimState, MessageRef, QuarantinedMail, Scope, Tenant
+from ingest.model.claim import ClaimState
+from ingest.model.message import QuarantinedMail, Scope
+from ingest.model.message_ref import MessageRef
+from ingest.model.tenant import Tenant
 from ingest.original import message_of, read_header
 from ingest.routing import Addressing
 from ingest.wiring import App

@@ -14,7 +14,8 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 from ingest.errors import BlobHeld, OperatorError
-from ingest.model import MessageRef, QuarantinedMail
+from ingest.model.message import QuarantinedMail
+from ingest.model.message_ref import MessageRef
 from ingest.settings import RetentionSettings
 from operations.audit import Account
 from operations.database import connect

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.rows import class_row
 
-from ingest.model import ClaimState
+from ingest.model.claim import ClaimState
 from ingest.storage.database import Connection
 from ingest.storage.words import searchable
 from operations.database import connect

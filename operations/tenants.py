@@ -19,7 +19,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from ingest.errors import OperatorError
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.routing import normal_token
 from ingest.storage.database import Connection
 from operations.audit import Account

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ingest.codes import Verdict
 from ingest.errors import IngestError
-from ingest.model import ScanResult
+from ingest.model.blob import ScanResult
 
 EVENT_TYPE = "Microsoft.Security.MalwareScanningResult"
 TAG = "Malware Scanning scan result"

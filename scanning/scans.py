@@ -10,7 +10,7 @@ from typing import Protocol
 from ingest import log, wiring
 from ingest.codes import Verdict
 from ingest.errors import BlobMissing, ScannerUnavailable
-from ingest.model import ScanResult
+from ingest.model.blob import ScanResult
 from ingest.settings import Scanner
 from ingest.storage.scans import DueScan, Scans
 from scanning.clamd import CLAMAV, Answer, Clamd

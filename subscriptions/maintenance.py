@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ingest import log, wiring
 from ingest.errors import IngestError
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from subscriptions.calls import Subscriptions
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
 from subscriptions.plan import Wanted, wanted_by

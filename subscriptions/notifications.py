@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.errors import IngestError
-from ingest.model import MAX_ID_LENGTH, MessageRef, Trigger, is_id
+from ingest.model.message_ref import MAX_ID_LENGTH, MessageRef, Trigger, is_id
 
 # Bytes: more than a thousand notifications. Any stranger can post, and reading costs time and memory before the
 # sender is known.

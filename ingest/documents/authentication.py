@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ingest.documents.addresses import without_comments
 from ingest.documents.headers import MAX_TEXT, Headers
 from ingest.documents.sender_address import comparable_address, comparable_domain
-from ingest.model import Authentication
+from ingest.model.message import Authentication
 
 _RESULT = re.compile(r"([a-z][a-z0-9-]{0,31})\s*(?:/\s*\d{1,9}\s*)?=\s*([a-z][a-z0-9]{0,31})(?=\s|$)", re.IGNORECASE)
 _PROPERTY = re.compile(r"(?<!\S)([a-z][a-z.]{0,31})=(\S{1,255})", re.IGNORECASE)

@@ -20,7 +20,7 @@ from typing import Self
 
 from ingest.codes import Rule
 from ingest.errors import PartRejected
-from ingest.model import Limits
+from ingest.model.limits import Limits
 
 BEAT_SECONDS = 1.0  # between two calls of `keep_alive`
 ASK_SECONDS = 0.001  # between two looks at the account: the system call for a thread's time costs more than a loop

@@ -20,7 +20,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from xml.parsers import expat
 
-from ingest.model import Invoice, InvoiceKind
+from ingest.model.invoice import Invoice, InvoiceKind
 
 MAX_DEPTH = 100  # elements in elements; an invoice has about ten
 MAX_ELEMENTS = 1_000_000

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ingest.codes import Disposition
 from ingest.documents import media_types
-from ingest.model import Part
+from ingest.model.part import Part
 
 _SHORTEST_NUMBER = 4  # characters; a shorter invoice number in a file name is chance
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from ingest.documents.budget import Budget
 from ingest.documents.spool import read_range
-from ingest.model import Invoice, InvoiceKind
+from ingest.model.invoice import Invoice, InvoiceKind
 
 # Of ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
 INVOICE_NAMES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})

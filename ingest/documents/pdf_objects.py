@@ -19,7 +19,7 @@ from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import INTRICATE, INVOICE_NAMES, Pdf
 from ingest.documents.unpacking.bounded import Bounded
 from ingest.errors import IngestError, PartRejected
-from ingest.model import Invoice, InvoiceKind
+from ingest.model.invoice import Invoice, InvoiceKind
 
 MAX_INVOICE = 8 * 1024 * 1024  # bytes of the XML, and of each stream that is expanded on the way to the XML
 _UBL = frozenset({InvoiceKind.UBL_INVOICE, InvoiceKind.UBL_CREDIT_NOTE})

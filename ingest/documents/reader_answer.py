@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from ingest.documents.pdf import Pdf
-from ingest.model import Invoice, InvoiceKind
+from ingest.model.invoice import Invoice, InvoiceKind
 
 READY = b"\n"  # the first byte of a process
 REQUEST = struct.Struct("<d")  # processor seconds that the file may take; the open file itself comes along

@@ -24,7 +24,10 @@ from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import Defect, PartRejected
-from ingest.model import Invoice, Limits, Part, StoredBlob
+from ingest.model.blob import StoredBlob
+from ingest.model.invoice import Invoice
+from ingest.model.limits import Limits
+from ingest.model.part import Part
 
 RATIO_FREE = 16 * 1024 * 1024  # bytes that any container may expand to, even a small one
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest import log
 from ingest.errors import GraphUnavailable
-from ingest.model import is_id
+from ingest.model.message_ref import is_id
 
 type Item = Mapping[str, Any]
 

@@ -20,16 +20,8 @@ from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
 from ingest.graph.listings import id_of, next_link, read_items, time_of, time_or_none
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
-from ingest.model import (
-    Attachment,
-    AttachmentKind,
-    LeftOver,
-    Message,
-    MessageRef,
-    QuarantinedMail,
-    Scope,
-    Trigger,
-)
+from ingest.model.message import Attachment, AttachmentKind, LeftOver, Message, QuarantinedMail, Scope
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
 # A message may not be found for a moment after its notification.

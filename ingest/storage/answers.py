@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.codes import AnswerKind, Rule
-from ingest.model import Answer, Claim, Reply
+from ingest.model.answer import Answer, Reply
+from ingest.model.claim import Claim
 from ingest.storage.database import Database, as_text
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest import log
-from ingest.model import LeftOver, MessageRef, Trigger, Unfinished
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.storage.database import Database
 
 MAX_DISTANCE = 12  # times the first distance, however often a message was put off: an hour by default
@@ -13,6 +15,18 @@ MAX_DISTANCE = 12  # times the first distance, however often a message was put o
 # a tenth of the speed that Outlook's limits allow (docs/decisions/backlog.md).
 STEP = 250
 ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without a listing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unfinished:
+    """The number of mails that are not done, and the age of the oldest since Exchange's receipt.
+
+    `failing`: mails among them that were tried in vain for more than a day.
+    """
+
+    mails: int
+    oldest_seconds: float
+    failing: int
 
 
 class Backlog:

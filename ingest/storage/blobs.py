@@ -28,7 +28,7 @@ from azure.storage.blob import (
 )
 
 from ingest.errors import BlobConflict, BlobHeld, BlobMissing, BlobUnavailable
-from ingest.model import StoredBlob
+from ingest.model.blob import StoredBlob
 from ingest.ports import UPLOAD_BLOCK
 from ingest.storage import entra
 from ingest.storage.blob_requests import CONTENT_TYPE, RETRIES, PutBlob, prepare, transport

@@ -10,7 +10,9 @@ from typing import Any, LiteralString
 
 from ingest.codes import Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import Answer, Claim, ClaimInDoubt, ClaimState, MessageRef
+from ingest.model.answer import Answer
+from ingest.model.claim import Claim, ClaimInDoubt, ClaimState
+from ingest.model.message_ref import MessageRef
 from ingest.storage.answers import answer_parameters
 from ingest.storage.database import Database, as_text
 

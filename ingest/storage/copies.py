@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from uuid import UUID, uuid4
 
-from ingest.codes import Disposition, HeldReason
+from ingest.codes import RULES_VERSION, Disposition, HeldReason
 from ingest.errors import LeaseLost
-from ingest.model import RULES_VERSION, Answer, Claim, Message, OriginalForm, Part, StoredBlob, Tenant
+from ingest.model.answer import Answer
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim
+from ingest.model.message import Message, OriginalForm
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.storage.answers import answer_parameters
 from ingest.storage.database import Connection, Database, as_text
 from ingest.storage.tenants import Tenants

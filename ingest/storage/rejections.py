@@ -7,7 +7,8 @@ other one.
 from __future__ import annotations
 
 from ingest.codes import Reason
-from ingest.model import Claim, Message
+from ingest.model.claim import Claim
+from ingest.model.message import Message
 from ingest.storage.database import Connection, Database, as_text
 from ingest.storage.tenants import Tenants
 from ingest.storage.words import words_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.model import ScanResult
+from ingest.model.blob import ScanResult
 from ingest.storage.database import Database, as_text
 
 

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ingest.codes import PassedOver
-from ingest.model import UNKNOWN_SENDER, Authentication, Claim, Tenant, TokenMatch
+from ingest.model.claim import Claim
+from ingest.model.message import UNKNOWN_SENDER, Authentication
+from ingest.model.tenant import Tenant, TokenMatch
 from ingest.settings import DEFAULT_TENANT_BUDGET
 from ingest.storage.database import Connection, Database, Row, as_text
 

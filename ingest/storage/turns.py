@@ -6,7 +6,7 @@ The tenant of a mail that waits stands in a table of its own that the app cannot
 from __future__ import annotations
 
 from ingest.errors import LeaseLost
-from ingest.model import Claim
+from ingest.model.claim import Claim
 from ingest.storage.database import Database
 from ingest.storage.tenants import Tenants
 

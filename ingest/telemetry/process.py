@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.telemetry.export import Exporter, wanted
 from ingest.telemetry.recorder import Recorder
 

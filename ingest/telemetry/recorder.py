@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ingest import log, trace
-from ingest.model import Announcement, MessageRef
+from ingest.model.message_ref import Announcement, MessageRef
 from ingest.telemetry.metrics import SPAN_ATTRIBUTES, STEP, Attribute, attributes_of, measurements
 
 _NANOSECONDS = 1_000_000_000

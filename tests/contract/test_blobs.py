@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import AccountSasPermissions, BlobServiceClient, ResourceTypes, generate_account_sas
 
 from ingest.errors import BlobConflict, BlobUnavailable, ContentInterrupted
-from ingest.model import StoredBlob
+from ingest.model.blob import StoredBlob
 from ingest.ports import UPLOAD_BLOCK as BLOCK
 from ingest.ports import Blobs
 from ingest.storage.blobs import BlobStore

@@ -14,18 +14,12 @@ import pytest
 
 from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import LeaseLost
-from ingest.model import (
-    Claim,
-    ClaimState,
-    LeftOver,
-    Message,
-    MessageRef,
-    Part,
-    StoredBlob,
-    Tenant,
-    TokenMatch,
-    Trigger,
-)
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import LeftOver, Message
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant, TokenMatch
 from ingest.ports import Claims, Copies, Tenants
 from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims as StoredClaims

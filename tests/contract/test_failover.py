@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ingest import trace
 from ingest.errors import DatabaseUnavailable
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.storage.claims import Claims
 from ingest.storage.database import Database
 from ingest.storage.gate import MailboxGate

@@ -18,7 +18,8 @@ from ingest.graph.client import GraphClient
 from ingest.graph.credentials import ClientCredentials
 from ingest.graph.deleted import DeletedItems, read_deleted_items
 from ingest.graph.mailbox import Mailboxes
-from ingest.model import AttachmentKind, MessageRef, Scope, Trigger
+from ingest.model.message import AttachmentKind, Scope
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.original import message_of, read_header
 from ingest.settings import DeleteMode, SweepScope
 from local.graph.process import Simulator

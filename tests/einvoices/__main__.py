@@ -27,7 +27,8 @@ from typing import Any
 from ingest.documents.budget import Budget
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.pdf import read_pdf
-from ingest.model import Invoice, Limits
+from ingest.model.invoice import Invoice
+from ingest.model.limits import Limits
 
 HERE = Path(__file__).parent
 SAMPLES = HERE / "samples"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from ingest.errors import BlobConflict
-from ingest.model import StoredBlob
+from ingest.model.blob import StoredBlob
 from tests.fakes.journal import Journal
 
 

@@ -8,18 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from ingest.codes import Reason
 from ingest.documents.spool import Spool
 from ingest.filing import Filing, FilingOptions
-from ingest.model import (
-    Answer,
-    Claim,
-    ClaimState,
-    Invoice,
-    Message,
-    MessageRef,
-    OriginalForm,
-    Part,
-    StoredBlob,
-    Tenant,
-)
+from ingest.model.answer import Answer
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.invoice import Invoice
+from ingest.model.message import Message, OriginalForm
+from ingest.model.message_ref import MessageRef
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.original import MimeOriginal, message_of, read_header
 from ingest.transfer import Transfer
 from tests.mails.table import Row

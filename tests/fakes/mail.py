@@ -12,7 +12,8 @@ from email.utils import getaddresses
 
 from ingest.codes import Reason
 from ingest.errors import MimeUnavailable, NotFound
-from ingest.model import Attachment, AttachmentKind, LeftOver, Message, MessageRef, Scope, Trigger
+from ingest.model.message import Attachment, AttachmentKind, LeftOver, Message, Scope
+from ingest.model.message_ref import MessageRef, Trigger
 from tests.fakes.journal import Journal
 from tests.fakes.values import MAILBOX, TOKEN
 

@@ -11,22 +11,13 @@ from typing import NoReturn
 
 from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import (
-    UNKNOWN_SENDER,
-    Answer,
-    Authentication,
-    Claim,
-    ClaimState,
-    LeftOver,
-    Message,
-    MessageRef,
-    OriginalForm,
-    Part,
-    StoredBlob,
-    Tenant,
-    TokenMatch,
-    Trigger,
-)
+from ingest.model.answer import Answer
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import UNKNOWN_SENDER, Authentication, LeftOver, Message, OriginalForm
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant, TokenMatch
 from tests.fakes.journal import Journal
 
 # As in ingest.storage.backlog; the contract test holds both to the same distances.

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from ingest.model import Attachment, AttachmentKind, Message, MessageRef, Trigger
+from ingest.model.message import Attachment, AttachmentKind, Message
+from ingest.model.message_ref import MessageRef, Trigger
 
 MAILBOX = "upload@dms.example"
 OTHER_MAILBOX = "second@dms.example"

@@ -19,7 +19,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
 from hypothesis import strategies as st
 
-from ingest.model import Limits
+from ingest.model.limits import Limits
 from tests.fuzz.targets import sort
 from tests.mails import hostile
 

@@ -23,7 +23,9 @@ from ingest.documents.spool import BLOCK, HEAD, Spool
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.container import Container, Member
 from ingest.errors import PartRejected
-from ingest.model import Limits, Part, StoredBlob
+from ingest.model.blob import StoredBlob
+from ingest.model.limits import Limits
+from ingest.model.part import Part
 from local.graph.mail.content import Patched
 from local.graph.mail.mime import new_boundaries, store_and_parse
 from local.graph.mail.representation import nested_message_json

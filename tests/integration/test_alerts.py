@@ -13,7 +13,8 @@ import pytest
 import requests
 from azure.storage.queue import QueueServiceClient
 
-from ingest.model import LeftOver, Trigger
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import Trigger
 from ingest.queues import EVENTS
 from ingest.settings import Scanner
 from ingest.storage.backlog import Backlog

@@ -23,7 +23,7 @@ from answers.transports import AcsTransport, GraphTransport
 from ingest import trace, wiring
 from ingest.codes import AnswerKind
 from ingest.errors import AnswerRefused, InDoubt, Later
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from ingest.settings import Settings
 from ingest.storage.answers import Answers
 from local.graph.admin.client import MessageState, SentState

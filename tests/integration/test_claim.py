@@ -20,7 +20,11 @@ from psycopg.rows import dict_row
 
 from ingest.codes import Reason
 from ingest.errors import LeaseLost
-from ingest.model import Claim, ClaimState, LeftOver, Message, MessageRef, StoredBlob, Tenant, Trigger
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import LeftOver, Message
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.tenant import Tenant
 from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest.filing import FilingOptions
-from ingest.model import OriginalForm
+from ingest.model.message import OriginalForm
 from operations.audit import Account
 from operations.derivation import Comparison, Copy, Derivation
 from tests.fakes import values

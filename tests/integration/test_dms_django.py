@@ -16,7 +16,9 @@ import pytest
 
 from console.language import texts
 from ingest.codes import HeldReason, Reason
-from ingest.model import Authentication, Claim, ClaimState, Tenant
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import Authentication
+from ingest.model.tenant import Tenant
 from operations.migrations import MigrationError, drop_mail_accounts, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server

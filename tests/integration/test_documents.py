@@ -13,7 +13,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from psycopg.rows import dict_row
 
-from ingest.model import RULES_VERSION
+from ingest.codes import RULES_VERSION
 from local.stack import Stack
 from tests.integration.samples import MAILS, SAMPLES
 from tests.mails.table import Row, table

@@ -13,7 +13,8 @@ from ingest.graph.client import GraphClient
 from ingest.graph.credentials import ClientCredentials
 from ingest.graph.mailbox import Mailboxes
 from ingest.graph.retry import TOTAL_SECONDS
-from ingest.model import MessageRef, Scope, Trigger
+from ingest.model.message import Scope
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from local.graph.admin.client import Admin
 from local.graph.process import Identity, Simulator

@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 
 from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model import Claim, ClaimState, CleanedUp, Part, StoredBlob, Tenant
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.outcome import CleanedUp
+from ingest.model.part import Part
+from ingest.model.tenant import Tenant
 from ingest.pipeline import Pipeline
 from ingest.routing import Addressing
 from ingest.settings import DEFAULT_ADDRESS_PATTERN

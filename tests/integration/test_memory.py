@@ -23,7 +23,8 @@ from ingest.documents import detection # idle is with everything loaded
 from ingest.documents import einvoice # idle is with everything loaded
 import puremagic, pypdf
 from ingest.ports import UPLOAD_BLOCK
-from ingest.model import StoredBlob, Limits
+from ingest.model.blob import StoredBlob
+from ingest.model.limits import Limits
 from ingest.documents.budget import Budget
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool

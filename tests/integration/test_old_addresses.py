@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from ingest.errors import DatabaseUnavailable, OperatorError
-from ingest.model import Tenant, TokenMatch
+from ingest.model.tenant import Tenant, TokenMatch
 from operations.audit import Account, Audit
 from operations.old_addresses import OldAddresses, Source
 from operations.tenants import Tenants

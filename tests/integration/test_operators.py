@@ -12,7 +12,8 @@ import pytest
 
 from ingest.codes import PassedOver, Reason
 from ingest.errors import OperatorError
-from ingest.model import Claim, Tenant
+from ingest.model.claim import Claim
+from ingest.model.tenant import Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.migrations import losses, migrate, roll_back

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.errors import AnswerRefused
-from ingest.model import LeftOver, Trigger
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import Trigger
 from ingest.settings import Scanner
 from ingest.storage import database as storage
 from ingest.storage.backlog import Backlog

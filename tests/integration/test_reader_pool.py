@@ -25,7 +25,8 @@ from ingest.documents.reader_pool import ReaderPool
 from ingest.documents.reader_process import MEMORY
 from ingest.documents.spool import Spool
 from ingest.errors import DiskUnavailable, LeaseLost, PartRejected, ReaderUnavailable
-from ingest.model import InvoiceKind, Limits
+from ingest.model.invoice import InvoiceKind
+from ingest.model.limits import Limits
 from tests.mails import invoices
 
 pytestmark = pytest.mark.shares("postgres")

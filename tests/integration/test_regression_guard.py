@@ -18,7 +18,8 @@ import pytest
 
 from ingest import trace, wiring
 from ingest.codes import AnswerKind
-from ingest.model import MessageRef, Stored, Trigger
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.outcome import Stored
 from ingest.settings import Settings
 from local.graph.admin.client import MessageState
 from local.processes import ROOT

@@ -10,7 +10,9 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.errors import OperatorError
-from ingest.model import MessageRef, QuarantinedMail, StoredBlob
+from ingest.model.blob import StoredBlob
+from ingest.model.message import QuarantinedMail
+from ingest.model.message_ref import MessageRef
 from ingest.settings import RetentionSettings
 from ingest.storage.blobs import held_by
 from operations.audit import Account, Audit

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from ingest.codes import Reason
-from ingest.model import ClaimState, Invoice, InvoiceKind
+from ingest.model.claim import ClaimState
+from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.storage.findings import Findings
 from operations.figures import read_figures
 from operations.history import Histories

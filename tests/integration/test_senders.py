@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from commands.app import app
 from ingest.codes import HeldReason, Reason
 from ingest.errors import OperatorError
-from ingest.model import Authentication, Claim, ClaimState, Tenant
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message import Authentication
+from ingest.model.tenant import Tenant
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.origin import origin

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.errors import LeaseLost
-from ingest.model import Claim, LeftOver, MessageRef, Tenant, Trigger
+from ingest.model.claim import Claim
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.model.tenant import Tenant
 from ingest.storage.backlog import Backlog
 from ingest.storage.tenants import Tenants
 from ingest.storage.turns import Turns

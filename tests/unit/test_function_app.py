@@ -11,7 +11,7 @@ import pytest
 from answers import outbox
 from ingest import wiring
 from ingest.errors import DatabaseUnavailable, Defect, GraphUnavailable, MalformedRef, SettingsError
-from ingest.model import MessageRef, Trigger
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import Settings
 from ingest.sweep import Sweep
 from scanning import scans

@@ -17,7 +17,7 @@ from answers.letter import Letter
 from answers.texts import LANGUAGES, Templates
 from ingest.codes import AnswerKind, Rule
 from ingest.errors import SettingsError
-from ingest.model import Answer, Reply
+from ingest.model.answer import Answer, Reply
 
 
 def answer(*, subject: str = "Rechnung 4711", language: str = "de") -> Answer:

@@ -12,7 +12,7 @@ from answers.outbox import MOST_TRIES, Outbox
 from answers.texts import Templates
 from ingest.codes import AnswerKind
 from ingest.errors import AnswerRefused, GraphThrottled, InDoubt
-from ingest.model import Answer, Reply
+from ingest.model.answer import Answer, Reply
 from ingest.storage.answers import DueAnswer
 
 

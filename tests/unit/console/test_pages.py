@@ -19,7 +19,8 @@ from console.service import Action, Result, Surroundings, Undo
 from console.text import shown
 from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
-from ingest.model import ClaimState, Trigger
+from ingest.model.claim import ClaimState
+from ingest.model.message_ref import Trigger
 from operations.figures import Examination
 from operations.history import MailRecord
 from tests.fakes import service as fake

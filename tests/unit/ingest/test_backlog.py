@@ -10,7 +10,9 @@ from itertools import islice
 
 import pytest
 
-from ingest.model import ClaimState, LeftOver, MessageRef, Trigger
+from ingest.model.claim import ClaimState
+from ingest.model.message import LeftOver
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DEFAULT_SWEEP_LIMIT
 from ingest.sweep import Sweep
 from tests.fakes.records import FakeRecords

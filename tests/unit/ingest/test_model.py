@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import MalformedRef
-from ingest.model import MessageRef, Trigger
+from ingest.model.message_ref import MessageRef, Trigger
 from tests.fakes.values import MAILBOX, message, ref
 
 

@@ -32,21 +32,12 @@ from ingest.errors import (
     Overdue,
     Rejected,
 )
-from ingest.model import (
-    Announcement,
-    Busy,
-    ClaimState,
-    CleanedUp,
-    Gone,
-    MessageRef,
-    OriginalForm,
-    Quarantined,
-    Stored,
-    StoredBlob,
-    Tenant,
-    Trigger,
-    Waits,
-)
+from ingest.model.blob import StoredBlob
+from ingest.model.claim import ClaimState
+from ingest.model.message import OriginalForm
+from ingest.model.message_ref import Announcement, MessageRef, Trigger
+from ingest.model.outcome import Busy, CleanedUp, Gone, Quarantined, Stored, Waits
+from ingest.model.tenant import Tenant
 from ingest.original import REDIRECT_HEADERS
 from ingest.pipeline import ATTACHMENT_PATIENCE, CRASH_LIMIT, DEFECT_LIMIT, OVERRUN_LIMIT, Pipeline
 from ingest.reading import ATTEMPTS_WITH_500

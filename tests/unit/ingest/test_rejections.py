@@ -6,7 +6,8 @@ import pytest
 
 from ingest.codes import Reason
 from ingest.errors import GraphUnavailable, NotFound, Rejected
-from ingest.model import Quarantined, Tenant
+from ingest.model.outcome import Quarantined
+from ingest.model.tenant import Tenant
 from ingest.pipeline import DEFECT_LIMIT
 from ingest.settings import RouteMode
 from tests.fakes.mail import email

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
 from ingest.documents.headers import parse_headers
-from ingest.model import Authentication, Part, Reply
+from ingest.model.answer import Reply
+from ingest.model.message import Authentication
+from ingest.model.part import Part
 from ingest.replies import MESSAGE_ID_MARK, Own, answer_to_rejected, answer_to_stored, fit, reply_to
 
 PROVED = Authentication(dmarc="pass", sender_authenticated=True)

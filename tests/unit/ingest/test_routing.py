@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.codes import PassedOver, Reason
 from ingest.errors import Rejected
-from ingest.model import Tenant, TokenMatch
+from ingest.model.tenant import Tenant, TokenMatch
 from ingest.routing import (
     MOST_PASSED_OVER,
     Addressing,

@@ -6,7 +6,8 @@ from threading import Event
 import pytest
 
 from ingest.errors import DatabaseUnavailable, Later
-from ingest.model import MessageRef, Stored
+from ingest.model.message_ref import MessageRef
+from ingest.model.outcome import Stored
 from ingest.suspects import SUSPECT_CRASHES
 from tests.fakes.journal import Journal
 from tests.fakes.mail import email

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ingest.errors import DatabaseUnavailable, GraphRefused, GraphUnavailable, NotFound
-from ingest.model import Claim, ClaimState, MessageRef, Trigger
+from ingest.model.claim import Claim, ClaimState
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.sweep import Sweep
 from tests.fakes.journal import Journal
 from tests.fakes.mail import FakeMail, email

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.documents.budget import Lane, Pace
 from ingest.errors import ContentInterrupted, Later, LeaseLost, Overdue, SlowTransfer
-from ingest.model import Claim, ClaimState
+from ingest.model.claim import Claim, ClaimState
 from ingest.transfer import CONTENT_TRIES, MESSAGE_SECONDS, Transfer
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import ref

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import BlobMissing, OperatorError
-from ingest.model import OriginalForm
+from ingest.model.message import OriginalForm
 from operations.download import BlobPlace, chosen_blob, write_blob
 from operations.export import _safe, export_mail
 from operations.history import Histories, MailRecord, PartRecord

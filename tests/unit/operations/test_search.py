@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import ClaimState
+from ingest.model.claim import ClaimState
 from operations.search import MAX_WORDS, Query, understand
 
 LATE = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)  # in Berlin the 27th has begun

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.codes import Verdict
-from ingest.model import ScanResult
+from ingest.model.blob import ScanResult
 from scanning.results import TAG, TIME_TAG, NotAResult, is_name_of_ours, of_tags, read_event
 from tests.fakes.payloads import payload
 

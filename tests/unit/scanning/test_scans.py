@@ -10,7 +10,7 @@ import pytest
 from ingest import log
 from ingest.codes import Verdict
 from ingest.errors import BlobMissing, ScannerUnavailable
-from ingest.model import ScanResult
+from ingest.model.blob import ScanResult
 from ingest.settings import Scanner
 from ingest.storage.scans import DueScan
 from scanning.clamd import Answer

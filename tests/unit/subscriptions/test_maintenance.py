@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from ingest.errors import GraphUnavailable
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from subscriptions.maintenance import Maintenance
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
 from subscriptions.plan import wanted

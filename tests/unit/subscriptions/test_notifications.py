@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import MessageRef, Trigger, is_id
+from ingest.model.message_ref import MessageRef, Trigger, is_id
 from subscriptions import notifications
 from subscriptions.notifications import (
     MAX_BODY,

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingest import wiring
-from ingest.model import MessageRef
+from ingest.model.message_ref import MessageRef
 from subscriptions.notifications import MAX_BODY, SubscriptionEvent
 from tests.fakes.functions import post
 from tests.fakes.payloads import payload

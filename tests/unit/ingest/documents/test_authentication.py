@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.documents.authentication import read_authentication
 from ingest.documents.headers import Headers, parse_headers
-from ingest.model import Authentication
+from ingest.model.message import Authentication
 
 EXCHANGE = (
     "spf=pass (sender IP is 209.85.218.44) smtp.mailfrom=supplier.example; dkim=pass (signature was verified)"

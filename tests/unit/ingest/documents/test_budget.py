@@ -26,7 +26,9 @@ from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking.container import Member
 from ingest.errors import LeaseLost, PartRejected
-from ingest.model import Limits, Part, StoredBlob
+from ingest.model.blob import StoredBlob
+from ingest.model.limits import Limits
+from ingest.model.part import Part
 from tests.mails.catalogue.contents import zipped
 
 PDF = b"%PDF-1.7\n%%EOF"

@@ -16,7 +16,9 @@ from ingest.documents.budget import Budget
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
 from ingest.documents.pdf import Pdf, read_pdf
-from ingest.model import Invoice, InvoiceKind, Limits, Part
+from ingest.model.invoice import Invoice, InvoiceKind
+from ingest.model.limits import Limits
+from ingest.model.part import Part
 from tests.mails import invoices
 
 PAYLOADS = Path(__file__).parents[3] / "payloads" / "documents"

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from ingest.model import Invoice, InvoiceKind
+from ingest.model.invoice import Invoice, InvoiceKind
 from tests.einvoices.__main__ import REFERENCE, SAMPLES, differences, ours
 
 READ: dict[str, dict[str, str | None]] = json.loads(REFERENCE.read_text(encoding="utf-8"))

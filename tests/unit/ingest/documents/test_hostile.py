@@ -9,7 +9,7 @@ import pytest
 from ingest.codes import Disposition
 from ingest.documents.spool import BLOCK
 from ingest.documents.unpacking.mime import open_mail
-from ingest.model import Limits
+from ingest.model.limits import Limits
 from tests.fuzz.targets import sort
 from tests.mails import hostile
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from ingest.codes import Disposition, Rule
 from ingest.documents.unpacking import mime
 from ingest.errors import PartRejected
-from ingest.model import Limits
+from ingest.model.limits import Limits
 from local.graph.mail.mime import parse
 from tests.fuzz.targets import sort
 

@@ -9,7 +9,8 @@ import pytest
 
 from ingest.codes import Disposition, Rule
 from ingest.filing import FilingOptions
-from ingest.model import BodyMode, Limits
+from ingest.model.limits import Limits
+from ingest.settings import BodyMode
 from tests.fakes.filing import file_mail, rows
 from tests.mails.table import table
 

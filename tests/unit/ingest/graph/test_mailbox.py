@@ -13,7 +13,8 @@ from ingest.codes import Reason
 from ingest.errors import GraphRefused, GraphServerError, GraphUnavailable, MimeUnavailable, NotFound, Rejected
 from ingest.graph.mailbox import BARREN_PAGES, CONVERSION_WAITS, NOT_FOUND_WAITS, Mailboxes
 from ingest.graph.retry import MAX_ATTEMPTS
-from ingest.model import Attachment, AttachmentKind, MessageRef, Scope, Trigger
+from ingest.model.message import Attachment, AttachmentKind, Scope
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 from tests.fakes.graph_endpoint import BASE_URL, Answer, Graph, error, graph
 from tests.fakes.values import MAILBOX, ref

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest import log, trace
-from ingest.model import Announcement, MessageRef
+from ingest.model.message_ref import Announcement, MessageRef
 from ingest.telemetry.metrics import METRICS, measurements
 from ingest.telemetry.recorder import Measurement, Record, Recorder, Span
 from tests.fakes.values import MAILBOX, ref

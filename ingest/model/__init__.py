@@ -1,0 +1,1 @@
+"""The values that travel between modules: frozen, keyword-only, no I/O."""
