@@ -25,7 +25,7 @@ def retention(
     """Delete what is kept no longer: mails, Quarantine with its rejections, and claims, by INGEST_RETAIN_….
 
     What an immutability policy or a legal hold protects stays, and is printed with the day on which the protection
-    ends. Exit code 1 where something is held.
+    ends. Exit code 1 where a mail that is due is protected.
 
     \b
     Examples:
@@ -51,13 +51,13 @@ def retention(
             dry_run=dry_run,
         )
         found += rules.run()
-    rows: list[Row] = [{**asdict(one), "held": len(one.held), "missed": len(one.missed)} for one in found]
+    rows: list[Row] = [{**asdict(one), "protected": len(one.protected), "missed": len(one.missed)} for one in found]
     print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No rule is set.")
-    held = [one for outcome in found for one in outcome.held]
-    for mail in held:
+    protected = [one for outcome in found for one in outcome.protected]
+    for mail in protected:
         until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"
-        say(f"held: mail {mail.number} of tenant {mail.tenant_id}, {until}: {mail.why}", err=True)
+        say(f"protected: mail {mail.number} of tenant {mail.tenant_id}, {until}: {mail.why}", err=True)
     for missed in (one for outcome in found for one in outcome.missed):
         say(f"not deleted: mail {missed}", err=True)
-    if held:
+    if protected:
         raise typer.Exit(1)

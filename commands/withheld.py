@@ -49,7 +49,7 @@ def release(
     why: WhyOption,
     by: ByOption = "",
 ) -> None:
-    """Lift the scan's hold on a document, with every verdict. The release is on the record.
+    """Release a document that the scan withholds, with any verdict. The release is on the record.
 
     A mail in the waiting room stays there: tenants senders approve lets the mail in.
 

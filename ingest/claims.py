@@ -11,7 +11,7 @@ from ingest.model.message_ref import MessageRef
 from ingest.ports import Claims
 
 
-class HeldClaims:
+class OwnClaims:
     """The claims that this process takes and gives back.
 
     A claim that was not given back because Postgres was down is remembered, and given back before the next claim

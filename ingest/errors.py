@@ -33,7 +33,7 @@
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── NotAResult                in scanning.results: a queue message that holds no result of a malware scan
-    ├── BlobHeld                  a policy or hold protects a blob from deletion, until a day
+    ├── BlobProtected             a policy or hold protects a blob from deletion, until a day
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
     └── MigrationError            in operations.migrations: the database can't be migrated
@@ -169,7 +169,7 @@ class BlobMissing(Defect):
     """A blob that a record names is not there."""
 
 
-class BlobHeld(IngestError):
+class BlobProtected(IngestError):
     """An immutability policy or a legal hold protects a blob. `until`: its end, None where no end is known."""
 
     def __init__(self, message: str, *, until: datetime | None = None) -> None:

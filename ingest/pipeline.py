@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingest import log, routing
-from ingest.claims import HeldClaims, log_fields
+from ingest.claims import OwnClaims, log_fields
 from ingest.codes import Reason
 from ingest.documents.budget import Pace
 from ingest.documents.spool import Spool
@@ -76,9 +76,9 @@ class Pipeline:
         self._filing = filing or FilingOptions()
         self._authserv_id = authserv_id
         self._own = own
-        self._held = HeldClaims(claims)
-        self._suspects = Suspects(self._held)
-        self._tries = Tries(self._held)
+        self._own_claims = OwnClaims(claims)
+        self._suspects = Suspects(self._own_claims)
+        self._tries = Tries(self._own_claims)
         self._ends = Ends(mail, claims)
         self._rejections = Rejections(mail, tenants, rejections, addressing)
 
@@ -89,7 +89,7 @@ class Pipeline:
         Later (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries again too).
         In both cases the message is in the inbox and its claim is given back.
         """
-        claim = self._held.take(ref)
+        claim = self._own_claims.take(ref)
         if claim is None:
             return Busy()
         return self._suspects.in_turn(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import BoundedSemaphore, Lock
 
 from ingest import log
-from ingest.claims import HeldClaims, log_fields
+from ingest.claims import OwnClaims, log_fields
 from ingest.errors import Later
 from ingest.model.claim import Claim
 from ingest.model.outcome import Outcome
@@ -23,7 +23,7 @@ TURN_SECONDS = 20.0  # a suspect waits no longer for its turn
 class Suspects:
     """The turns of suspected mails in this process: one at a time."""
 
-    def __init__(self, claims: HeldClaims) -> None:
+    def __init__(self, claims: OwnClaims) -> None:
         self._claims = claims
         self._turn = Lock()
         self._waiting = BoundedSemaphore(WAITING_SUSPECTS)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ingest import log
-from ingest.claims import HeldClaims, log_fields
+from ingest.claims import OwnClaims, log_fields
 from ingest.errors import Defect, GraphRefused, Later, LeaseLost, Overdue, TooCostly
 from ingest.model.claim import Claim
 from ingest.model.message_ref import Trigger
@@ -19,8 +19,8 @@ from ingest.refusals import Refusals
 class Tries:
     """The tries of this process."""
 
-    def __init__(self, held: HeldClaims) -> None:
-        self._held = held
+    def __init__(self, claims: OwnClaims) -> None:
+        self._claims = claims
         self._refusals = Refusals()
         self._filed_at = -math.inf  # the last filing of any message in this process, on the monotonic clock
 
@@ -35,18 +35,18 @@ class Tries:
             outcome = self._judged(claim, work)
         except LeaseLost as lost:
             log.warning("claim.lost", **log_fields(claim), cause=log.describe(lost))
-            self._held.give_back(claim, lost)  # the lease expired, but its owner is alive
+            self._claims.give_back(claim, lost)  # the lease expired, but its owner is alive
             raise
         except Overdue as overdue:
             self._put_off_overdue(claim, overdue, began)
             raise
         except Later as later:
             log.warning("message.put_off", **log_fields(claim), cause=log.describe(later))
-            self._held.give_back(claim, later)
+            self._claims.give_back(claim, later)
             raise
         except Exception as error:  # noqa: BLE001 - any other exception is a defect: counted, logged, given back
             log.error("message.defect", **log_fields(claim), defects=claim.defects + 1, frames=log.frames(error))
-            self._held.give_back(claim, error)
+            self._claims.give_back(claim, error)
             # From None: what a foreign exception quotes must not reach the host's log.
             raise Defect(f"message {claim.ref.key}: {log.describe(error)}") from None
         log.info("message.done", **log_fields(claim), **_done_fields(claim, outcome))
@@ -66,10 +66,10 @@ class Tries:
         """Count a try that took the whole time of a message, if other messages were filed meanwhile."""
         if self._filed_at < began:
             log.warning("message.put_off", **log_fields(claim), cause=log.describe(overdue))
-            self._held.give_back(claim, overdue)
+            self._claims.give_back(claim, overdue)
             return
         log.warning("message.too_costly", **log_fields(claim), overruns=claim.overruns + 1)
-        self._held.give_back(claim, TooCostly(str(overdue)))
+        self._claims.give_back(claim, TooCostly(str(overdue)))
 
 
 def _done_fields(claim: Claim, outcome: Outcome) -> dict[str, object]:

@@ -13,7 +13,7 @@ from itertools import groupby, takewhile
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
-from ingest.errors import BlobHeld, OperatorError
+from ingest.errors import BlobProtected, OperatorError
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from ingest.settings import RetentionSettings
@@ -63,7 +63,7 @@ class Container(Protocol):
     """A blob container, as far as the end of a mail needs it."""
 
     def delete(self, name: str) -> None:
-        """Delete a blob; one that is gone is done. Raises BlobHeld, BlobUnavailable."""
+        """Delete a blob; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
 
 
 class Quarantine(Protocol):
@@ -77,7 +77,7 @@ class Quarantine(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class ProtectedMail:
     """A mail with protected blobs. `until` is None for a protection without a known end."""
 
     number: int
@@ -88,7 +88,7 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expired:
-    """One rule's outcome: `due` by the setting's `days`, `gone` of them (0 in a dry run), and those that are held.
+    """One rule's outcome: `due` by the setting's `days`, `gone` of them (0 in a dry run), and the protected ones.
 
     `missed`: for each mail of Quarantine that was not deleted, its message id and the reason.
     """
@@ -98,7 +98,7 @@ class Expired:
     before: datetime
     due: int
     gone: int
-    held: tuple[Held, ...] = ()
+    protected: tuple[ProtectedMail, ...] = ()
     missed: tuple[str, ...] = ()
 
 
@@ -129,18 +129,18 @@ class Retention:
 
     def _mails(self, name: str, days: int, before: datetime) -> Expired:
         due = gone = 0
-        held: list[Held] = []
+        protected: list[ProtectedMail] = []
         for batch in self._batches(_DUE_COPIES, before):
             due += len(batch)
             if self.dry_run:
                 continue
             for tenant, rows in _by_tenant(batch):
                 ending = self._ending(tenant, rows, before)
-                free = [row for row in rows if row["id"] in ending and self._blobs_deleted(row, held)]
+                free = [row for row in rows if row["id"] in ending and self._blobs_deleted(row, protected)]
                 ids = [copy for row in free for copy in (row["id"], *row["links"])]
                 self._expire(_EXPIRE_COPIES, before, ids=ids, tenant=tenant)
                 gone += len(free) - self._stay([row["id"] for row in free])
-        return Expired(rule=name, days=days, before=before, due=due, gone=gone, held=tuple(held))
+        return Expired(rule=name, days=days, before=before, due=due, gone=gone, protected=tuple(protected))
 
     def _ending(self, tenant: object, rows: Sequence[dict[str, Any]], before: datetime) -> frozenset[int]:
         """Mark copies before their first blob goes, and return their ids: no mail is linked to them from here on.
@@ -157,14 +157,16 @@ class Retention:
             row = connection.execute(_STAY, {"ids": ids}).fetchone()
         return int((row or {"stay": 0})["stay"])
 
-    def _blobs_deleted(self, row: dict[str, Any], held: list[Held]) -> bool:
+    def _blobs_deleted(self, row: dict[str, Any], protected: list[ProtectedMail]) -> bool:
         """Delete the blobs of a copy, the original first: a protected original keeps the whole mail."""
         container = self.container(row["container"])
         try:
             for blob in (row["blob_name"], *row["parts"]):
                 container.delete(blob)
-        except BlobHeld as error:
-            held.append(Held(number=row["number"], tenant_id=row["tenant_id"], until=error.until, why=str(error)))
+        except BlobProtected as error:
+            protected.append(
+                ProtectedMail(number=row["number"], tenant_id=row["tenant_id"], until=error.until, why=str(error))
+            )
             return False
         return True
 

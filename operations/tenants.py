@@ -98,7 +98,7 @@ class Container(Protocol):
         """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
 
     def delete(self, name: str) -> None:
-        """Delete a blob; one that is gone is done. Raises BlobHeld, BlobUnavailable."""
+        """Delete a blob; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
 
 
 _LIST: LiteralString = "select * from ingest.tenants(%(wanted)s, %(limit)s)"
@@ -266,7 +266,7 @@ class Tenants:
 
         Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is
         deleted where the tenant is not disabled, or where a mail is younger than `retain_days`; no row is where the
-        counts differ from the `confirmed` ones. Raises BlobHeld and BlobUnavailable too.
+        counts differ from the `confirmed` ones. Raises BlobProtected and BlobUnavailable too.
         """
         tenant = self.show(wanted)
         if tenant.state is not TenantState.DISABLED:

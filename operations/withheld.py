@@ -68,7 +68,7 @@ class WithheldDocuments:
             return cursor.execute(_LIST, parameters).fetchall()
 
     def release(self, document: UUID, account: Account) -> bool:
-        """Lift the scan's hold on a document, with every verdict, and record the action.
+        """Release a document that the scan withholds, with any verdict, and record the action.
 
         Return True where the DMS sees the document now, False where the mail still waits for an approval of its sender.
         """

@@ -27,7 +27,7 @@ from azure.storage.blob import (
     ExponentialRetry,
 )
 
-from ingest.errors import BlobConflict, BlobHeld, BlobMissing, BlobUnavailable
+from ingest.errors import BlobConflict, BlobMissing, BlobProtected, BlobUnavailable
 from ingest.model.blob import StoredBlob
 from ingest.ports import UPLOAD_BLOCK
 from ingest.storage import entra
@@ -179,24 +179,24 @@ class BlobStore:
             raise self._unavailable("list", _code(error)) from None
 
     def delete(self, name: str) -> None:
-        """Delete a blob with its snapshots; one that is gone is done. Raises BlobHeld, BlobUnavailable."""
+        """Delete a blob with its snapshots; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
         try:
             self._container.delete_blob(name, delete_snapshots="include")
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            if _code(error) in _HELD:
-                raise self._held(name) from None
+            if _code(error) in _PROTECTED:
+                raise self._protection(name) from None
             raise self._unavailable("delete", _code(error)) from None
 
-    def _held(self, name: str) -> BlobHeld:
+    def _protection(self, name: str) -> BlobProtected:
         """Return the protection of a blob. A policy of the whole container shows no end on its blobs."""
         try:
             found = self._container.get_blob_client(name).get_blob_properties()
         except AzureError as error:
             raise self._unavailable("properties", _code(error)) from None
         until = found.immutability_policy.expiry_time if found.immutability_policy else None
-        return held_by(legal_hold=bool(found.has_legal_hold), until=until)
+        return protected_by(legal_hold=bool(found.has_legal_hold), until=until)
 
     def has_container(self) -> bool:
         """Return whether the container is there; asked once, within seconds. Raises BlobUnavailable."""
@@ -229,7 +229,7 @@ class BlobStore:
 
 _CONTENT = ContentSettings(content_type=CONTENT_TYPE)
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
-_HELD = frozenset({"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"})
+_PROTECTED = frozenset({"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"})
 _BEING_DELETED = "ContainerBeingDeleted"
 _CONTAINER_MISSING = "ContainerNotFound"
 
@@ -248,13 +248,13 @@ def _must_be_whole(stored: StoredBlob, sent: int) -> None:
         raise BlobConflict(f"the blob {stored.name} was to have {stored.size} bytes, {sent} came")
 
 
-def held_by(*, legal_hold: bool, until: datetime | None) -> BlobHeld:
+def protected_by(*, legal_hold: bool, until: datetime | None) -> BlobProtected:
     """Return the error for a blob that a legal hold protects, or an immutability policy with or without a known end."""
     if legal_hold:
-        return BlobHeld("a legal hold protects a blob")
+        return BlobProtected("a legal hold protects a blob")
     if until is None:
-        return BlobHeld("the container's immutability policy protects a blob")
-    return BlobHeld(f"an immutability policy protects a blob until {until:%Y-%m-%d}", until=until)
+        return BlobProtected("the container's immutability policy protects a blob")
+    return BlobProtected(f"an immutability policy protects a blob until {until:%Y-%m-%d}", until=until)
 
 
 def _code(error: AzureError) -> str:

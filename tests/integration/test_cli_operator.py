@@ -431,7 +431,7 @@ def test_retention_counts_what_is_due_and_deletes_nothing_in_a_dry_run(
     monkeypatch.setenv("INGEST_RETAIN_MAILS", "3650")
     monkeypatch.setenv("INGEST_RETAIN_QUARANTINE", "30")
     rows = ok(cli("retention", "--dry-run", "--why", "a look", "--json"))
-    assert {row["rule"]: (row["due"], row["gone"], row["held"]) for row in rows} == {
+    assert {row["rule"]: (row["due"], row["gone"], row["protected"]) for row in rows} == {
         "mails": (0, 0, 0),
         "quarantine": (0, 0, 0),
         "rejections": (0, 0, 0),

@@ -14,7 +14,7 @@ from ingest.model.blob import StoredBlob
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from ingest.settings import RetentionSettings
-from ingest.storage.blobs import held_by
+from ingest.storage.blobs import protected_by
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.retention import Expired, Retention
@@ -31,20 +31,20 @@ ALL = RetentionSettings(mails=10, quarantine=10, claims=10)
 
 
 class Blobs:
-    """A container in memory; `held`: blobs that are protected until a day."""
+    """A container in memory; `protected`: blobs that are protected until a day."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
-        self.held: dict[str, datetime] = {}
+        self.protected: dict[str, datetime] = {}
         self.meanwhile: Callable[[], object] = lambda: None
 
     def names(self, prefix: str) -> Iterator[str]:
-        return iter([name for name in (*self.held, f"{prefix}x") if name.startswith(prefix)])
+        return iter([name for name in (*self.protected, f"{prefix}x") if name.startswith(prefix)])
 
     def delete(self, name: str) -> None:
         self.meanwhile()
-        if name in self.held:
-            raise held_by(legal_hold=False, until=self.held[name])
+        if name in self.protected:
+            raise protected_by(legal_hold=False, until=self.protected[name])
         self.deleted.append(name)
 
 
@@ -125,7 +125,7 @@ def test_a_mail_goes_with_its_blobs_after_its_days_and_no_other_mail(
     age(server, database, 11, old.claim.id)
     age(server, database, 9, young.claim.id)
     outcome = run(database, blobs)["mails"]
-    assert (outcome.due, outcome.gone, outcome.held) == (1, 1, ())
+    assert (outcome.due, outcome.gone, outcome.protected) == (1, 1, ())
     assert blobs.deleted == [f"{old.tenant.id}/old"]
     with server.admin(database) as admin:
         assert everything_of(admin, old.tenant)[:-1] == [[], [], [], []]
@@ -152,15 +152,15 @@ def test_a_dry_run_counts_and_changes_nothing(server: Server, database: Database
 def test_a_protected_mail_stays_whole_and_is_named_with_the_end(
     server: Server, database: Database, store: Store, blobs: Blobs
 ) -> None:
-    held, free = seed(database, store, "held"), seed(database, store, "free")
-    age(server, database, 11, held.claim.id, free.claim.id)
+    protected, free = seed(database, store, "protected"), seed(database, store, "free")
+    age(server, database, 11, protected.claim.id, free.claim.id)
     until = datetime(2036, 11, 27, tzinfo=UTC)
-    blobs.held[f"{held.tenant.id}/held"] = until
+    blobs.protected[f"{protected.tenant.id}/protected"] = until
     outcome = run(database, blobs)["mails"]
     assert (outcome.due, outcome.gone) == (2, 1)
-    assert [(one.number, one.until) for one in outcome.held] == [(held.claim.id, until)]
+    assert [(one.number, one.until) for one in outcome.protected] == [(protected.claim.id, until)]
     with server.admin(database) as admin:
-        assert [len(rows) for rows in everything_of(admin, held.tenant)] == [1, 1, 1, 0, 1]
+        assert [len(rows) for rows in everything_of(admin, protected.tenant)] == [1, 1, 1, 0, 1]
     assert blobs.deleted == [f"{free.tenant.id}/free"]
 
 
