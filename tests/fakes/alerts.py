@@ -1,4 +1,7 @@
-"""The local twin of infra/modules/alerts.bicep: the rules of infra/alerts.json, over points instead of AppMetrics."""
+"""The local twin of infra/modules/alerts.bicep: the rules of infra/alerts.json, over points instead of AppMetrics.
+
+`Rule.query` is the Kusto that Azure runs: tests/unit/infra/test_kusto.py runs both on the same points.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,26 @@ class Rule:
     attribute: str | None = None
     ends_with: str = ""
 
+    @property
+    def query(self) -> str:
+        """The query as alerts.bicep makes it."""
+        source = (INFRA / "modules" / "alerts.bicep").read_text("utf-8")
+        values = {"rule.metric": self.metric, "rule.?of ?? ''": self.of or ""}
+        values |= {"rule.attribute": self.attribute or "", "rule.endsWith": self.ends_with}
+        values["filters[index]"] = (
+            _filled(_line(source, "contains(rule, 'attribute') ?"), values) if self.attribute else ""
+        )
+        values["aggregates[index][rule.aggregate]"] = _filled(_line(source, f"{self.aggregate}:"), values)
+        return _filled(_line(source, "query:"), values)
+
+    def crosses(self, value: float | None) -> bool:
+        """Return whether the value of a window raises the alert. A window without a value raises none."""
+        return value is not None and _OPERATORS[self.operator](value, self.threshold)
+
     def fires(self, points: Iterable[Point]) -> bool:
         """Return what the query would say of a window that holds these points."""
         ours = [point for point in points if point.metric == self.metric and self._names(point)]
-        value = self._aggregated(ours, [point for point in points if point.metric == self.of])
-        return value is not None and _OPERATORS[self.operator](value, self.threshold)
+        return self.crosses(self._aggregated(ours, [point for point in points if point.metric == self.of]))
 
     def _names(self, point: Point) -> bool:
         return self.attribute is None or str(point.attributes.get(self.attribute, "")).endswith(self.ends_with)
@@ -52,6 +70,19 @@ class Rule:
                 return 100 * _total(ours) / whole if whole else 0
             case other:
                 raise ValueError(f"alerts.bicep knows no aggregate {other}")
+
+
+def _line(source: str, before: str) -> str:
+    """Return the string that stands behind these words in alerts.bicep, without its quotes."""
+    found = re.search(rf"{re.escape(before)} '((?:[^'$]|\$\{{[^}}]*\}})*)'", source)
+    if found is None:
+        raise ValueError(f"alerts.bicep has no {before} where it is looked for")
+    return found[1]
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Fill in each `${…}` of Bicep. Raises KeyError for an expression that alerts.bicep did not have before."""
+    return re.sub(r"\$\{([^}]*)\}", lambda found: values[found[1]], text)
 
 
 def _total(points: Sequence[Point]) -> float:

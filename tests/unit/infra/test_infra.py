@@ -23,6 +23,14 @@ def test_infra_fits_the_app() -> None:
     assert check.problems() == []
 
 
+def test_the_check_says_what_only_microsofts_tools_can_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main() == 0
+    out = capsys.readouterr().out
+    assert out.startswith("infra/ fits the app")
+    for tool in ("bicep lint", "main.json", "Pester", "ci.yml"):
+        assert tool in out
+
+
 def test_what_is_no_bicep_is_found(tmp_path: Path) -> None:
     assert bicep("param name string\n", tmp_path).broken == []
     assert bicep("param name = = string\n", tmp_path).broken == ["sample.bicep:1"]
