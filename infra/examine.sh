@@ -4,14 +4,22 @@
 #   set -a; eval "$(azd env get-values)"; infra/examine.sh
 #
 # Starts the function `examine` and prints the state of each check, which `examine` keeps in the database. Exit code 1 where
-# a check still fails after 4 examinations. Needs the Azure CLI, signed in as the database's Entra administrator with the
-# right to list the app's keys, and psql.
+# a check still fails after 4 examinations, 2 where the deployment names no database to read the states from. Needs psql
+# and the Azure CLI, signed in as DATABASE_ADMIN_NAME with the right to list the app's keys. With EXISTING_DATABASE_URL
+# that login needs the role `ingest_operator` on the existing server.
 # https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-http
 set -eu
-if [ -z "${DATABASE_HOST:-}" ]; then
-    echo "No database in this deployment: run examine in the portal, and read doctor.checked in its log (docs/deploy.md)."
-    exit 0
+if [ -n "${DATABASE_HOST:-}" ]; then
+    database="postgresql://$DATABASE_HOST/$DATABASE_NAME?sslmode=verify-full&sslrootcert=system"
+elif [ -n "${EXISTING_DATABASE_URL:-}" ]; then
+    database="postgresql://${EXISTING_DATABASE_URL#*://}"
+    case "$EXISTING_DATABASE_URL" in *@*) database="postgresql://${EXISTING_DATABASE_URL##*@}" ;; esac  # the app's login
+else
+    echo "Nothing was examined: neither DATABASE_HOST nor EXISTING_DATABASE_URL is set. Both come from: azd env get-values" >&2
+    exit 2
 fi
+PGUSER=${DATABASE_ADMIN_NAME:-$(az ad signed-in-user show --query userPrincipalName --output tsv)}
+export PGUSER
 
 key=$(az functionapp keys list --resource-group "$AZURE_RESOURCE_GROUP" --name "$AZURE_FUNCTION_NAME" \
     --query masterKey --output tsv)
@@ -19,8 +27,7 @@ PGPASSWORD=$(az account get-access-token --resource-type oss-rdbms --query acces
 export PGPASSWORD
 
 ask() {
-    psql "host=$DATABASE_HOST dbname=$DATABASE_NAME user=$DATABASE_ADMIN_NAME sslmode=verify-full sslrootcert=system" \
-        --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --command "$1"
+    psql "$database" --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --command "$1"
 }
 
 examination=1

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from infra.check import INFRA
 
 KEY = "the-master-key"
@@ -19,10 +21,11 @@ OUTPUTS = {
 }
 # psql answers the question for the last finding with 7, and each other question with the next line of `findings`.
 PROGRAMS = {
-    "az": f'case "$*" in *masterKey*) echo {KEY} ;; *) echo entra-token ;; esac',
+    "az": f'case "$*" in *masterKey*) echo {KEY} ;; *signed-in-user*) echo me@dms.cloud ;; *) echo entra-token ;; esac',
     "curl": 'echo "curl $*" >> "$DONE"; cat >> "$DONE"',
     "sleep": 'echo "sleep $*" >> "$DONE"',
     "psql": """[ "$PGPASSWORD" = entra-token ] || exit 2
+echo "psql $PGUSER $1" >> "$DONE"
 case "$*" in *max*) echo 7; exit ;; *"id > 7"*) ;; *) exit 2 ;; esac
 line=$(head -n 1 "$FINDINGS"); sed -i 1d "$FINDINGS"; printf '%s' "$line" | tr ';' '\\n'""",
 }
@@ -76,7 +79,38 @@ def test_an_examination_that_keeps_no_finding_ends_with_one(tmp_path: Path) -> N
     assert (run.returncode, "doctor.not_recorded" in run.stdout) == (1, True)
 
 
-def test_without_a_database_of_its_own_the_script_says_where_to_look(tmp_path: Path) -> None:
+def databases(done: list[str]) -> set[str]:
+    """The login and the address of each question to the database."""
+    return {line.removeprefix("psql ") for line in done if line.startswith("psql")}
+
+
+def test_the_administrator_asks_the_database_of_the_deployment(tmp_path: Path) -> None:
+    _, done = examine(tmp_path, "ok settings")
+    assert databases(done) == {"pipeline postgresql://db.example/dms?sslmode=verify-full&sslrootcert=system"}
+
+
+@pytest.mark.parametrize("login", ["id-mail-ingest@", ""])
+def test_an_existing_database_is_asked_by_the_administrator_and_not_by_the_apps_login(
+    tmp_path: Path, login: str
+) -> None:
+    url = f"postgresql://{login}old.example:5432/dms?sslmode=require"
+    run, done = examine(tmp_path, "ok settings", DATABASE_HOST="", DATABASE_NAME="", EXISTING_DATABASE_URL=url)
+    assert (run.returncode, run.stdout) == (0, "ok settings\n")
+    assert databases(done) == {"pipeline postgresql://old.example:5432/dms?sslmode=require"}
+
+
+def test_without_a_named_administrator_the_signed_in_person_asks(tmp_path: Path) -> None:
+    _, done = examine(tmp_path, "ok settings", DATABASE_ADMIN_NAME="")
+    assert {one.split()[0] for one in databases(done)} == {"me@dms.cloud"}
+
+
+def test_a_failed_check_of_an_existing_database_ends_with_one(tmp_path: Path) -> None:
+    url = "postgresql://id-mail-ingest@old.example/dms"
+    run, _ = examine(tmp_path, *["failed queue"] * 4, DATABASE_HOST="", EXISTING_DATABASE_URL=url)
+    assert run.returncode == 1
+
+
+def test_without_any_database_nothing_was_examined_and_the_exit_code_says_so(tmp_path: Path) -> None:
     run, done = examine(tmp_path, DATABASE_HOST="")
-    assert (run.returncode, done) == (0, [])
-    assert "doctor.checked" in run.stdout
+    assert (run.returncode, done, run.stdout) == (2, [], "")
+    assert "Nothing was examined" in run.stderr
