@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -113,6 +114,9 @@ class Pipeline:
         # A new claim needs no look: the notification or the listing has just shown the message in the inbox.
         if assigned is None and claim.may_have_left and self._mail.categories_in_inbox(claim.ref) is None:
             return self._ends.gone(claim)
+        if assigned is None and claim.sender_released and not claim.sender_admitted:
+            self._claims.admit_sender(claim)
+            claim = replace(claim, sender_admitted=True)
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
         pace = Pace(self._filing.lane)
         transfer = Transfer(claim, self._claims, pace=pace)

@@ -90,6 +90,9 @@ class Claims(Protocol):
     def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
         """Keep the claim for another lease, and record the reason of an intended quarantine and the answer to it."""
 
+    def admit_sender(self, claim: Claim) -> None:
+        """Let the sender of a message in that was in Quarantine for its sender, and lies in the inbox again."""
+
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         """Record where the message ended."""
 

@@ -26,10 +26,11 @@ class ClaimState(StrEnum):
 class Claim:
     """The right to work on one message until the lease ends, proved by `fence` in every later statement.
 
-    `state` is PROCESSING for a message to ingest, STORED or DELETED where an earlier owner has recorded its copies.
+    `state` is PROCESSING for a message to ingest, STORED where an earlier owner has recorded its copies.
     `reason` is set where an earlier owner had already decided to quarantine and may have died on the way.
     `received_at`: the message's time in a listing of the inbox. `reopened`: the message was quarantined or gone before.
-    `sender_admitted`: a person brought the message back from Quarantine, where its sender was the reason.
+    `sender_released`: the message was in Quarantine for its sender, and may be back in the inbox. `sender_admitted`: an
+    owner has seen the message there: a person brought it back.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Claim:
     received_at: datetime | None = None
     reopened: bool = False
     taken_over: bool = False
+    sender_released: bool = False
     sender_admitted: bool = False
 
     @property
@@ -55,7 +57,7 @@ class Claim:
     @property
     def stored_before(self) -> bool:
         """Return whether an earlier owner has recorded the message as stored."""
-        return self.state in {ClaimState.STORED, ClaimState.DELETED}
+        return self.state is ClaimState.STORED
 
 
 class ClaimInDoubt(DatabaseUnavailable):

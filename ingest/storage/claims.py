@@ -30,8 +30,9 @@ class Claims:
     # stored. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
     # ended since it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a
     # repetition and costs no request. Attempts are counted here: a process that is killed a moment later has counted
-    # too. A message that comes back from Quarantine starts afresh; where its sender was the reason, the person who
-    # brought it back has let the sender in.
+    # too. A message that comes back from Quarantine starts afresh. Where its sender was the reason, a person may have
+    # brought the message back, or a notification came late: `admit_sender` is for the first of the two. A deleted
+    # message is unfinished again: a person may have brought it back, and read it, so that no listing shows it.
     CLAIM = """
     with before as (
         select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
@@ -40,7 +41,7 @@ class Claims:
     values (%(mailbox)s, %(message_id)s, 'processing', %(trigger)s, nextval('ingest.fence'), 1,
         now() + %(lease)s * interval '1 second')
     on conflict (mailbox, message_id) do update set
-        state = case when claim.state in ('stored', 'deleted') then claim.state else 'processing' end,
+        state = case when claim.state in ('stored', 'deleted') then 'stored' else 'processing' end,
         fence = excluded.fence,
         lease_until = excluded.lease_until,
         attempts = case when claim.state in ('quarantined', 'gone') then 1 else claim.attempts + 1 end,
@@ -49,13 +50,15 @@ class Claims:
                       else claim.lost_fences end,
         defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end,
         overruns = case when claim.state in ('quarantined', 'gone') then 0 else claim.overruns end,
-        sender_admitted = claim.sender_admitted
-            or claim.state = 'quarantined' and claim.reason is not distinct from 'sender_not_allowed'
+        sender_released = claim.sender_released
+            or claim.state = 'quarantined' and claim.reason is not distinct from 'sender_not_allowed',
+        sender_admitted = claim.sender_admitted and claim.state not in ('deleted', 'quarantined', 'gone')
     where (claim.lease_until is null or claim.lease_until < now())
         and not (%(trigger)s = 'sweep' and claim.state in ('deleted', 'quarantined', 'gone')
             and coalesce(claim.ended_at > claim.enqueued_at, false))
         and not (%(trigger)s = 'webhook' and claim.state = 'waiting' and claim.waits_since is not null)
-    returning id, fence, state, attempts, crashes, defects, overruns, reason, received_at, sender_admitted,
+    returning id, fence, state, attempts, crashes, defects, overruns, reason, received_at,
+        sender_released, sender_admitted,
         (select lease_until is not null from before) as taken_over,
         (select state in ('quarantined', 'gone') from before) as reopened
     """
@@ -100,6 +103,7 @@ class Claims:
             received_at=row["received_at"],
             reopened=bool(row["reopened"]),
             taken_over=bool(row["taken_over"]),
+            sender_released=row["sender_released"],
             sender_admitted=row["sender_admitted"],
         )
 
@@ -134,13 +138,20 @@ class Claims:
         del given["claim"]
         self._write("renew", self.RENEW_WITH_ANSWER, claim, lease=self._lease, reason=reason, **given)
 
-    # CLAIM lets the sender of a quarantined mail in before the mail is known to be in the inbox. A mail that is still
-    # in Quarantine, as after a late notification, ends here again: no person has brought the mail back.
+    ADMIT_SENDER = """
+    update ingest.claim set sender_admitted = true
+    where id = %(id)s and fence = %(fence)s and sender_released
+    returning id
+    """
+
+    def admit_sender(self, claim: Claim) -> None:
+        """Let the sender of a message in that came back from Quarantine and lies in the inbox. Raises LeaseLost."""
+        self._write("admit_sender", self.ADMIT_SENDER, claim)
+
+    # A sender is let in for one stay of the message in the inbox.
     END = """
     update ingest.claim
-    set state = %(state)s, reason = %(reason)s, lease_until = null,
-        sender_admitted = sender_admitted
-            and not (%(state)s = 'quarantined' and %(reason)s::text is not distinct from 'sender_not_allowed'),
+    set state = %(state)s, reason = %(reason)s, lease_until = null, sender_released = false, sender_admitted = false,
         next_try_at = null, deferrals = 0,
         last_error = null, waits_since = null, ended_at = now()
     where id = %(id)s and fence = %(fence)s

@@ -578,6 +578,14 @@ def test_what_has_ended_is_not_abandoned_but_may_be_in_the_inbox_again(world: Wo
     assert world.enqueued("A1") == ["A1"]
 
 
+def test_a_stored_mail_that_comes_back_and_fails_is_abandoned_without_a_listing(world: World) -> None:
+    world.end(world.claim(), ClaimState.DELETED)
+    world.claims.put_off(world.claim(), "down")
+    world.pass_seconds(301)
+    abandoned = world.backlog.enqueue_abandoned(world.mailbox, outstanding=0)
+    assert [ref.message_id for ref in abandoned] == ["A1"]
+
+
 def test_what_was_poisoned_comes_back_later_each_time(world: World) -> None:
     for distance in (300, 600, 1200):
         world.backlog.note_poisoned(world.ref())

@@ -79,6 +79,9 @@ class Saved:
     def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
         raise NotImplementedError
 
+    def admit_sender(self, claim: Claim) -> None:
+        raise NotImplementedError
+
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         raise NotImplementedError
 

@@ -50,6 +50,7 @@ class Row:
     # Places in the order of what happened: time passes only when a test says so.
     enqueued: int | None = None
     waits: bool = False
+    sender_released: bool = False
     sender_admitted: bool = False
     ended: int = 0
 
@@ -119,15 +120,15 @@ class FakeRecords:
         restarted = row.state in _RESTARTED
         row.attempts = 1 if restarted else row.attempts + 1
         if row.state is ClaimState.QUARANTINED and row.reason is Reason.SENDER_NOT_ALLOWED:
-            row.sender_admitted = True
+            row.sender_released = True
         if restarted:
             row.lost_fences, row.defects, row.overruns = [], 0, 0
         elif taken_over:
             row.lost_fences.append(row.fence)
         row.fence += 1
         row.lease_until = self.now + self.lease_seconds
-        if row.state not in {ClaimState.STORED, ClaimState.DELETED}:
-            row.state = ClaimState.PROCESSING
+        stored = row.state in {ClaimState.STORED, ClaimState.DELETED}
+        row.state = ClaimState.STORED if stored else ClaimState.PROCESSING
         return Claim(
             id=row.id,
             ref=ref,
@@ -142,6 +143,7 @@ class FakeRecords:
             received_at=row.received_at,
             reopened=restarted,
             taken_over=taken_over,
+            sender_released=row.sender_released,
             sender_admitted=row.sender_admitted,
         )
 
@@ -153,13 +155,19 @@ class FakeRecords:
         if answer is not None:
             self.answers[claim.ref.message_id] = answer
 
+    def admit_sender(self, claim: Claim) -> None:
+        self._step("admit_sender")
+        row = self._own(claim)
+        if not row.sender_released:
+            raise LeaseLost("not released")
+        row.sender_admitted = True
+
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         self._step(f"end.{state}")
         row = self._own(claim)
         row.state, row.reason, row.lease_until, row.next_try_at = state, reason, None, None
         row.deferrals, row.last_error, row.ended, row.waits = 0, None, next(self._order), False
-        if (state, reason) == (ClaimState.QUARANTINED, Reason.SENDER_NOT_ALLOWED):
-            row.sender_admitted = False
+        row.sender_released = row.sender_admitted = False
 
     def put_off(self, claim: Claim, error: str) -> None:
         self._step("put_off")

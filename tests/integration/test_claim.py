@@ -99,8 +99,7 @@ class Owners(RuleBasedStateMachine):
         elif expected.owner is not None:
             expected.lost.add(expected.owner)
         expected.attempts += 1
-        if expected.state not in {"stored", "deleted"}:
-            expected.state = "processing"
+        expected.state = "stored" if expected.state in {"stored", "deleted"} else "processing"
         expected.owner, expected.expired = claim.fence, False
         assert all(claim.fence > earlier.fence for earlier in self.owners)
         assert (claim.state, claim.attempts) == (expected.state, expected.attempts)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from ingest.codes import HeldReason, Reason
-from ingest.errors import OperatorError
+from ingest.errors import LeaseLost, OperatorError
 from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import Authentication
 from ingest.model.tenant import Tenant
@@ -370,8 +370,31 @@ def test_a_mail_that_came_back_from_quarantine_is_let_in(
     store.claims.end(claim, ClaimState.QUARANTINED, reason=Reason.SENDER_NOT_ALLOWED)
     claim = store.claims.claim(claim.ref)
     assert claim is not None
-    assert claim.sender_admitted
+    assert claim.sender_released
+    assert not claim.sender_admitted
+    store.claims.admit_sender(claim)
     assert filed(store, tenant, sent_by(BILLING), claim=claim)[1] is None
+    store.claims.end(claim, ClaimState.DELETED)
+    again = store.claims.claim(claim.ref)
+    assert again is not None
+    assert not again.sender_released
+    assert not again.sender_admitted
+
+
+def test_a_sender_is_let_in_by_the_owner_of_the_claim_alone(store: Store) -> None:
+    claim = store.claims.claim(values.ref(message_id="AAk-taken"))
+    assert claim is not None
+    store.claims.put_off(claim, "down")
+    assert store.claims.claim(claim.ref) is not None
+    with pytest.raises(LeaseLost):
+        store.claims.admit_sender(claim)
+
+
+def test_a_mail_that_was_not_in_quarantine_lets_no_sender_in(store: Store) -> None:
+    claim = store.claims.claim(values.ref(message_id="AAk-new"))
+    assert claim is not None
+    with pytest.raises(LeaseLost):
+        store.claims.admit_sender(claim)
 
 
 def test_a_mail_that_a_late_notification_found_in_quarantine_is_not_let_in(database: Database, store: Store) -> None:
@@ -379,8 +402,9 @@ def test_a_mail_that_a_late_notification_found_in_quarantine_is_not_let_in(datab
     for _ in range(2):
         claim = store.claims.claim(ref)
         assert claim is not None
+        admitted = "select sender_admitted from ingest.claim where message_id = %(id)s"
+        assert not database.value(admitted, id=ref.message_id)
         store.claims.end(claim, ClaimState.QUARANTINED, reason=Reason.SENDER_NOT_ALLOWED)
-    assert not database.value("select sender_admitted from ingest.claim where message_id = %(id)s", id=ref.message_id)
 
 
 def test_a_mail_that_an_operator_assigned_does_not_wait(

@@ -928,6 +928,35 @@ def test_a_late_notification_of_a_mail_in_quarantine_lets_no_sender_in(world: Wo
     assert not world.records.row(ref).sender_admitted
 
 
+def test_a_late_notification_that_dies_lets_no_sender_in(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+    world.records.claim(ref)
+    assert not world.records.row(ref).sender_admitted
+    world.records.crash(ref)
+    assert world.restarted().ingest_message(ref) == Quarantined(reason=Reason.SENDER_NOT_ALLOWED)
+    assert not world.records.row(ref).sender_admitted
+
+
+def test_a_sender_is_let_in_for_one_stay_in_the_inbox(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+    world.mail.move(ref, "inbox")
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+    assert not world.records.row(ref).sender_admitted
+
+
+def test_an_owner_that_died_before_the_move_to_quarantine_lets_no_sender_in(world: World) -> None:
+    world.records.refusing = {FIRST}
+    ref = world.mail.deliver(email())
+    world.journal.trouble["quarantine"] = [GraphUnavailable("down")]
+    with pytest.raises(Later):
+        world.pipeline.ingest_message(ref)
+    world.quarantined(ref, Reason.SENDER_NOT_ALLOWED)
+
+
 def test_a_mail_that_was_in_quarantine_for_another_reason_is_not_let_in(world: World) -> None:
     world.records.refusing = {FIRST}
     ref = world.mail.deliver(email(to=[address(later := "9" * 32)]))

@@ -1,0 +1,1 @@
+alter table ingest.claim drop column sender_released;
