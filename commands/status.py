@@ -65,7 +65,7 @@ def lines(found: Status) -> list[str]:
         f"Waiting      {found.waiting} mails, oldest {oldest}; {found.tried_again} were tried before",
         f"Last day     {found.mails} mails done, {found.unannounced} of them announced by no notification",
         f"To stored    median {_span(found.p50)}, 99 % {_span(found.p99)}{share}",
-        f"Stored       {sparkline([hour.stored for hour in found.hours])}  an hour, up to now",
+        f"Stored       {sparkline([hour.stored for hour in found.hours])}  an hour",
         f"Quarantined  {sparkline([hour.quarantined for hour in found.hours])}  likewise",
         "",
         f"Quarantine   {sum(kept.mails for kept in found.quarantine)} mails",
@@ -73,9 +73,13 @@ def lines(found: Status) -> list[str]:
     if found.failing:
         said.insert(1, f"Failing      {found.failing} of them were tried in vain for more than a day")
     said += [f"  {kept.reason:<20} {kept.mails:>6}  {kept.new} new" for kept in found.quarantine]
+    if found.held is not None:
+        said += ["", f"Held         {found.held} mails wait for an approval of their sender"]
     if found.tenants:
-        said += ["", "Tenants      of the last day, by mails"]
-        said += [f"  {one.tenant:<36} {one.mails:>6}  {one.bytes / 1e6:.1f} MB" for one in found.tenants]
+        said += ["", "Tenants      of the last 30 days, by mails"]
+        said += [
+            f"  {one.tenant or one.tenant_id!s:<36} {one.mails:>6}  {one.bytes / 1e6:.1f} MB" for one in found.tenants
+        ]
     return said
 
 

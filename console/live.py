@@ -19,18 +19,18 @@ from ingest.storage.blobs import BlobStore
 from ingest.storage.queue_lengths import queue_lengths
 from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
-from operations.figures import Figures, read_figures
 from operations.history import Histories, MailRecord, PartRecord
 from operations.inspection import Inspection
 from operations.own_history import OwnMail, own_history
 from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
+from operations.status import Status, read_status
 from operations.tenants import Tenants
 from subscriptions.calls import Subscriptions
 
 SURROUNDINGS_SECONDS = 60.0  # that the state of subscriptions and queues is kept
-FIGURES_SECONDS = 15.0  # that the overview's figures are kept
+STATUS_SECONDS = 15.0  # that the overview's figures are kept
 MAX_CHOICES = 20  # tenants in a list to choose from
 SEPARATOR = "|"
 
@@ -50,7 +50,7 @@ class LiveService:
         self._senders = Senders(operator_database_url)
         self._audit = Audit(operator_database_url)
         self._quarantine = Quarantine(app, operator_database_url)
-        self._figures: tuple[float, Figures] | None = None
+        self._status: tuple[float, Status] | None = None
         self._surroundings: tuple[float, Surroundings] | None = None
         self._stores: dict[str, BlobStore] = {}
         self._lock = Lock()
@@ -61,12 +61,12 @@ class LiveService:
             store.close()
         self._app.close()
 
-    def figures(self) -> Figures:
-        """Return the figures, at most FIGURES_SECONDS old."""
+    def status(self) -> Status:
+        """Return the figures, at most STATUS_SECONDS old."""
         with self._lock:
-            if self._figures is None or self._figures[0] < time.monotonic():
-                self._figures = (time.monotonic() + FIGURES_SECONDS, read_figures(self._url))
-            return self._figures[1]
+            if self._status is None or self._status[0] < time.monotonic():
+                self._status = (time.monotonic() + STATUS_SECONDS, read_status(self._url))
+            return self._status[1]
 
     def surroundings(self) -> Surroundings:
         """Return the state of subscriptions and queues, at most SURROUNDINGS_SECONDS old."""

@@ -13,7 +13,7 @@ from console import plots
 from console.language import Words
 from console.service import Surroundings
 from console.text import shown
-from operations.figures import Examination, Figures
+from operations.status import Examination, Status
 
 MOST_BARS, MAX_LABEL = 6, 16  # tenants in the plot, characters of a name
 OLD_SECONDS = 15 * 60  # a mail that is not done after this long is a warning
@@ -28,17 +28,18 @@ class Card:
     style: str = ""
 
 
-def cards(seen: Figures, around: Surroundings, words: Words) -> list[Card]:
+def cards(seen: Status, around: Surroundings, words: Words) -> list[Card]:
     """Return the figures of the entrance now."""
-    health, quarantined = seen.health, sum(seen.reasons.values())
-    late = health.oldest_seconds is not None and health.oldest_seconds > OLD_SECONDS
+    quarantined = sum(count.mails for count in seen.quarantine)
+    late = seen.oldest_seconds is not None and seen.oldest_seconds > OLD_SECONDS
     return [
-        Card(key="oldest", value=words.duration(health.oldest_seconds), style="bad" if late else "good"),
-        Card(key="open", value=words.number(health.open)),
+        Card(key="oldest", value=words.duration(seen.oldest_seconds), style="bad" if late else "good"),
+        Card(key="open", value=words.number(seen.waiting)),
         Card(key="quarantined", value=words.number(quarantined), style="warn" if quarantined else "good"),
-        Card(key="last_stored", value=words.age(health.last_stored_at)),
-        Card(key="last_notified", value=words.age(health.last_notified_at)),
-        Card(key="last_swept", value=words.age(health.last_swept_at)),
+        Card(key="held", value=words.number(seen.held or 0)),
+        Card(key="last_stored", value=words.age(seen.last_stored_at)),
+        Card(key="last_notified", value=words.age(seen.last_notified_at)),
+        Card(key="last_swept", value=words.age(seen.last_swept_at)),
         _subscription(around, words),
         _queue(around, words),
         _examination(seen.examination, words),
@@ -75,14 +76,14 @@ def _examination(last: Examination | None, words: Words) -> Card:
     return Card(key="examination", value=value, style="warn" if last.warned else "good")
 
 
-def drawings(seen: Figures, words: Words) -> list[dict[str, Any]]:
+def drawings(seen: Status, words: Words) -> list[dict[str, Any]]:
     """Return the plots: title, SVG, legend."""
     labels = [words.time(hour.at)[-8:-3] for hour in seen.hours]
-    hourly = plots.Series(name=words("overview.mails"), style="mails", values=[hour.mails for hour in seen.hours])
-    p50 = plots.Series(name=words("overview.p50"), style="p50", values=[hour.p50_seconds for hour in seen.hours])
-    p99 = plots.Series(name=words("overview.p99"), style="p99", values=[hour.p99_seconds for hour in seen.hours])
-    reasons = [words(f"reason.{reason}") for reason in seen.reasons]
-    by_reason = plots.Series(name="", style="reasons", values=list(seen.reasons.values()))
+    hourly = plots.Series(name=words("overview.mails"), style="mails", values=[hour.stored for hour in seen.hours])
+    p50 = plots.Series(name=words("overview.p50"), style="p50", values=[hour.p50 for hour in seen.hours])
+    p99 = plots.Series(name=words("overview.p99"), style="p99", values=[hour.p99 for hour in seen.hours])
+    reasons = [words(f"reason.{count.reason}") for count in seen.quarantine]
+    by_reason = plots.Series(name="", style="reasons", values=[count.mails for count in seen.quarantine])
     drawn = [
         _plot(words("overview.hourly"), lambda title: plots.bars(labels, hourly, title=title)),
         _plot(

@@ -25,7 +25,7 @@ class Pages:
     def overview(self, request: Request) -> Response:
         """Show health and plots."""
         words = words_of(request)
-        seen = self._service.figures()
+        seen = self._service.status()
         return page(
             request,
             "overview.html",

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from ingest.errors import OperatorError
 from operations.audit import AuditEntry
-from operations.figures import Figures
 from operations.history import MailRecord, PartRecord
 from operations.own_history import OwnMail
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
+from operations.status import Status
 
 
 class Action(StrEnum):
@@ -96,8 +96,8 @@ class Surroundings:
 class Service(Protocol):
     """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
 
-    def figures(self) -> Figures:
-        """Return health and the figures of the plots."""
+    def status(self) -> Status:
+        """Return the figures of cards and plots."""
 
     def surroundings(self) -> Surroundings:
         """Return the state of subscriptions and queues."""

@@ -12,13 +12,13 @@ from uuid import UUID
 from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
 from ingest.errors import BlobMissing, OperatorError
 from operations.audit import AuditEntry
-from operations.figures import Examination, Figures, Health, Hour, TenantVolume
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
 from operations.origin import origin
 from operations.own_history import OwnMail
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
+from operations.status import Examination, Hour, ReasonCount, Status, TenantVolume
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -176,25 +176,39 @@ class FakeService:
     examination: Examination | None = None
     result: Result | None = None  # of the next action, in place of full success
 
-    def figures(self) -> Figures:
+    def status(self) -> Status:
         self._may_fail()
-        return Figures(
-            health=Health(
-                oldest_seconds=90, open=3, held=2, last_stored_at=NOON, last_notified_at=NOON, last_swept_at=None
-            ),
-            hours=[
+        return Status(
+            waiting=3,
+            tried_again=1,
+            failing=0,
+            oldest_seconds=90,
+            last_notified_at=NOON,
+            last_swept_at=None,
+            mails=120,
+            unannounced=0,
+            p50=2.5,
+            p99=8.0,
+            within_a_minute=1.0,
+            hours=tuple(
                 Hour(
                     at=NOON - timedelta(hours=hour),
-                    mails=(hour * 7) % 23,
-                    p50_seconds=1.5 + hour % 3,
-                    p99_seconds=6.0 + hour % 5,
+                    stored=(hour * 7) % 23,
+                    quarantined=0,
+                    p50=1.5 + hour % 3,
+                    p99=6.0 + hour % 5,
                 )
                 for hour in range(47, -1, -1)
-            ],
-            reasons={"no_token": 3, "unknown_token": 5},
-            tenants=[
-                TenantVolume(tenant_id=42, tenant="Tischlerei Südhang", mails=120, documents=180, bytes=9_300_000)
-            ],
+            ),
+            quarantine=(
+                ReasonCount(reason="no_token", mails=3, new=1),
+                ReasonCount(reason="unknown_token", mails=5, new=0),
+            ),
+            held=2,
+            last_stored_at=NOON,
+            tenants=(
+                TenantVolume(tenant_id=42, tenant="Tischlerei Südhang", mails=120, documents=180, bytes=9_300_000),
+            ),
             examination=self.examination,
         )
 

@@ -14,10 +14,10 @@ from ingest.codes import Reason
 from ingest.model.claim import ClaimState
 from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.storage.findings import Findings
-from operations.figures import read_figures
 from operations.history import Histories
 from operations.own_history import own_history
 from operations.search import Search
+from operations.status import read_status
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.test_isolation import Store, add_tenant, blob, document, reject, save, store_of
@@ -156,18 +156,18 @@ def test_a_mail_that_left_quarantine_is_rejected_no_more(database: Database, sto
 
 def test_the_figures_count_what_is_there(database: Database, search: Search) -> None:
     assert search.find("alpha")
-    figures = read_figures(database.operator_url)
-    assert figures.health.open == 3  # two stored and not yet deleted, one at work
-    assert {volume.tenant for volume in figures.tenants} == {"Tischlerei Südhang", "Nordlicht GmbH"}
-    assert sum(volume.documents for volume in figures.tenants) == 2
-    assert len(figures.hours) == 48
+    status = read_status(database.operator_url)
+    assert status.waiting == 3  # two stored and not yet deleted, one at work
+    assert {volume.tenant for volume in status.tenants} == {"Tischlerei Südhang", "Nordlicht GmbH"}
+    assert sum(volume.documents for volume in status.tenants) == 2
+    assert len(status.hours) == 48
 
 
 def test_the_last_examination_is_among_the_figures(database: Database, store: Store) -> None:
-    assert read_figures(database.operator_url).examination is None
+    assert read_status(database.operator_url).examination is None
     findings = Findings(store.pool)
     findings.note({"settings": "ok", "queue": "failed"})
     findings.note({"settings": "ok", "queue": "ok", "secret": "warning"})
-    last = read_figures(database.operator_url).examination
+    last = read_status(database.operator_url).examination
     assert last is not None
     assert (last.failed, last.warned) == ((), ("secret",))

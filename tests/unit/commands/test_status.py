@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from commands.status import lines, sparkline
-from operations.status import Hour, Kept, Status, Volume
+from operations.status import Hour, ReasonCount, Status, TenantVolume
 from tests.fakes.values import NOON
 
 STATUS = Status(
@@ -12,14 +12,17 @@ STATUS = Status(
     tried_again=1,
     failing=2,
     oldest_seconds=1234.0,
+    last_notified_at=NOON,
+    last_swept_at=None,
     mails=100,
     unannounced=2,
     p50=1.25,
     p99=61.0,
     within_a_minute=0.985,
-    hours=tuple(Hour(hour=NOON + timedelta(hours=n), stored=n, quarantined=0) for n in range(3)),
-    quarantine=(Kept(reason="no_token", mails=7, new=1),),
-    tenants=(Volume(tenant="42", mails=99, bytes=12_300_000),),
+    hours=tuple(Hour(at=NOON + timedelta(hours=n), stored=n, quarantined=0, p50=None, p99=None) for n in range(3)),
+    held=2,
+    quarantine=(ReasonCount(reason="no_token", mails=7, new=1),),
+    tenants=(TenantVolume(tenant_id=42, tenant="Tischlerei", mails=99, documents=120, bytes=12_300_000),),
 )
 
 
@@ -40,6 +43,7 @@ def test_every_figure_is_shown() -> None:
         "2 of them",
         "no_token",
         "7  1 new",
+        "2 mails wait for an approval",
         "12.3 MB",
     ):
         assert figure in shown

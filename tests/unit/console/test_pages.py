@@ -21,8 +21,8 @@ from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
 from ingest.model.claim import ClaimState
 from ingest.model.message_ref import Trigger
-from operations.figures import Examination
 from operations.history import MailRecord
+from operations.status import Examination
 from tests.fakes import service as fake
 from tests.fakes.service import FakeService
 
