@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows
-from ingest.settings import operator_database_url
 from operations.audit import Audit
+from operations.settings import operator_database_url
 
 app = typer.Typer(no_args_is_help=True, help="The record of operator actions: login, place, time, action and reason.")
 

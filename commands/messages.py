@@ -26,7 +26,7 @@ from commands.output import (
 from ingest.codes import HeldReason, PassedOver
 from ingest.errors import OperatorError
 from ingest.model.claim import ClaimState
-from ingest.settings import Settings, operator_database_url
+from ingest.settings import Settings
 from operations.audit import Audit
 from operations.blobs import containers_by_name
 from operations.download import chosen_blob, write_blob
@@ -34,6 +34,7 @@ from operations.export import export_mail
 from operations.history import Histories, PartRecord
 from operations.inspection import ClaimRecord
 from operations.search import Search
+from operations.settings import operator_database_url
 
 app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
 

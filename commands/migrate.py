@@ -9,7 +9,7 @@ import typer
 
 from commands.context import ByOption, account
 from commands.output import say
-from ingest.settings import owner_database_url
+from operations.settings import owner_database_url
 
 
 def migrate(

@@ -14,8 +14,9 @@ import typer
 from commands.context import ByOption, WhyOption, account, tenant_of
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
-from ingest.settings import AddressSettings, operator_database_url, owner_database_url
+from ingest.settings import AddressSettings
 from operations.old_addresses import OldAddress, OldAddresses, Source, normal_address
+from operations.settings import operator_database_url, owner_database_url
 
 app = typer.Typer(
     no_args_is_help=True,

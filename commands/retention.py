@@ -11,7 +11,7 @@ import typer
 from commands.context import ByOption, WhyOption, account, connected
 from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.errors import OperatorError
-from ingest.settings import RetentionSettings, operator_database_url
+from operations.settings import RetentionSettings, operator_database_url
 
 
 def retention(

@@ -14,8 +14,8 @@ import typer
 from commands.context import ByOption, TenantArgument, WhyOption, account, tenant_of
 from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
-from ingest.settings import operator_database_url
 from operations.senders import GENERAL, Decision, SenderMode, Senders
+from operations.settings import operator_database_url
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.output import JsonOption, console, say
-from ingest.settings import operator_database_url
+from operations.settings import operator_database_url
 
 if TYPE_CHECKING:
     from operations.status import Status

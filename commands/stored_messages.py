@@ -16,10 +16,11 @@ from commands.output import CsvOption, Form, JsonOption, Row, form_of, print_row
 from ingest import wiring
 from ingest.documents.reader_pool import ReaderPool
 from ingest.errors import OperatorError
-from ingest.settings import ScanHold, Scanner, Settings, operator_database_url, owner_database_url
+from ingest.settings import ScanHold, Scanner, Settings
 from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
+from operations.settings import operator_database_url, owner_database_url
 from operations.verification import Verdict, Verification
 from operations.verification import unrecorded as find_unrecorded
 

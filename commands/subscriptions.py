@@ -11,9 +11,9 @@ import typer
 from commands.context import ByOption, MailboxOption, WhyOption, account, chosen_mailboxes, connected
 from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.errors import OperatorError
-from ingest.settings import operator_database_url
 from ingest.wiring import App
 from operations.audit import Audit
+from operations.settings import operator_database_url
 from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted_by
 
 app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")

@@ -12,8 +12,9 @@ from commands.context import ByOption, GraceOption, TenantArgument, WhyOption, a
 from commands.context import upload_addresses as form_of_addresses
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
-from ingest.settings import RetentionSettings, Settings, operator_database_url
+from ingest.settings import Settings
 from operations.blobs import opened_containers
+from operations.settings import RetentionSettings, operator_database_url
 from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
 
 app = typer.Typer(

@@ -19,7 +19,7 @@ from commands.context import (
     upload_addresses,
 )
 from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows, say
-from ingest.settings import operator_database_url
+from operations.settings import operator_database_url
 from operations.tenants import DEFAULT_GRACE, Tenants, UploadAddress
 
 _PRINT = "print"

@@ -17,7 +17,8 @@ from console.assertion import Assertions
 from console.live import LiveService
 from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
-from ingest.settings import QueueAccount, Settings, operator_database_url, tenant_assertion_key
+from ingest.settings import QueueAccount, Settings
+from operations.settings import operator_database_url, tenant_assertion_key
 
 HOST = "127.0.0.1"
 # Browsers keep cookies of these two names apart, so that content never sees the session of the pages.

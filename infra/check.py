@@ -47,13 +47,6 @@ ROLES = {
 # Settings of the app that a deployment by identity does not have, and why.
 NOT_ON_AZURE = {
     "INGEST_STORAGE": "a connection string holds a key, which the accounts refuse",
-    "INGEST_OPERATOR_DATABASE_URL": "belongs to operators and never to the app",
-    "INGEST_OWNER_DATABASE_URL": "belongs to operators and never to the app",
-    **dict.fromkeys(
-        ("INGEST_RETAIN_CLAIMS", "INGEST_RETAIN_MAILS", "INGEST_RETAIN_QUARANTINE"),
-        "belongs to operators: the app deletes nothing by age",
-    ),
-    "INGEST_TENANT_ASSERTION_KEY": "belongs to the console, which is an App Service of its own",
 }
 # Settings of a deployment that no machine of a developer has, and why.
 NOT_LOCAL = {
@@ -62,17 +55,6 @@ NOT_LOCAL = {
     "AzureWebJobsStorage__credential": "locally a connection string",
     "AzureWebJobsStorage__clientId": "locally a connection string",
 }
-# Settings of the command line and of the console.
-NOT_OF_THE_APP = frozenset(
-    {
-        "INGEST_OPERATOR_DATABASE_URL",
-        "INGEST_OWNER_DATABASE_URL",
-        "INGEST_RETAIN_CLAIMS",
-        "INGEST_RETAIN_MAILS",
-        "INGEST_RETAIN_QUARANTINE",
-        "INGEST_TENANT_ASSERTION_KEY",
-    }
-)
 # Settings of the host and of libraries: nothing in ingest.settings reads them.
 OF_THE_PLATFORM = {
     *NOT_LOCAL,
@@ -272,7 +254,7 @@ def _parameters(main: Bicep) -> Iterator[str]:
 
 def _settings(deployed: set[str]) -> Iterator[str]:
     wanted = (app_settings() - NOT_ON_AZURE.keys()) | (OF_THE_PLATFORM - NOT_IN_INFRA)
-    local = (app_settings() - NOT_OF_THE_APP) | (OF_THE_PLATFORM - NOT_LOCAL.keys())
+    local = app_settings() | (OF_THE_PLATFORM - NOT_LOCAL.keys())
     lists = {"modules/app.bicep": (deployed, wanted), "local.settings.sample.json": (sample_settings(), local)}
     if (ROOT / "docs" / "settings.md").is_file():
         every = app_settings() | OF_THE_PLATFORM

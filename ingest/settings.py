@@ -136,70 +136,12 @@ class Settings:
         return _Reader(environ).settings()
 
 
-def database_url(environ: Mapping[str, str]) -> str:
-    """Return the database's URL, for commands that need nothing else. Raises SettingsError."""
+def database_url(environ: Mapping[str, str], name: str = "INGEST_DATABASE_URL") -> str:
+    """Return a database's URL, for commands that need nothing else. Raises SettingsError."""
     reader = _Reader(environ)
-    url = reader.database_url()
+    url = reader.database_url(name)
     reader.raise_problems()
     return url
-
-
-def owner_database_url(environ: Mapping[str, str]) -> str:
-    """Return the owner's database URL: INGEST_OWNER_DATABASE_URL, or else INGEST_DATABASE_URL.
-
-    For the operator's command line only: the running app never uses the owner's rights. Raises SettingsError.
-    """
-    if not environ.get("INGEST_OWNER_DATABASE_URL", "").strip():
-        return database_url(environ)
-    reader = _Reader(environ)
-    url = reader.database_url("INGEST_OWNER_DATABASE_URL")
-    reader.raise_problems()
-    return url
-
-
-def operator_database_url(environ: Mapping[str, str]) -> str:
-    """Return the database's URL for operators: INGEST_OPERATOR_DATABASE_URL, else as `owner_database_url`.
-
-    For the operator's command line only: the app never reads these settings. Raises SettingsError.
-    """
-    if not environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
-        return owner_database_url(environ)
-    reader = _Reader(environ)
-    url = reader.database_url("INGEST_OPERATOR_DATABASE_URL")
-    reader.raise_problems()
-    return url
-
-
-def tenant_assertion_key(environ: Mapping[str, str]) -> str | None:
-    """Return the DMS's public key in PEM for the console, None where no DMS asks.
-
-    A line break may stand as a backslash and an n.
-    """
-    return environ.get("INGEST_TENANT_ASSERTION_KEY", "").replace("\\n", "\n").strip() or None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetentionSettings:
-    """The days that things are kept; None: for ever. For operators only: the running app deletes nothing by age.
-
-    `quarantine`: mails in Quarantine since their receipt, and the records of rejections.
-    """
-
-    mails: int | None = None
-    quarantine: int | None = None
-    claims: int | None = None
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> RetentionSettings:
-        """Read the settings. Raises SettingsError."""
-        reader = _Reader(environ)
-        settings = cls(
-            mails=reader.days("INGEST_RETAIN_MAILS"),
-            quarantine=reader.days("INGEST_RETAIN_QUARANTINE"),
-            claims=reader.days("INGEST_RETAIN_CLAIMS"),
-        )
-        reader.raise_problems()
-        return settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

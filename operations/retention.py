@@ -16,9 +16,9 @@ from uuid import UUID
 from ingest.errors import BlobProtected, OperatorError
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
-from ingest.settings import RetentionSettings
 from operations.audit import Account
 from operations.database import connect
+from operations.settings import RetentionSettings
 
 BATCH = 500  # rows that one statement deletes
 _DUE_COPIES: LiteralString = """

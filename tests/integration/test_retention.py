@@ -13,11 +13,11 @@ from ingest.errors import OperatorError
 from ingest.model.blob import StoredBlob
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
-from ingest.settings import RetentionSettings
 from ingest.storage.blobs import protected_by
 from operations.audit import Account, Audit
 from operations.history import Histories
 from operations.retention import Expired, Retention
+from operations.settings import RetentionSettings
 from operations.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server

@@ -17,14 +17,6 @@ PAGES = sorted(
     page for under in ("*.md", "docs/**/*.md", "infra/*.md", "local/*.md", "local/*/*.md") for page in ROOT.glob(under)
 )
 DECISIONS = sorted(set(ROOT.glob("docs/decisions/*.md")) - {ROOT / "docs/decisions/README.md"})
-OPERATORS_ONLY = {
-    "INGEST_OPERATOR_DATABASE_URL",
-    "INGEST_OWNER_DATABASE_URL",
-    "INGEST_RETAIN_CLAIMS",
-    "INGEST_RETAIN_MAILS",
-    "INGEST_RETAIN_QUARANTINE",
-}
-CONSOLE_ONLY = {"INGEST_TENANT_ASSERTION_KEY"}
 SET_BY_AZURE = {"WEBSITE_HOSTNAME"}
 OF_APP_SERVICE = {"WEBSITE_AUTH_ENABLED", "WEBSITE_SITE_NAME"}
 _SETTING = re.compile(r'"((?:AZURE|GRAPH|INGEST|WEBSITE)_[A-Za-z_]+)"')
@@ -38,8 +30,12 @@ _COMMAND = re.compile(r"python -m ingest ([a-z][^`\n#|]*)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
-def settings_in_code() -> set[str]:
+def settings_of_the_app() -> set[str]:
     return set(_SETTING.findall((ROOT / "ingest/settings.py").read_text()))
+
+
+def settings_in_code() -> set[str]:
+    return settings_of_the_app() | set(_SETTING.findall((ROOT / "operations/settings.py").read_text()))
 
 
 def test_every_setting_that_a_module_names_is_read_by_the_settings() -> None:
@@ -52,7 +48,7 @@ def test_every_setting_that_a_module_names_is_read_by_the_settings() -> None:
 def test_the_sample_has_every_setting_of_the_app() -> None:
     sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     own = {name for name in sample if _SETTING.fullmatch(f'"{name}"')}
-    assert own == settings_in_code() - OPERATORS_ONLY - CONSOLE_ONLY - SET_BY_AZURE
+    assert own == settings_of_the_app() - SET_BY_AZURE
 
 
 def test_the_page_on_settings_has_every_setting() -> None:

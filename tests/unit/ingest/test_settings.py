@@ -5,15 +5,7 @@ from datetime import date
 import pytest
 
 from ingest.errors import SettingsError
-from ingest.settings import (
-    AddressSettings,
-    DeleteMode,
-    RetentionSettings,
-    RouteMode,
-    Settings,
-    SweepScope,
-    database_url,
-)
+from ingest.settings import AddressSettings, DeleteMode, RouteMode, Settings, SweepScope, database_url
 from tests.fakes.values import CLIENT_STATE, ENVIRONMENT, MAILBOX, OLD_CLIENT_STATE, OTHER_MAILBOX
 
 SECRETS = ("leaked", CLIENT_STATE, OLD_CLIENT_STATE, "bGVha2Vk")
@@ -225,18 +217,3 @@ def test_the_end_of_the_secret_is_a_date() -> None:
 )
 def test_a_database_is_reached_by_tls_or_on_this_machine(url: str) -> None:
     assert settings(INGEST_DATABASE_URL=url).database_url == url
-
-
-def test_retention_is_off_without_a_setting() -> None:
-    assert RetentionSettings.from_env({}) == RetentionSettings()
-
-
-def test_days_of_retention_are_read() -> None:
-    environ = {"INGEST_RETAIN_MAILS": "3650", "INGEST_RETAIN_QUARANTINE": "30", "INGEST_RETAIN_CLAIMS": " 400 "}
-    assert RetentionSettings.from_env(environ) == RetentionSettings(mails=3650, quarantine=30, claims=400)
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "10 years", "36501", "٣", "9" * 5000])
-def test_other_than_a_number_of_days_is_named(value: str) -> None:
-    with pytest.raises(SettingsError, match="INGEST_RETAIN_MAILS must be a number of days"):
-        RetentionSettings.from_env({"INGEST_RETAIN_MAILS": value})
