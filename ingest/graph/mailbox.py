@@ -1,4 +1,4 @@
-"""The mail calls: Graph's JSON in, the app's model out.
+"""The calls on mails and their folders.
 
 https://learn.microsoft.com/graph/api/resources/message
 """
@@ -6,21 +6,21 @@ https://learn.microsoft.com/graph/api/resources/message
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from ingest import log
 from ingest.codes import Reason
 from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
-from ingest.graph.listings import id_of, next_link, read_items, time_of, time_or_none
+from ingest.graph.listings import next_link, read_items
+from ingest.graph.resources import attachment_of, left_over_of, message_of, quarantined_mail_of, without_reason
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
-from ingest.model.message import Attachment, AttachmentKind, LeftOver, Message, QuarantinedMail, Scope
+from ingest.model.message import Attachment, LeftOver, Message, QuarantinedMail, Scope
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
@@ -35,7 +35,6 @@ _ATTACHMENT_FIELDS = "id,name,contentType,size,microsoft.graph.fileAttachment/co
 _MESSAGE_FIELDS = (
     "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,internetMessageHeaders,body"
 )
-_REASONS = frozenset(Reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,15 +135,7 @@ class Mailboxes:
         body = self._graph.request(
             "describe_message", "GET", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, params=params
         ).body
-        return Message(
-            ref=ref,
-            internet_message_id=str(body.get("internetMessageId") or "") or None,
-            subject=str(body.get("subject") or ""),
-            sender=_address(body.get("from")),
-            to=_addresses(body.get("toRecipients")),
-            cc=_addresses(body.get("ccRecipients")),
-            received_at=time_or_none(body.get("receivedDateTime")) or datetime.now(UTC),
-        )
+        return message_of(ref, body)
 
     def mark_read(self, ref: MessageRef, scope: Scope) -> None:
         """Mark the message as read. Raises NotFound, Later."""
@@ -194,7 +185,7 @@ class Mailboxes:
             "PATCH",
             _path(ref, Scope.MAILBOX),
             mailbox=ref.mailbox,
-            body={"categories": [*_without_reason(categories), reason.value]},
+            body={"categories": [*without_reason(categories), reason.value]},
         )
         folder = self._folders.quarantine(ref.mailbox)
         try:
@@ -221,7 +212,7 @@ class Mailboxes:
         `categories`: those that the message has. Graph announces the message as a new one.
         """
         # Unread first: the sweep looks for unread messages, should the notification be lost.
-        body: Json = {"isRead": False, "categories": _without_reason(categories)}
+        body: Json = {"isRead": False, "categories": without_reason(categories)}
         self._graph.request("release_message", "PATCH", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, body=body)
         self._move(ref, "inbox")
 
@@ -250,7 +241,7 @@ class Mailboxes:
         }
         while path:
             page = self._graph.request("list_quarantine", "GET", path, mailbox=mailbox, params=params).body
-            yield from read_items("list_quarantine", page, partial(_quarantined, mailbox), mailbox=mailbox)
+            yield from read_items("list_quarantine", page, partial(quarantined_mail_of, mailbox), mailbox=mailbox)
             path, params = next_link(page), None
 
     def count_inbox(self, mailbox: str) -> InboxCount:
@@ -284,7 +275,7 @@ class Mailboxes:
         barren = 0  # pages in a row without a new message
         while True:
             asked, answer = link, self._list_inbox(mailbox, since, link)
-            page = read_items("list_inbox", answer, partial(_left_over, mailbox), mailbox=mailbox)
+            page = read_items("list_inbox", answer, partial(left_over_of, mailbox), mailbox=mailbox)
             new = [item for item in page if item.ref.message_id not in seen]
             if new:
                 yield new
@@ -311,7 +302,7 @@ class Mailboxes:
         """
         page = self._list("list_junk", mailbox, "junkemail", since=datetime(1900, 1, 1, tzinfo=UTC), top=limit)
         moved = 0
-        for item in read_items("list_junk", page, partial(_left_over, mailbox), mailbox=mailbox):
+        for item in read_items("list_junk", page, partial(left_over_of, mailbox), mailbox=mailbox):
             try:
                 self._move(item.ref, "inbox")
             except (NotFound, GraphRefused) as trouble:
@@ -370,61 +361,3 @@ def _path(ref: MessageRef, scope: Scope, *segments: str) -> str:
     """
     folder = ("mailFolders", "inbox") if scope is Scope.INBOX else ()
     return user_path(ref.mailbox, *folder, "messages", ref.message_id, *segments)
-
-
-def attachment_of(item: Mapping[str, Any]) -> Attachment:
-    """Return an attachment from Graph's JSON. Only the id has to be there: the content is read by the id.
-
-    Raises as `id_of`.
-    """
-    name = str(item.get("@odata.type", "")).rpartition(".")[2]
-    kind = AttachmentKind(name) if name in set(AttachmentKind) else AttachmentKind.UNKNOWN
-    size = item.get("size")
-    return Attachment(
-        id=id_of(item),
-        kind=kind,
-        name=_text(item.get("name")),
-        content_type=_text(item.get("contentType")) or None,
-        content_id=_text(item.get("contentId")).strip("<>") or None,
-        size=size if isinstance(size, int) else 0,
-    )
-
-
-def _text(value: object) -> str:
-    """Return a text; "" where the value is missing or of another type."""
-    return value if isinstance(value, str) else ""
-
-
-def _left_over(mailbox: str, item: Mapping[str, Any]) -> LeftOver:
-    return LeftOver(
-        ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.SWEEP),
-        received_at=time_or_none(item.get("receivedDateTime")),
-    )
-
-
-def _quarantined(mailbox: str, item: Mapping[str, Any]) -> QuarantinedMail:
-    categories = item.get("categories") or ()
-    return QuarantinedMail(
-        ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.OPERATOR),
-        received_at=time_of(item["receivedDateTime"]),
-        sender=_address(item.get("from")),
-        subject=str(item.get("subject") or ""),
-        reason=next((Reason(category) for category in categories if category in _REASONS), None),
-    )
-
-
-def _without_reason(categories: Sequence[str]) -> list[str]:
-    return [category for category in categories if category not in _REASONS]
-
-
-def _addresses(recipients: object) -> tuple[str, ...]:
-    """Return the addresses of a list of recipients, without those that have none."""
-    found = map(_address, recipients if isinstance(recipients, list) else ())
-    return tuple(address for address in found if address)
-
-
-def _address(recipient: object) -> str:
-    """Return a recipient's address; "" where the recipient has none, or another shape."""
-    email = recipient.get("emailAddress") if isinstance(recipient, Mapping) else None
-    address = email.get("address") if isinstance(email, Mapping) else None
-    return address if isinstance(address, str) else ""
