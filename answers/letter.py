@@ -12,8 +12,8 @@ from typing import override
 from uuid import UUID
 
 from answers.texts import Text
-from ingest.model.answer import Reply
-from ingest.replies import MESSAGE_ID_MARK
+from ingest.answers import MESSAGE_ID_MARK
+from ingest.model.answer import AnswerTarget
 
 
 class _Ids(UnstructuredHeader, BaseHeader):
@@ -38,23 +38,23 @@ class Letter:
 
     id: UUID
     sender: str
-    reply: Reply
+    target: AnswerTarget
     text: Text
     written_at: datetime
 
     def headers(self) -> dict[str, str]:
         """Return the headers that mark an automatic answer and put it below the mail that it answers."""
         found = {"Auto-Submitted": "auto-replied", "X-Auto-Response-Suppress": "All"}
-        if self.reply.message_id is not None:
-            found["In-Reply-To"] = self.reply.message_id
-            found["References"] = " ".join((*self.reply.references, self.reply.message_id))
+        if self.target.message_id is not None:
+            found["In-Reply-To"] = self.target.message_id
+            found["References"] = " ".join((*self.target.references, self.target.message_id))
         return found
 
     def as_mime(self) -> bytes:
         """Return the whole mail. The library refuses a line break in a header."""
         message = EmailMessage(policy=_POLICY)
         message["From"] = self.sender
-        message["To"] = self.reply.recipient
+        message["To"] = self.target.recipient
         message["Subject"] = self.text.subject
         message["Date"] = format_datetime(self.written_at)
         message["Message-ID"] = f"<{MESSAGE_ID_MARK}{self.id.hex}@{self.sender.rpartition('@')[2]}>"
@@ -62,5 +62,5 @@ class Letter:
             message[name] = value
         message.set_content(self.text.plain)
         message.add_alternative(self.text.html, subtype="html")
-        message["Content-Language"] = self.reply.language  # last: set_content moves such a header into the text
+        message["Content-Language"] = self.target.language  # last: set_content moves such a header into the text
         return message.as_bytes()

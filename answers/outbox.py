@@ -17,6 +17,7 @@ from answers.letter import Letter
 from answers.texts import Templates
 from answers.transports import AcsTransport, GraphTransport, Transport
 from ingest import log, wiring
+from ingest.codes import AnswerState
 from ingest.errors import AnswerRefused, InDoubt, Later
 from ingest.settings import AnswerTransport
 from ingest.storage import entra
@@ -34,8 +35,8 @@ class Recorded(Protocol):
     def take(self, most: int, *, a_day: int) -> Sequence[DueAnswer]:
         """Return answers that no other process sends."""
 
-    def end(self, due: DueAnswer, outcome: str, *, again_after: float = 0.0) -> None:
-        """Record the outcome of a try."""
+    def end(self, due: DueAnswer, state: AnswerState, *, again_after: float = 0.0) -> None:
+        """Record the state after a try."""
 
 
 class Outbox:
@@ -59,36 +60,36 @@ class Outbox:
         return sent
 
     def _send(self, due: DueAnswer) -> bool:
-        outcome, again_after = self._try(due)
-        self._records.end(due, outcome, again_after=again_after)
-        log.info("answer.ended", kind=due.kind, outcome=outcome, tries=due.tries)
-        return outcome == "sent"
+        state, again_after = self._try(due)
+        self._records.end(due, state, again_after=again_after)
+        log.info("answer.ended", kind=due.kind, outcome=state, tries=due.tries)
+        return state is AnswerState.SENT
 
-    def _try(self, due: DueAnswer) -> tuple[str, float]:
-        """Return the outcome of a try, and the seconds to the next one where there is one."""
+    def _try(self, due: DueAnswer) -> tuple[AnswerState, float]:
+        """Return the state after a try, and the seconds to the next one where there is one."""
         try:
             self._transport.send(self._letter(due))
         except AnswerRefused as refused:
             log.warning("answer.refused", kind=due.kind, cause=log.describe(refused))
-            return "refused", 0.0
+            return AnswerState.REFUSED, 0.0
         except InDoubt as doubt:
             log.warning("answer.in_doubt", kind=due.kind, cause=log.describe(doubt))
-            return "in_doubt", 0.0
+            return AnswerState.IN_DOUBT, 0.0
         except Later as later:
             log.warning("answer.put_off", kind=due.kind, cause=log.describe(later))
             if due.tries >= MOST_TRIES:
-                return "refused", 0.0
-            return "queued", max(later.retry_after or 0.0, FIRST_DISTANCE * 2 ** (due.tries - 1))
+                return AnswerState.REFUSED, 0.0
+            return AnswerState.QUEUED, max(later.retry_after or 0.0, FIRST_DISTANCE * 2 ** (due.tries - 1))
         except Exception as defect:  # noqa: BLE001 - a defect over one answer stops no other
             log.error("answer.defect", kind=due.kind, frames=log.frames(defect))
-            return "refused", 0.0
-        return "sent", 0.0
+            return AnswerState.REFUSED, 0.0
+        return AnswerState.SENT, 0.0
 
     def _letter(self, due: DueAnswer) -> Letter:
         return Letter(
             id=uuid.uuid4(),
             sender=self._sender,
-            reply=due.answer.reply,
+            target=due.answer.target,
             text=self._templates.text(due.kind, due.answer),
             written_at=datetime.now(UTC),
         )

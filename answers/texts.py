@@ -44,13 +44,13 @@ class Templates:
 
     def text(self, kind: AnswerKind, answer: Answer) -> Text:
         """Return an answer's text in the language of its mail."""
-        texts = self._texts[answer.reply.language]
+        texts = self._texts[answer.target.language]
         template = texts[kind]
         lists = {
             "$documents": list(answer.documents) or [texts["none"]],
             "$refused": [name for name, _ in answer.refused] or [texts["none"]],
         }
-        values = {"subject": answer.reply.subject}
+        values = {"subject": answer.target.subject}
         plain, html = list[str](), list[str]()
         for paragraph in template["text"]:
             if paragraph in lists:

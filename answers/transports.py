@@ -75,7 +75,7 @@ class AcsTransport:
         """Send the letter as JSON. Raises as `Transport.send`."""
         body = {
             "senderAddress": letter.sender,
-            "recipients": {"to": [{"address": letter.reply.recipient}]},
+            "recipients": {"to": [{"address": letter.target.recipient}]},
             "content": {
                 "subject": letter.text.subject,
                 "plainText": letter.text.plain,

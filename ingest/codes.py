@@ -111,6 +111,15 @@ class Verdict(StrEnum):
     MALICIOUS = "malicious"
 
 
+class AnswerState(StrEnum):
+    """The state of an answer after a try to send it. QUEUED: another try follows; IN_DOUBT: perhaps sent."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+
+
 class AnswerKind(StrEnum):
     """The subject of an answer to a sender. A tenant wants each by itself; docs/answers.md describes each."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ingest import log
+from ingest.answers import answer_to_stored
 from ingest.codes import Disposition, Rule
 from ingest.documents.blocked_types import Blocking
 from ingest.documents.budget import Budget, Lane
@@ -22,7 +23,6 @@ from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from ingest.original import Original
 from ingest.ports import UPLOAD_BLOCK, Blobs, Copies
-from ingest.replies import answer_to_stored
 from ingest.settings import BodyMode
 from ingest.transfer import Transfer
 
@@ -77,7 +77,7 @@ class Filing:
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
         budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive, pace=self._transfer.pace)
         parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
-        answer = answer_to_stored(original.message.reply, parts)
+        answer = answer_to_stored(original.message.answer_target, parts)
         held = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
         if held is not None:
             log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=held)

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Protocol
 
 from ingest import log
+from ingest.answers import Own, target_of
 from ingest.codes import Disposition, Rule
 from ingest.documents import headers as mail_headers
 from ingest.documents.authentication import read_authentication
@@ -28,7 +29,6 @@ from ingest.documents.unpacking.mime import find_body, open_mail
 from ingest.errors import AttachmentPending, ContentInterrupted, PartRejected
 from ingest.model.message import Attachment, AttachmentKind, Message
 from ingest.model.message_ref import MessageRef
-from ingest.replies import Own, reply_to
 
 MAX_PARTS = 1000  # parts of a mail itself, those of containers not counted; Exchange refuses mails of more than 250
 # A redirect leaves To as it was. Mail programs and servers write the new recipient into one of these, the headers of
@@ -203,5 +203,5 @@ def message_of(
         receipt_requested=any(name in headers for name in _RECEIPT_HEADERS),
         received_at=received_at or mail_headers.newest_received(headers) or datetime.now(UTC),
         authentication=authentication,
-        reply=None if own is None else reply_to(headers, authentication, subject, (*to, *cc), own),
+        answer_target=None if own is None else target_of(headers, authentication, subject, (*to, *cc), own),
     )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingest import log, routing
+from ingest.answers import Own, answer_to_rejected
 from ingest.claims import OwnClaims, log_fields
 from ingest.codes import Reason
 from ingest.documents.budget import Pace
@@ -36,7 +37,6 @@ from ingest.ports import Blobs, Claims, Copies, Mail, Tenants, Turns
 from ingest.ports import Rejections as RejectionRecords
 from ingest.reading import Reading
 from ingest.rejections import Rejections
-from ingest.replies import Own, answer_to_rejected
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
@@ -211,7 +211,7 @@ class Pipeline:
             return self._ends.gone(claim)
         # Before the move: an owner that dies after the move leaves a record that people can find.
         self._rejections.note(claim, reason, message, assigned)
-        answer = None if message is None else answer_to_rejected(message.reply, reason)
+        answer = None if message is None else answer_to_rejected(message.answer_target, reason)
         return self._ends.quarantine(claim, reason, categories or (), answer)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from ingest import log
+from ingest.answers import Own
 from ingest.claims import log_fields
 from ingest.documents.headers import Headers
 from ingest.documents.spool import Spool
@@ -17,7 +18,6 @@ from ingest.model.message import Message, OriginalForm, Scope
 from ingest.model.tenant import Tenant
 from ingest.original import MimeOriginal, Original, message_of, read_header
 from ingest.ports import Mail
-from ingest.replies import Own
 from ingest.transfer import Transfer
 
 # Attempts at a message from which on Graph's 500 for its MIME counts as the message's own fault. A streamed answer

@@ -18,12 +18,12 @@ from ingest.errors import SettingsError
 from ingest.settings import AnswerTransport, JunkMode, ScanHold, Scanner, Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
+    from ingest.answers import Own
     from ingest.documents.reader_pool import ReaderPool
     from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline
-    from ingest.replies import Own
     from ingest.storage.backlog import Backlog
     from ingest.storage.blobs import BlobStore
     from ingest.storage.database import Database
@@ -131,7 +131,7 @@ def filing_options(settings: Settings, readers: ReaderPool) -> FilingOptions:
 
 def own_addresses(settings: Settings) -> Own | None:
     """Return our own addresses, which get no answers; None where no sender gets one."""
-    from ingest.replies import Own
+    from ingest.answers import Own
     from ingest.routing import token_of
 
     if settings.answers is AnswerTransport.OFF:

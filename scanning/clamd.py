@@ -25,7 +25,7 @@ _LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """clamd's verdict. `malware`: the name of its signature. `said`: the reason of a scan that failed."""
 
     verdict: Verdict
@@ -45,7 +45,7 @@ class Clamd:
             connection.sendall(b"zVERSION\0")
             return _line(connection)
 
-    def scan(self, content: Iterator[bytes]) -> Answer:
+    def scan(self, content: Iterator[bytes]) -> Response:
         """Return the verdict on a content. Raises what reading `content` raises."""
         with span("clamd.scan"), self._connected() as connection:
             # A content beyond clamd's StreamMaxLength: clamd answers, and reads no more.
@@ -92,14 +92,14 @@ def _line(connection: socket.socket) -> str:
     return received.rstrip(b"\0\n").decode("utf-8", "replace")
 
 
-def _answer(line: str) -> Answer:
+def _answer(line: str) -> Response:
     if line == "stream: OK":
-        return Answer(verdict=Verdict.CLEAN)
+        return Response(verdict=Verdict.CLEAN)
     if (found := _FOUND.fullmatch(line)) is not None:
         # "Heuristics.Limits.Exceeded…" says that clamd stopped before the end: no verdict on the content.
         if found[1].startswith("Heuristics.Limits.Exceeded"):
-            return Answer(verdict=Verdict.FAILED, said=found[1])
-        return Answer(verdict=Verdict.MALICIOUS, malware=(found[1],))
+            return Response(verdict=Verdict.FAILED, said=found[1])
+        return Response(verdict=Verdict.MALICIOUS, malware=(found[1],))
     if "size limit exceeded" in line:
-        return Answer(verdict=Verdict.FAILED, said="larger than clamd's StreamMaxLength")
+        return Response(verdict=Verdict.FAILED, said="larger than clamd's StreamMaxLength")
     raise ScannerUnavailable("clamd gave no verdict")

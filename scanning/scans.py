@@ -12,8 +12,8 @@ from ingest.codes import Verdict
 from ingest.errors import BlobMissing, ScannerUnavailable
 from ingest.model.blob import ScanResult
 from ingest.settings import Scanner
-from ingest.storage.scans import DueScan, Scans
-from scanning.clamd import CLAMAV, Answer, Clamd
+from ingest.storage.scans import DueScan, Recording, Scans
+from scanning.clamd import CLAMAV, Clamd, Response
 from scanning.results import of_tags, read_event
 
 TAGS_AT_A_TIME = 50  # blobs that are taken for a look at their tags
@@ -28,8 +28,8 @@ MOST_LOOKS = 5  # by clamd at one blob: one that brings clamd down is given up
 class Recorded(Protocol):
     """The records of scans. Every call may raise DatabaseUnavailable."""
 
-    def record(self, result: ScanResult, *, unexpected: bool) -> str:
-        """Record a result; return `recorded`, `repeated` or `unknown`."""
+    def record(self, result: ScanResult, *, unexpected: bool) -> Recording:
+        """Record a result; return the effect."""
 
     def take(self, most: int, *, age: float, distance: float) -> Sequence[DueScan]:
         """Return blobs that are due for a look."""
@@ -58,7 +58,7 @@ class Scanning(Protocol):
     def ping(self) -> str:
         """Return the scanner's version."""
 
-    def scan(self, content: Iterator[bytes]) -> Answer:
+    def scan(self, content: Iterator[bytes]) -> Response:
         """Return the verdict on a content."""
 
 
@@ -134,21 +134,21 @@ class Watch:
         """Return the verdict on one blob; None where Defender has none yet."""
         if self._clamd is None:
             return of_tags(self._blobs.tags(scan.blob_name), scan.container, scan.blob_name)
-        answer = self._clamd.scan(self._blobs.read(scan.blob_name))
+        response = self._clamd.scan(self._blobs.read(scan.blob_name))
         return ScanResult(
             container=scan.container,
             blob_name=scan.blob_name,
-            verdict=answer.verdict,
+            verdict=response.verdict,
             scanner=CLAMAV,
-            malware=answer.malware,
-            said=answer.said,
+            malware=response.malware,
+            said=response.said,
         )
 
     def _record(self, result: ScanResult, *, unexpected: bool) -> None:
-        outcome = self._records.record(result, unexpected=unexpected)
-        if outcome == "unknown":
+        recording = self._records.record(result, unexpected=unexpected)
+        if recording is Recording.UNKNOWN:
             log.info("scan.ignored")
-        elif outcome == "recorded":
+        elif recording is Recording.RECORDED:
             log.info("scan.recorded", verdict=result.verdict, scanner=result.scanner, said=result.said)
             if result.verdict is Verdict.MALICIOUS:
                 # The tenant and the message, as in the blob's name; the malware's name is its scanner's word.

@@ -8,8 +8,8 @@ from ingest.codes import AnswerKind, Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """A mail's sender, where an answer may go to them, and what the answer quotes. All of it is fit for a header.
+class AnswerTarget:
+    """The sender that an answer may go to, and what the answer quotes of their mail. All of it is fit for a header.
 
     `message_id` and `references` are the mail's, the former None where it has none. `language`: `de` or `en`.
     """
@@ -28,7 +28,7 @@ class Answer:
     `documents`: names of the documents that were taken. `refused`: names of parts that were not, each with its rule.
     """
 
-    reply: Reply
+    target: AnswerTarget
     kinds: tuple[AnswerKind, ...]
     documents: tuple[str, ...] = field(default=(), repr=False)
     refused: tuple[tuple[str, Rule], ...] = field(default=(), repr=False)

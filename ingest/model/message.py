@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ingest.codes import Reason
-from ingest.model.answer import Reply
+from ingest.model.answer import AnswerTarget
 from ingest.model.message_ref import MessageRef
 
 
@@ -84,8 +84,8 @@ class Message:
     """A message's metadata, from the headers of its original. `form`: the form in which the original is kept.
 
     `redirected_to`: the addresses that a redirect or a forward wrote into other headers than To and Cc.
-    `receipt_requested`: the sender asked for a receipt when the message is read. `reply`: None where the sender gets no
-    answer.
+    `receipt_requested`: the sender asked for a receipt when the message is read. `answer_target`: None where the
+    sender gets no answer.
     """
 
     ref: MessageRef
@@ -99,7 +99,7 @@ class Message:
     received_at: datetime
     form: OriginalForm = OriginalForm.MIME
     authentication: Authentication = field(default_factory=Authentication)
-    reply: Reply | None = None
+    answer_target: AnswerTarget | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

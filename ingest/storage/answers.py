@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.codes import AnswerKind, Rule
-from ingest.model.answer import Answer, Reply
+from ingest.codes import AnswerKind, AnswerState, Rule
+from ingest.model.answer import Answer, AnswerTarget
 from ingest.model.claim import Claim
 from ingest.storage.database import Database, as_text
 
@@ -25,17 +25,17 @@ class DueAnswer:
 def answer_parameters(claim: Claim, answer: Answer) -> dict[str, object]:
     """Return the parameters of `ingest.queue_answer`."""
     quoted = {
-        "message_id": answer.reply.message_id,
-        "references": answer.reply.references,
-        "subject": as_text(answer.reply.subject),
-        "language": answer.reply.language,
+        "message_id": answer.target.message_id,
+        "references": answer.target.references,
+        "subject": as_text(answer.target.subject),
+        "language": answer.target.language,
         "documents": [as_text(name) for name in answer.documents],
         "refused": [[as_text(name), rule] for name, rule in answer.refused],
     }
     return {
         "claim": claim.id,
         "kinds": [str(kind) for kind in answer.kinds],
-        "recipient": answer.reply.recipient,
+        "recipient": answer.target.recipient,
         "quoted": json.dumps(quoted),
     }
 
@@ -56,11 +56,11 @@ class Answers:
         rows = self._database.all("take_answers", self.TAKE_ANSWERS, most=most, a_day=a_day)
         return [_due(row) for row in rows]
 
-    END_ANSWER = "select ingest.end_answer(%(claim)s, %(outcome)s, %(seconds)s)"
+    END_ANSWER = "select ingest.end_answer(%(claim)s, %(state)s, %(seconds)s)"
 
-    def end(self, due: DueAnswer, outcome: str, *, again_after: float = 0.0) -> None:
-        """Record the outcome: `sent`, `refused`, `in_doubt`, or `queued` for a try after `again_after` seconds."""
-        self._database.none("end_answer", self.END_ANSWER, claim=due.claim, outcome=outcome, seconds=again_after)
+    def end(self, due: DueAnswer, state: AnswerState, *, again_after: float = 0.0) -> None:
+        """Record the state after a try; for QUEUED the next try comes after `again_after` seconds."""
+        self._database.none("end_answer", self.END_ANSWER, claim=due.claim, state=state, seconds=again_after)
 
 
 def _due(row: dict[str, Any]) -> DueAnswer:
@@ -70,7 +70,7 @@ def _due(row: dict[str, Any]) -> DueAnswer:
         kind=kind,
         tries=row["tries"],
         answer=Answer(
-            reply=Reply(
+            target=AnswerTarget(
                 recipient=row["recipient"],
                 message_id=quoted["message_id"],
                 references=tuple(quoted["references"]),

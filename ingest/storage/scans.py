@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ingest.model.blob import ScanResult
 from ingest.storage.database import Database, as_text
+
+
+class Recording(StrEnum):
+    """The effect of a result on the record. UNKNOWN: its blob lies below no tenant."""
+
+    RECORDED = "recorded"
+    REPEATED = "repeated"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +46,8 @@ class Scans:
         %(scanned_at)s, %(unexpected)s) as outcome
     """
 
-    def record(self, result: ScanResult, *, unexpected: bool) -> str:
-        """Record a result; the graver one of several stands.
-
-        Returns `recorded`, `repeated`, or `unknown` for a blob that lies below no tenant. `unexpected`: scanning is
-        off.
-        """
+    def record(self, result: ScanResult, *, unexpected: bool) -> Recording:
+        """Record a result; the graver one of several stands. `unexpected`: scanning is off."""
         row = self._database.one(
             "record_scan",
             self.RECORD,
@@ -55,7 +60,7 @@ class Scans:
             scanned_at=result.scanned_at,
             unexpected=unexpected,
         )
-        return str(row["outcome"]) if row else "unknown"
+        return Recording(row["outcome"]) if row else Recording.UNKNOWN
 
     TAKE = """
     select container, blob_name, looks

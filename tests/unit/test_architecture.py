@@ -39,7 +39,7 @@ STORY = {
         "reading",
         "refusals",
         "rejections",
-        "replies",
+        "answers",
         "routing",
         "suspects",
         "sweep",

@@ -17,12 +17,12 @@ from answers.letter import Letter
 from answers.texts import LANGUAGES, Templates
 from ingest.codes import AnswerKind, Rule
 from ingest.errors import SettingsError
-from ingest.model.answer import Answer, Reply
+from ingest.model.answer import Answer, AnswerTarget
 
 
 def answer(*, subject: str = "Rechnung 4711", language: str = "de") -> Answer:
     return Answer(
-        reply=Reply(
+        target=AnswerTarget(
             recipient="anna@supplier.example",
             message_id="<1@supplier.example>",
             references=("<0@supplier.example>",),
@@ -39,7 +39,7 @@ def parsed(kind: AnswerKind, of: Answer, templates: Templates | None = None) -> 
     letter = Letter(
         id=UUID(int=7),
         sender="upload@dms.example",
-        reply=of.reply,
+        target=of.target,
         text=(templates or Templates()).text(kind, of),
         written_at=datetime(2026, 11, 27, 12, tzinfo=UTC),
     )
@@ -114,11 +114,11 @@ def test_long_message_ids_stand_in_the_headers_as_they_are() -> None:
     """Exchange's own ids are longer than a line. A mail program finds no mail by an encoded word."""
     of = answer()
     long = f"<{'A1' * 30}@{'a1' * 10}.eurprd04.prod.outlook.example>"
-    reply = replace(of.reply, message_id=long, references=("<0@supplier.example>", long))
+    target = replace(of.target, message_id=long, references=("<0@supplier.example>", long))
     letter = Letter(
         id=UUID(int=7),
         sender="upload@dms.example",
-        reply=reply,
+        target=target,
         text=Templates().text(AnswerKind.RECEIVED, of),
         written_at=datetime(2026, 11, 27, 12, tzinfo=UTC),
     )

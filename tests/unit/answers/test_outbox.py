@@ -10,9 +10,9 @@ import pytest
 from answers.letter import Letter
 from answers.outbox import MOST_TRIES, Outbox
 from answers.texts import Templates
-from ingest.codes import AnswerKind
+from ingest.codes import AnswerKind, AnswerState
 from ingest.errors import AnswerRefused, GraphThrottled, InDoubt
-from ingest.model.answer import Answer, Reply
+from ingest.model.answer import Answer, AnswerTarget
 from ingest.storage.answers import DueAnswer
 
 
@@ -26,8 +26,8 @@ class FakeRecords:
         taken, self.due = self.due[:most], self.due[most:]
         return taken
 
-    def end(self, due: DueAnswer, outcome: str, *, again_after: float = 0.0) -> None:
-        self.ended.append((due.claim, outcome, again_after))
+    def end(self, due: DueAnswer, state: AnswerState, *, again_after: float = 0.0) -> None:
+        self.ended.append((due.claim, state, again_after))
 
 
 @dataclass
@@ -42,9 +42,9 @@ class FakeTransport:
 
 
 def due(claim: int, tries: int = 1) -> DueAnswer:
-    reply = Reply(recipient="anna@supplier.example", message_id=None, references=(), subject="", language="en")
+    target = AnswerTarget(recipient="anna@supplier.example", message_id=None, references=(), subject="", language="en")
     return DueAnswer(
-        claim=claim, kind=AnswerKind.RECEIVED, answer=Answer(reply=reply, kinds=(AnswerKind.RECEIVED,)), tries=tries
+        claim=claim, kind=AnswerKind.RECEIVED, answer=Answer(target=target, kinds=(AnswerKind.RECEIVED,)), tries=tries
     )
 
 

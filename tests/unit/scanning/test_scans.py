@@ -12,8 +12,8 @@ from ingest.codes import Verdict
 from ingest.errors import BlobMissing, ScannerUnavailable
 from ingest.model.blob import ScanResult
 from ingest.settings import Scanner
-from ingest.storage.scans import DueScan
-from scanning.clamd import Answer
+from ingest.storage.scans import DueScan, Recording
+from scanning.clamd import Response
 from scanning.results import TAG
 from scanning.scans import MOST_LOOKS, Watch
 from tests.fakes.payloads import payload
@@ -27,9 +27,9 @@ class FakeRecords:
     results: list[tuple[ScanResult, bool]] = field(default_factory=list)
     asked: list[tuple[int, float]] = field(default_factory=list)
 
-    def record(self, result: ScanResult, *, unexpected: bool) -> str:
+    def record(self, result: ScanResult, *, unexpected: bool) -> Recording:
         self.results.append((result, unexpected))
-        return "recorded"
+        return Recording.RECORDED
 
     def take(self, most: int, *, age: float, distance: float) -> Sequence[DueScan]:
         assert distance > 0
@@ -68,13 +68,13 @@ class FakeClamd:
             raise ScannerUnavailable("clamd: ConnectionRefusedError")
         return "ClamAV"
 
-    def scan(self, content: Iterator[bytes]) -> Answer:
+    def scan(self, content: Iterator[bytes]) -> Response:
         whole = b"".join(content)
         if whole == self._dies_over:
             raise ScannerUnavailable("clamd: ConnectionResetError")
         if b"EICAR" in whole:
-            return Answer(verdict=Verdict.MALICIOUS, malware=("Eicar-Test-Signature",))
-        return Answer(verdict=Verdict.CLEAN)
+            return Response(verdict=Verdict.MALICIOUS, malware=("Eicar-Test-Signature",))
+        return Response(verdict=Verdict.CLEAN)
 
 
 @pytest.fixture

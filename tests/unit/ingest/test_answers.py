@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.answers import MESSAGE_ID_MARK, Own, answer_to_rejected, answer_to_stored, fit, target_of
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
 from ingest.documents.headers import parse_headers
-from ingest.model.answer import Reply
+from ingest.model.answer import AnswerTarget
 from ingest.model.message import Authentication
 from ingest.model.part import Part
-from ingest.replies import MESSAGE_ID_MARK, Own, answer_to_rejected, answer_to_stored, fit, reply_to
 
 PROVED = Authentication(dmarc="pass", sender_authenticated=True)
 OWN = Own(
@@ -25,11 +25,11 @@ MAIL = (
 )
 
 
-def reply(
+def target(
     more: str = "", *, mail: str = MAIL, proof: Authentication = PROVED, subject: str = "Invoice"
-) -> Reply | None:
+) -> AnswerTarget | None:
     headers = parse_headers(f"{mail}{more}\r\n".encode())
-    return reply_to(headers, proof, subject, headers.addresses("to"), OWN)
+    return target_of(headers, proof, subject, headers.addresses("to"), OWN)
 
 
 def part(rule: Rule, *, name: str = "invoice.pdf", encrypted: bool = False) -> Part:
@@ -45,8 +45,8 @@ def part(rule: Rule, *, name: str = "invoice.pdf", encrypted: bool = False) -> P
 
 
 def test_a_proved_sender_gets_an_answer_below_the_mail() -> None:
-    found = reply("References: <0@supplier.example> <00@x.example>\r\nContent-Language: de-DE\r\n")
-    assert found == Reply(
+    found = target("References: <0@supplier.example> <00@x.example>\r\nContent-Language: de-DE\r\n")
+    assert found == AnswerTarget(
         recipient="anna@supplier.example",
         message_id="<1@supplier.example>",
         references=("<0@supplier.example>", "<00@x.example>"),
@@ -56,14 +56,14 @@ def test_a_proved_sender_gets_an_answer_below_the_mail() -> None:
 
 
 def test_an_id_that_a_mail_program_would_decode_is_left_out() -> None:
-    found = reply("References: <0@supplier.example> <=?utf-8?q?=3D?=?utf-8?q?=0D=0ABcc:x@y.example?=@x.example>\r\n")
+    found = target("References: <0@supplier.example> <=?utf-8?q?=3D?=?utf-8?q?=0D=0ABcc:x@y.example?=@x.example>\r\n")
     assert found is not None
     assert found.references == ("<0@supplier.example>",)
 
 
 def test_a_forged_sender_never_gets_one() -> None:
-    assert reply(proof=Authentication(dmarc="fail")) is None
-    assert reply(proof=Authentication()) is None
+    assert target(proof=Authentication(dmarc="fail")) is None
+    assert target(proof=Authentication()) is None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_forged_sender_never_gets_one() -> None:
     ],
 )
 def test_a_sender_that_is_not_one_foreign_person_gets_none(sender: str) -> None:
-    assert reply(mail=f"{sender}To: upload.0123456789abcdef@dms.example\r\n") is None
+    assert target(mail=f"{sender}To: upload.0123456789abcdef@dms.example\r\n") is None
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_a_sender_that_is_not_one_foreign_person_gets_none(sender: str) -> None:
     ],
 )
 def test_a_program_a_list_and_an_answer_to_an_answer_get_none(header: str) -> None:
-    assert reply(f"{header}\r\n") is None
+    assert target(f"{header}\r\n") is None
 
 
 def test_a_header_that_says_no_changes_nothing() -> None:
-    assert reply("Auto-Submitted: no\r\nX-Auto-Response-Suppress: None\r\nPrecedence: first-class\r\n") is not None
+    assert target("Auto-Submitted: no\r\nX-Auto-Response-Suppress: None\r\nPrecedence: first-class\r\n") is not None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_header_that_says_no_changes_nothing() -> None:
     ],
 )
 def test_the_language_is_that_of_the_mail_or_of_the_senders_country(header: str, sender: str, language: str) -> None:
-    found = reply(f"{header}\r\n", mail=MAIL.replace("anna@supplier.example", sender))
+    found = target(f"{header}\r\n", mail=MAIL.replace("anna@supplier.example", sender))
     assert found is not None
     assert found.language == language
 
@@ -147,14 +147,14 @@ def test_the_language_is_that_of_the_mail_or_of_the_senders_country(header: str,
     ],
 )
 def test_the_kind_follows_from_the_parts(parts: list[Part], kinds: tuple[AnswerKind, ...]) -> None:
-    answer = answer_to_stored(reply(), parts)
+    answer = answer_to_stored(target(), parts)
     assert answer is not None
     assert answer.kinds == kinds
 
 
 def test_the_answer_names_what_was_taken_and_what_was_not() -> None:
     parts = [part(Rule.FILE, name="a.pdf"), part(Rule.DANGEROUS_TYPE, name="b\r\nBcc: x.exe"), part(Rule.BODY)]
-    answer = answer_to_stored(reply(), parts)
+    answer = answer_to_stored(target(), parts)
     assert answer is not None
     assert (answer.documents, answer.refused) == (("a.pdf",), (("b Bcc: x.exe", Rule.DANGEROUS_TYPE),))
 
@@ -168,7 +168,7 @@ def test_the_answer_names_what_was_taken_and_what_was_not() -> None:
     ],
 )
 def test_a_mail_of_no_tenant_has_the_answer_of_its_reason(reason: Reason, kind: AnswerKind) -> None:
-    answer = answer_to_rejected(reply(), reason)
+    answer = answer_to_rejected(target(), reason)
     assert answer is not None
     assert answer.kinds == (kind,)
     assert answer_to_rejected(None, reason) is None
@@ -176,7 +176,7 @@ def test_a_mail_of_no_tenant_has_the_answer_of_its_reason(reason: Reason, kind: 
 
 @pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.PROCESSING_FAILED, Reason.TOO_COSTLY])
 def test_a_fault_that_is_not_the_senders_has_none(reason: Reason) -> None:
-    assert answer_to_rejected(reply(), reason) is None
+    assert answer_to_rejected(target(), reason) is None
 
 
 @given(st.text())

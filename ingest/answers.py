@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
 from ingest.documents.headers import Headers
 from ingest.documents.rules import is_automatic
-from ingest.model.answer import Answer, Reply
+from ingest.model.answer import Answer, AnswerTarget
 from ingest.model.message import Authentication
 from ingest.model.part import Part
 
@@ -63,10 +63,10 @@ class Own:
         return lower in self.addresses or lower.rpartition("@")[2] in self.domains or self.is_upload(lower)
 
 
-def reply_to(
+def target_of(
     headers: Headers, authentication: Authentication, subject: str, recipients: Sequence[str], own: Own
-) -> Reply | None:
-    """Return the reply to a mail; None where its sender gets none.
+) -> AnswerTarget | None:
+    """Return the sender that an answer to a mail goes to; None where the sender gets none.
 
     None without DMARC's proof of the one address in From; for mail of a program, a list or ourselves; for an answer to
     one of our answers, by its Message-ID and by the address that the answers come from.
@@ -83,7 +83,7 @@ def reply_to(
         return None
     if is_automatic(headers) or _is_bulk(headers):
         return None
-    return Reply(
+    return AnswerTarget(
         recipient=sender,
         message_id=next(iter(_ids(headers, "message-id")), None),
         references=references[-MAX_REFERENCES:],
@@ -92,15 +92,15 @@ def reply_to(
     )
 
 
-def answer_to_rejected(reply: Reply | None, reason: Reason) -> Answer | None:
+def answer_to_rejected(target: AnswerTarget | None, reason: Reason) -> Answer | None:
     """Return the answer to a mail without a tenant; None where its reason has none."""
     kind = _REASONS.get(reason)
-    return None if reply is None or kind is None else Answer(reply=reply, kinds=(kind,))
+    return None if target is None or kind is None else Answer(target=target, kinds=(kind,))
 
 
-def answer_to_stored(reply: Reply | None, parts: Sequence[Part]) -> Answer | None:
+def answer_to_stored(target: AnswerTarget | None, parts: Sequence[Part]) -> Answer | None:
     """Return the answer to a stored mail. The kind that says most of what went wrong comes first."""
-    if reply is None:
+    if target is None:
         return None
     documents = [p for p in parts if p.disposition is Disposition.DOCUMENT and p.rule not in _NO_FILE]
     refused = [p for p in parts if p.disposition is Disposition.REJECTED and p.rule in _REFUSALS]
@@ -109,7 +109,7 @@ def answer_to_stored(reply: Reply | None, parts: Sequence[Part]) -> Answer | Non
         found.add(AnswerKind.ENCRYPTED)
     troubles = [kind for kind in _BY_WEIGHT if kind in found]
     return Answer(
-        reply=reply,
+        target=target,
         kinds=(*troubles, AnswerKind.RECEIVED if documents else AnswerKind.NOTHING_USABLE),
         documents=tuple(fit(part.name, MAX_NAME) for part in documents[:MAX_NAMES]),
         refused=tuple((fit(part.name, MAX_NAME), part.rule) for part in refused[:MAX_NAMES]),
