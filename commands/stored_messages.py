@@ -1,4 +1,4 @@
-"""`messages verify`, `messages rebuild`: what is stored, held against the record and against the originals."""
+"""`messages verify`, `messages rebuild`: what is stored, compared with the record and with the originals."""
 
 from __future__ import annotations
 
@@ -34,25 +34,28 @@ def verify(
     message: OneMessageArgument = None,
     *,
     every: EveryOption = False,
-    derive: Annotated[
-        bool, typer.Option("--derive", help="Also prove that each stored part is in its mail's original.")
-    ] = False,
-    unrecorded: Annotated[
-        bool, typer.Option("--unrecorded", help="List the blobs that no record names, of tries that did not commit.")
-    ] = False,
+    derive: Annotated[bool, typer.Option("--derive", help="Compare the stored parts with the originals.")] = False,
+    unrecorded: Annotated[bool, typer.Option("--unrecorded", help="List the blobs that no record names.")] = False,
     delete_after: Annotated[
         int | None,
-        typer.Option("--delete-after", metavar="DAYS", min=1, help="Delete those that are older than DAYS."),
+        typer.Option(
+            "--delete-after", metavar="DAYS", min=1, help="Delete the unrecorded blobs that are older than DAYS."
+        ),
     ] = None,
     by: ByOption = "",
     why: Annotated[str, typer.Option("--why", help="The reason for --delete-after, for the record.")] = "",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Read back what was stored, and compare it with the hashes on record. Changes nothing without --delete-after.
+    """Compare what is stored with the record, and print what differs. Exit code 1 where a mail is damaged.
 
-    Needs a login that sees every tenant's mails: a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL). Exit
-    code 1 where a blob is missing or not what was stored; those are printed.
+    \b
+    MESSAGE or --all            each blob is there, with the length and the hash on record
+    MESSAGE or --all, --derive  each part on record is in its mail's original
+    --unrecorded                blobs that no record names: of tries that did not commit
+
+    Changes nothing without --delete-after. Needs a login that sees every tenant's mails: a member of ingest_operator
+    (INGEST_OPERATOR_DATABASE_URL).
 
     \b
     Examples:
@@ -63,8 +66,11 @@ def verify(
     """
     form = form_of(as_json=as_json, as_csv=as_csv)
     if unrecorded or delete_after is not None:
-        words = None if delete_after is None else account(by, why)
-        _list_unrecorded(delete_after, words, form)
+        if message is not None or every or derive:
+            raise OperatorError(
+                "--unrecorded looks at the whole container: it takes no message, no --all, no --derive."
+            )
+        _list_unrecorded(delete_after, None if delete_after is None else account(by, why), form)
         return
     if (message is None) is not every:
         raise OperatorError("Name one message, or say --all.")

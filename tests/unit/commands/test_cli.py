@@ -267,3 +267,9 @@ def test_a_pattern_of_ones_own_decides_on_the_form() -> None:
     other = {"INGEST_ADDRESS_PATTERN": r"^(?P<token>\w+)@in\.", "INGEST_ADDRESS_DOMAINS": "in.dms.cloud"}
     with pytest.raises(OperatorError, match="write the address as your pattern wants it"):
         addresses(**other).address("abcdef0123456789")
+
+
+@pytest.mark.parametrize("also", [("4711",), ("--all",), ("--derive",)])
+def test_unrecorded_blobs_are_those_of_the_whole_container(cli: Callable[..., Done], also: tuple[str, ...]) -> None:
+    done = cli("messages", "verify", "--unrecorded", *also)
+    assert (done.code, "whole container" in done.err) == (1, True)
