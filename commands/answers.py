@@ -19,7 +19,7 @@ from operations.tenants import Tenants
 
 app = typer.Typer(no_args_is_help=True, help="Answers to senders. Off until a tenant, or the operator, wants one.")
 
-KindArgument = Annotated[AnswerKind, typer.Argument(help="The kind of answer (docs/answers.md).")]
+KindArgument = Annotated[AnswerKind, typer.Argument(metavar="KIND", help="The kind of answer (docs/answers.md).")]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="The tenant's id, token or upload address.")]
 # No tenant's mail has these: operators want them for all such mails.
 OF_NO_TENANT = frozenset({AnswerKind.NO_SUCH_ADDRESS, AnswerKind.TENANT_INACTIVE})
@@ -27,7 +27,9 @@ OF_NO_TENANT = frozenset({AnswerKind.NO_SUCH_ADDRESS, AnswerKind.TENANT_INACTIVE
 
 @app.command("list")
 def list_answers(*, tenant: TenantOption = None, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
-    """List the answers that a tenant wants; without --tenant, those to mails that are no tenant's.
+    """List the answers that a tenant wants.
+
+    Without --tenant: those to mails that are no tenant's.
 
     \b
     Examples:

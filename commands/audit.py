@@ -11,12 +11,14 @@ from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, pr
 from operations.audit import Audit
 from operations.settings import operator_database_url
 
-app = typer.Typer(no_args_is_help=True, help="The record of operator actions: login, place, time, action and reason.")
+app = typer.Typer(
+    no_args_is_help=True, help="The record of operator actions. Each has login, place, time, action and reason."
+)
 
 
 @app.command("list")
 def list_entries(*, limit: LimitOption = 100, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
-    """The newest operator actions. `remark` is the operator's own word; `login` is the database's.
+    """List the newest operator actions. `remark` is the operator's own word; `login` is the database's.
 
     `from` is the name of the machine, or the address of the browser that had the page.
 

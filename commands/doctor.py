@@ -28,9 +28,9 @@ def doctor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check everything that the app needs, in order, and say what to do about what is wrong.
+    """Check everything that the app needs, in order.
 
-    Changes nothing. Exit code 1 where a check failed.
+    A check that fails says what to do. Changes nothing. Exit code 1 where a check failed.
 
     \b
     Examples:

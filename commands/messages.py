@@ -36,7 +36,7 @@ from operations.inspection import ClaimRecord
 from operations.search import Search
 from operations.settings import operator_database_url
 
-app = typer.Typer(no_args_is_help=True, help="What became of messages, as on record.")
+app = typer.Typer(no_args_is_help=True, help="Messages on record, and what is stored of them.")
 
 # The states of claims, in words for people. JSON keeps the codes.
 WORDS = {
@@ -103,14 +103,18 @@ def list_messages(
 
 @app.command()
 def find(
-    words: Annotated[list[str], typer.Argument(help="Sender, subject, file, invoice number, tenant, day, state.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD…", help="Sender, subject, file, invoice number, tenant, day, state.")
+    ],
     *,
     tenant: Annotated[str | None, typer.Option(help="Only mails of the tenant with this id.")] = None,
     limit: LimitOption = 50,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Find mails by words of theirs, a day (2026-11-26, yesterday), a state (stored, waiting, quarantine) or `held`.
+    """Find mails by words, day and state.
+
+    A day is 2026-11-26 or yesterday; a state is stored, waiting, quarantine, or held for the waiting room.
 
     \b
     Examples:
@@ -127,7 +131,9 @@ def find(
 
 @app.command()
 def show(message: MessageArgument, *, as_json: JsonOption = False) -> None:
-    """Show everything that is on record of one message: its way, each tenant's copy, every part with its rule.
+    """Show everything that is on record of one message.
+
+    Its way, each tenant's copy, and every part with its rule.
 
     \b
     Examples:
@@ -235,7 +241,9 @@ def export(
     by: ByOption = "",
     why: WhyOption,
 ) -> None:
-    """Write the evidence of one message to a zip file: original, parts, manifest, and hashes for sha256sum.
+    """Write the evidence of one message to a zip file.
+
+    Original, parts, manifest, and hashes for sha256sum.
 
     \b
     Example:

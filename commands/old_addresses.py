@@ -1,4 +1,4 @@
-"""`tenants addresses …`: old addresses of tenants, for mail that is redirected without a trace of the token."""
+"""`tenants old-addresses …`: old addresses of tenants, for mail that is redirected without a trace of the token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from operations.settings import operator_database_url, owner_database_url
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Old addresses of tenants, whose redirected mail names no token. Off until an operator confirms an address.",
+    help="Old addresses, for redirected mail without a token. Off until an operator confirms an address.",
 )
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="The old address.")]
@@ -36,12 +36,12 @@ def list_addresses(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Old addresses with their state and record.
+    """List old addresses with their state and record.
 
     \b
     Examples:
-      python -m ingest tenants addresses list --tenant 42
-      python -m ingest tenants addresses list --json | jq -r '.[] | select(.state == "unconfirmed") | .address'
+      python -m ingest tenants old-addresses list --tenant 42
+      python -m ingest tenants old-addresses list --json | jq -r '.[] | select(.state == "unconfirmed") | .address'
     """
     found = _addresses().all(tenant=_token_or_id(tenant), removed=removed, limit=limit)
     rows: list[Row] = [_row(one) for one in found]
@@ -66,7 +66,7 @@ def add(
 
     \b
     Example:
-      python -m ingest tenants addresses add 42 rechnung@tischlerei.example --why "ticket 7"
+      python -m ingest tenants old-addresses add 42 rechnung@tischlerei.example --why "ticket 7"
     """
     _must_be_foreign(address)
     added = _addresses().add(_token_or_id(tenant) or "", address, account(by, why))
@@ -91,8 +91,8 @@ def import_addresses(
 
     \b
     Examples:
-      python -m ingest tenants addresses import --from-mail-accounts --why "hand-over"
-      python -m ingest tenants addresses import --csv old-addresses.csv --why "hand-over"
+      python -m ingest tenants old-addresses import --from-mail-accounts --why "hand-over"
+      python -m ingest tenants old-addresses import --csv old-addresses.csv --why "hand-over"
     """
     if mail_accounts is (from_csv is not None):
         raise OperatorError("Import either --from-mail-accounts or from a file: --csv FILE.")
@@ -117,13 +117,14 @@ def confirm(
     why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Let mail to old addresses go to their tenant, up to and including a day.
+    """Route mail to old addresses until a day.
 
-    Any stranger can write to an old address, as before. Confirm only addresses that belong to the tenant alone.
+    The day is included. Any stranger can write to an old address, as before. Confirm only addresses that belong to
+    the tenant alone.
 
     \b
     Example:
-      python -m ingest tenants addresses confirm rechnung@tischlerei.example --until 2027-03-31 --why "ticket 7"
+      python -m ingest tenants old-addresses confirm rechnung@tischlerei.example --until 2027-03-31 --why "ticket 7"
     """
     end, words, owner = _end_of(until), account(by, why), _token_or_id(tenant)
     for address in addresses:
@@ -145,7 +146,7 @@ def remove(
 
     \b
     Example:
-      python -m ingest tenants addresses remove rechnung@tischlerei.example --why "ticket 7"
+      python -m ingest tenants old-addresses remove rechnung@tischlerei.example --why "ticket 7"
     """
     removed = _addresses().remove(address, account(by, why), tenant=_token_or_id(tenant))
     print_record(_row(removed), as_json=as_json)

@@ -53,7 +53,7 @@ def list_quarantine(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List the mails in Quarantine, oldest first, with reason and age.
+    """List the mails with reason and age, oldest first.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def list_quarantine(
 @app.command()
 def release(
     message: Annotated[
-        str | None, typer.Argument(metavar="[MESSAGE]", help="A message's number (messages list) or its Graph id.")
+        str | None, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")
     ] = None,
     *,
     reason: Annotated[Reason | None, typer.Option("--reason", help="All mails with this reason, oldest first.")] = None,
@@ -82,7 +82,9 @@ def release(
     why: WhyOption,
     mailbox: MailboxOption = None,
 ) -> None:
-    """Put mails back into the inbox, where they are ingested again: for when the cause is mended.
+    """Put mails back into the inbox, once the cause is mended.
+
+    There they are ingested again.
 
     \b
     Examples:
@@ -155,7 +157,9 @@ def delete(
     by: ByOption = "",
     mailbox: MailboxOption = None,
 ) -> None:
-    """Move mails from Quarantine to Deleted Items, where Exchange keeps them for a while.
+    """Move mails to Deleted Items.
+
+    Exchange keeps them there for a while.
 
     \b
     Example:
@@ -172,7 +176,9 @@ def bring_back(
     by: ByOption = "",
     mailbox: MailboxOption = None,
 ) -> None:
-    """Move mails back to Quarantine that were released or deleted by mistake and are not ingested yet.
+    """Take back a release or a deletion.
+
+    The mails move back to Quarantine, where they are not ingested yet.
 
     \b
     Example:

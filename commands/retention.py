@@ -22,7 +22,9 @@ def retention(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Delete what is kept no longer: mails, Quarantine with its rejections, and claims, by INGEST_RETAIN_….
+    """Delete what is past its days by INGEST_RETAIN_….
+
+    Mails, Quarantine with its rejections, and claims.
 
     What an immutability policy or a legal hold protects stays, and is printed with the day on which the protection
     ends. Exit code 1 where a mail that is due is protected.

@@ -19,7 +19,7 @@ from operations.settings import operator_database_url
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Allowed senders of a tenant, and mails of other senders that wait. Off until a mode is set.",
+    help="Allowed senders of a tenant, and the waiting room. Off until a mode is set.",
 )
 
 SendersArgument = Annotated[list[str], typer.Argument(metavar="SENDER…", help="Addresses, or domains without an @.")]
@@ -35,7 +35,7 @@ OwnerOption = Annotated[
 def list_senders(
     tenant: TenantArgument, *, limit: LimitOption = 1000, as_json: JsonOption = False, as_csv: CsvOption = False
 ) -> None:
-    """List the tenant's lists with their modes, and the senders on them.
+    """List a tenant's lists, their modes and their senders.
 
     \b
     Examples:
@@ -138,7 +138,9 @@ def mode(
     by: ByOption = "",
     why: WhyOption,
 ) -> None:
-    """Set what happens to a mail of a sender that is not on the list, or not proven.
+    """Set the mode of a list.
+
+    The mode decides about a mail of a sender that is not on the list, or not proven:
 
     \b
     off         the mail is filed as any other
@@ -188,7 +190,9 @@ def approve(
     why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the documents of a mail that waits to the DMS. A mail that was declined can be approved, too.
+    """Approve a mail that waits: the DMS sees its documents.
+
+    A mail that was declined can be approved, too.
 
     \b
     Examples:

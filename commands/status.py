@@ -27,9 +27,9 @@ def status(
     every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two looks of --watch.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how the entrance does: what waits, what came in today, and what is in Quarantine.
+    """Show what waits, what came in, and what is in Quarantine.
 
-    Asks Postgres alone. Tenants are listed for an operator's login (INGEST_OPERATOR_DATABASE_URL).
+    Asks Postgres alone. Tenants and the waiting room are shown for an operator's login (INGEST_OPERATOR_DATABASE_URL).
 
     \b
     Examples:

@@ -102,10 +102,10 @@ def rebuild(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """Derive parts and documents again from the stored originals, without Graph, and put new documents on record.
+    """Derive the documents again from the stored originals.
 
-    Needs the database's owner (INGEST_OWNER_DATABASE_URL). A committed document stays without --replace; a document
-    of the same content keeps its id.
+    Graph is not asked. New documents go on record. Needs the database's owner (INGEST_OWNER_DATABASE_URL). A
+    committed document stays without --replace; a document of the same content keeps its id.
 
     \b
     Examples:

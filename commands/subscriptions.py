@@ -16,12 +16,14 @@ from operations.audit import Audit
 from operations.settings import operator_database_url
 from subscriptions.plan import Create, Delete, Listed, Renew, Wanted, steps, wanted_by
 
-app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph; the app's timer cares for them by itself.")
+app = typer.Typer(no_args_is_help=True, help="Subscriptions at Graph. The app's timer renews them by itself.")
 
 
 @app.command("list")
 def list_subscriptions(*, as_json: JsonOption = False, as_csv: CsvOption = False) -> None:
-    """All subscriptions of this app registration, and what the timer will do about each.
+    """List the subscriptions, and what the timer will do about each.
+
+    All those of this app registration.
 
     \b
     Example:
@@ -52,9 +54,10 @@ def list_subscriptions(*, as_json: JsonOption = False, as_csv: CsvOption = False
 
 @app.command()
 def renew(*, mailbox: MailboxOption = None) -> None:
-    """Lead to one live subscription per mailbox now, as the timer does every five minutes.
+    """Make or renew one subscription for each mailbox now.
 
-    The app has to be running: Graph shakes hands with it before it makes a subscription.
+    The timer does the same every five minutes. The app has to be running: Graph shakes hands with it before it
+    makes a subscription.
 
     \b
     Example:
@@ -72,13 +75,13 @@ def renew(*, mailbox: MailboxOption = None) -> None:
 
 @app.command()
 def delete(
-    subscription: Annotated[str | None, typer.Argument(metavar="[ID]", help="The subscription's id.")] = None,
+    subscription: Annotated[str | None, typer.Argument(metavar="ID", help="The subscription's id.")] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All of this app registration.")] = False,
     by: ByOption = "",
     why: WhyOption,
 ) -> None:
-    """Delete a subscription. One that is wanted comes back with the timer's next turn.
+    """Delete a subscription. The timer makes a needed one again.
 
     \b
     Examples:

@@ -11,7 +11,9 @@ from commands.output import JsonOption, print_record, progress, say
 
 
 def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None:
-    """Ingest what is left in the inboxes, in this process: no queue and no running app is needed.
+    """Ingest what is left in the inboxes, in this process.
+
+    No queue and no running app is needed.
 
     Takes what INGEST_SWEEP_SCOPE says (unread mails, or all). Safe beside the running app: what that works on is
     reported as busy. Exit code 1 where something was put off or failed; it is in the inbox as before.

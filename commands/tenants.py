@@ -22,8 +22,8 @@ app = typer.Typer(
     help="Upload addresses of tenants. Needs a member of ingest_operator (INGEST_OPERATOR_DATABASE_URL) or the owner.",
 )
 
-app.add_typer(old_addresses.app, name="addresses")
 app.add_typer(upload_addresses.app, name="address")
+app.add_typer(old_addresses.app, name="old-addresses")
 app.add_typer(senders.app, name="senders")
 
 
@@ -47,7 +47,9 @@ def list_tenants(*, limit: LimitOption = 1000, as_json: JsonOption = False, as_c
 
 @app.command()
 def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
-    """Show one tenant's addresses and state, the earlier addresses that still route, and the mails of this hour.
+    """Show one tenant's state, addresses, and mails of this hour.
+
+    Earlier addresses that still route are shown, too.
 
     \b
     Examples:
@@ -59,13 +61,15 @@ def show(tenant: TenantArgument, *, as_json: JsonOption = False) -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="The new tenant's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new tenant's name.")],
     *,
     by: ByOption = "",
     why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a tenant where there is no DMS to do it; a tenant that the DMS adds gets its address by itself.
+    """Add a tenant, where there is no DMS to do it.
+
+    A tenant that the DMS adds gets its address by itself.
 
     \b
     Example:
@@ -95,7 +99,7 @@ def rotate(
 
 @app.command()
 def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_json: JsonOption = False) -> None:
-    """Send mail for a tenant to Quarantine (tenant_inactive), until it is enabled again.
+    """Send mail for a tenant to Quarantine (tenant_inactive).
 
     \b
     Example:
@@ -106,7 +110,7 @@ def disable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_jso
 
 @app.command()
 def enable(tenant: TenantArgument, *, by: ByOption = "", why: WhyOption, as_json: JsonOption = False) -> None:
-    """Take `disable` back. Whether the tenant is active in the DMS is the DMS's own business.
+    """Take `disable` back. The tenant's state in the DMS stays as it is.
 
     \b
     Example:
@@ -124,10 +128,11 @@ def budget(
     why: WhyOption,
     as_json: JsonOption = False,
 ) -> None:
-    """Set the mails an hour beyond which a tenant's mails wait for their turn, behind those of other tenants.
+    """Set a tenant's budget of mails an hour.
 
-    Without a budget of its own a tenant has INGEST_TENANT_BUDGET. No mail is lost: what waits stays in the inbox, and
-    the sweep takes it up, one of each tenant after the other.
+    Mails beyond the budget wait for their turn, behind those of other tenants. Without a budget of its own a tenant
+    has INGEST_TENANT_BUDGET. No mail is lost: what waits stays in the inbox, and the sweep takes it up, one of each
+    tenant after the other.
 
     \b
     Examples:
@@ -145,11 +150,11 @@ def forget(
     by: ByOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before deleting.")] = False,
 ) -> None:
-    """Delete everything that is stored for one tenant: blobs and rows, for good. The tenant has to be disabled.
+    """Delete all that is stored for one tenant, for good.
 
-    The tenant's row in the DMS stays, and its tokens are never given again. Until the last row is gone, a second run
-    finishes what a first one began. What INGEST_RETAIN_MAILS, an immutability policy or a legal hold keeps is refused,
-    with the day on which that ends.
+    Blobs and rows. The tenant has to be disabled. The tenant's row in the DMS stays, and its tokens are never given
+    again. Until the last row is gone, a second run finishes what a first one began. What INGEST_RETAIN_MAILS, an
+    immutability policy or a legal hold keeps is refused, with the day on which that ends.
 
     \b
     Example:

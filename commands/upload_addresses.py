@@ -51,7 +51,7 @@ PurposeOption = Annotated[
 
 @app.command(_PRINT)
 def print_address(tenant: TenantArgument) -> None:
-    """Print the main address for a tenant's mail and nothing else, for copying.
+    """Print a tenant's main address and nothing else, for copying.
 
     \b
     Example:

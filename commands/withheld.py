@@ -17,7 +17,7 @@ from operations.withheld import WithheldDocuments
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Documents that the DMS does not see: malicious, or waiting for a verdict or for an approval of their sender.",
+    help="Documents that the DMS does not see. Malicious, or waiting for a verdict or for an approval of their sender.",
 )
 
 
@@ -30,7 +30,7 @@ def list_withheld(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    """List the documents that the DMS does not see, those that wait longest first.
+    """List withheld documents, those that wait longest first.
 
     \b
     Examples:

@@ -170,7 +170,7 @@ class OldAddresses:
                 return _changed(connection, _CONFIRM, found, account, until=until)
             except psycopg.errors.UniqueViolation:
                 raise OperatorError(
-                    f"{found.address} is confirmed for another tenant: remove it there first (tenants addresses list)."
+                    f"{found.address} belongs to another tenant: end that first (tenants old-addresses remove)."
                 ) from None
 
     def remove(self, address: str, account: Account, *, tenant: str | None) -> OldAddress:
@@ -192,7 +192,7 @@ def _add(connection: Connection, tenant_id: int | UUID, address: str, source: So
 def _present(connection: Connection, address: str, tenant: int | UUID | None) -> OldAddress:
     found = _addresses(connection, _PRESENT, address=address, tenant=tenant)
     if not found:
-        raise OperatorError(f"{address} is not on record: add or import it first (tenants addresses).")
+        raise OperatorError(f"{address} is not on record: add or import it first (tenants old-addresses).")
     if len(found) > 1:
         owners = ", ".join(str(one.tenant_id) for one in found)
         raise OperatorError(f"{address} is on record for several tenants ({owners}): choose one with --tenant.")

@@ -212,7 +212,9 @@ def test_the_same_work_for_many_recipients_and_many_addresses(
 def cli(database: Database) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         environment = {"INGEST_OWNER_DATABASE_URL": database.owner_url, "INGEST_ADDRESS_DOMAINS": "dms.example"}
-        done = CliRunner().invoke(app, ["tenants", "addresses", *arguments], env=environment, catch_exceptions=False)
+        done = CliRunner().invoke(
+            app, ["tenants", "old-addresses", *arguments], env=environment, catch_exceptions=False
+        )
         assert done.exit_code == 0, done.output
         return done.output
 

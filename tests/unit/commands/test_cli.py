@@ -74,6 +74,12 @@ def test_every_command_has_a_help_text_with_an_example(cli: Callable[..., Done],
     assert "Example" in done.out
 
 
+@pytest.mark.parametrize("group", sorted({path[:-1] for path in commands()}), ids=" ".join)
+def test_a_list_of_commands_has_each_first_sentence_whole(cli: Callable[..., Done], group: tuple[str, ...]) -> None:
+    _, _, listed = cli(*group, "--help").out.partition("Commands:")
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
 def test_the_commands_that_there_are() -> None:
     assert {
         "migrate",
