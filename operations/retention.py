@@ -1,7 +1,8 @@
 """The end of what is kept: mails, Quarantine with its rejections, and claims, each after the days of its setting.
 
 A blob that an immutability policy or a legal hold protects keeps its mail: the mail is reported with the day on which
-the protection ends, and a later run deletes it. Each deletion is on the record of operator actions.
+the protection ends, and a later run deletes it. A mail that comes back while its copy goes stays in the inbox, and is
+stored anew after that. Each deletion is on the record of operator actions.
 """
 
 from __future__ import annotations
@@ -16,23 +17,28 @@ from uuid import UUID
 from ingest.errors import BlobProtected, OperatorError
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
+from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect
 from operations.settings import RetentionSettings
 
 BATCH = 500  # rows that one statement deletes
+# With those that an earlier run marked and did not finish.
 _DUE_COPIES: LiteralString = """
-select message.id, message.tenant_id, message.claim_id as number, message.container, message.blob_name,
-    array(
-        select distinct part.blob_name from ingest.part
-        where part.message_id = message.id and part.blob_name is not null and part.blob_name <> message.blob_name
-    ) as parts,
-    array(select link.id from ingest.message as link where link.duplicate_of = message.id) as links
-from ingest.message
-where stored_at < %(before)s and duplicate_of is null and id > %(after)s and not exists (
-    select from ingest.message as link where link.duplicate_of = message.id and link.stored_at >= %(before)s
-)
-order by message.id limit %(limit)s
+select id, tenant_id from ingest.message
+where duplicate_of is null and id > %(after)s
+    and (ending or stored_at < %(before)s and not ingest.is_kept(message, %(before)s))
+order by id limit %(limit)s
+"""
+# Read after the mark, so that no part is added any more. The newest blob first: a policy of the container protects the
+# newest one the longest. The original is the last one: every part can be taken from it again.
+_MARKED: LiteralString = """
+select message.id, message.tenant_id, message.claim_id as number, message.container, array(
+    select part.blob_name from ingest.part
+    where part.message_id = message.id and part.blob_name is not null and part.blob_name <> message.blob_name
+    group by part.blob_name order by max(part.id) desc
+) || message.blob_name as blobs
+from ingest.message where id = any (%(ids)s) order by id
 """
 _DUE_REJECTIONS: LiteralString = """
 select id, tenant_id from ingest.rejection where rejected_at < %(before)s and id > %(after)s
@@ -46,7 +52,10 @@ where state in ('deleted', 'quarantined', 'gone') and ended_at < %(before)s and 
 order by id limit %(limit)s
 """
 _MARK_ENDING: LiteralString = "select ingest.mark_ending(%(tenant)s, %(ids)s::bigint[], %(before)s) as ending"
+_KEEP: LiteralString = "select ingest.keep_copies(%(tenant)s, %(ids)s::bigint[])"
 _STAY: LiteralString = "select count(*) as stay from ingest.message where id = any (%(ids)s)"
+# To the end of the session. A second run could delete blobs that were stored anew after the first one.
+_ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('ingest retention', 0)) as alone"
 _EXPIRE_COPIES = "select ingest.expire_copies(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
 # A mail may come to Quarantine long after its receipt: its days count from there. Without a claim, a person moved it.
 _RECENT: LiteralString = """
@@ -61,6 +70,9 @@ _EXPIRE_CLAIMS = "select ingest.expire_claims(%(ids)s::bigint[], %(before)s, %(w
 
 class Container(Protocol):
     """A blob container, as far as the end of a mail needs it."""
+
+    def must_be_unprotected(self, name: str) -> bool:
+        """Raise BlobProtected for a protected blob, BlobUnavailable; return whether the blob is there."""
 
     def delete(self, name: str) -> None:
         """Delete a blob; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
@@ -130,45 +142,76 @@ class Retention:
     def _mails(self, name: str, days: int, before: datetime) -> Expired:
         due = gone = 0
         protected: list[ProtectedMail] = []
-        for batch in self._batches(_DUE_COPIES, before):
-            due += len(batch)
-            if self.dry_run:
-                continue
-            for tenant, rows in _by_tenant(batch):
-                ending = self._ending(tenant, rows, before)
-                free = [row for row in rows if row["id"] in ending and self._blobs_deleted(row, protected)]
-                ids = [copy for row in free for copy in (row["id"], *row["links"])]
-                self._expire(_EXPIRE_COPIES, before, ids=ids, tenant=tenant)
-                gone += len(free) - self._stay([row["id"] for row in free])
+        with connect(self.database_url) as connection:
+            if not self.dry_run:
+                _must_be_alone(connection)
+            for batch in self._batches(_DUE_COPIES, before):
+                due += len(batch)
+                for tenant, rows in () if self.dry_run else _by_tenant(batch):
+                    ids = [row["id"] for row in rows]
+                    gone += self._copies_deleted(connection, tenant, ids, before, protected)
         return Expired(rule=name, days=days, before=before, due=due, gone=gone, protected=tuple(protected))
 
-    def _ending(self, tenant: object, rows: Sequence[dict[str, Any]], before: datetime) -> frozenset[int]:
-        """Mark copies before their first blob goes, and return their ids: no mail is linked to them from here on.
+    def _copies_deleted(
+        self,
+        connection: Connection,
+        tenant: int | UUID | None,
+        ids: Sequence[int],
+        before: datetime,
+        protected: list[ProtectedMail],
+    ) -> int:
+        """Delete copies of one tenant, blobs first; return their number.
 
-        A copy that got a newer link meanwhile is not among them. A protected copy keeps the mark.
+        They are marked before: from then on no mail is linked to them, and none of their own mails is filed. A copy
+        that is kept after all, for a newer link or for its mail in work, is not marked. Protected copies lose their
+        mark as long as all of their blobs are there.
         """
-        parameters = {"tenant": tenant, "ids": [row["id"] for row in rows], "before": before}
-        with connect(self.database_url) as connection:
-            row = connection.execute(_MARK_ENDING, parameters).fetchone()
-        return frozenset((row or {"ending": ()})["ending"])
-
-    def _stay(self, ids: Sequence[int]) -> int:
-        with connect(self.database_url) as connection:
-            row = connection.execute(_STAY, {"ids": ids}).fetchone()
-        return int((row or {"stay": 0})["stay"])
-
-    def _blobs_deleted(self, row: dict[str, Any], protected: list[ProtectedMail]) -> bool:
-        """Delete the blobs of a copy, the original first: a protected original keeps the whole mail."""
-        container = self.container(row["container"])
-        try:
-            for blob in (row["blob_name"], *row["parts"]):
-                container.delete(blob)
-        except BlobProtected as error:
+        marked = (connection.execute(_MARK_ENDING, {"tenant": tenant, "ids": ids, "before": before}).fetchone() or {})[
+            "ending"
+        ]
+        copies = connection.execute(_MARKED, {"ids": marked}).fetchall()
+        connection.commit()  # the mark counts from here on, and no lock is held while blobs go
+        free, whole = list[int](), list[int]()
+        for copy in copies:
+            left = self._blobs_deleted(copy)
+            if left is None:
+                free.append(copy["id"])
+                continue
+            error, missing = left
+            if not missing:
+                whole.append(copy["id"])
+            why = f"{error}; {missing} of its {len(copy['blobs'])} blobs are gone" if missing else str(error)
             protected.append(
-                ProtectedMail(number=row["number"], tenant_id=row["tenant_id"], until=error.until, why=str(error))
+                ProtectedMail(number=copy["number"], tenant_id=copy["tenant_id"], until=error.until, why=why)
             )
-            return False
-        return True
+        connection.execute(_KEEP, {"tenant": tenant, "ids": whole})
+        words = {"why": self.account.why, "remark": self.account.remark}
+        connection.execute(_EXPIRE_COPIES, {"tenant": tenant, "ids": free, "before": before, **words})
+        stay = connection.execute(_STAY, {"ids": free}).fetchone()
+        connection.commit()
+        return len(free) - int((stay or {"stay": 0})["stay"])
+
+    def _blobs_deleted(self, copy: dict[str, Any]) -> tuple[BlobProtected, int] | None:
+        """Delete the blobs of a copy, unless one of them is protected.
+
+        Returns None where all are gone, else the protection and the number of blobs that are gone. A policy of the
+        container shows only as the service refuses to delete.
+        """
+        container, blobs = self.container(copy["container"]), copy["blobs"]
+        missing, protection = 0, None
+        for blob in blobs:
+            try:
+                missing += not container.must_be_unprotected(blob)
+            except BlobProtected as error:
+                protection = error
+        if protection is not None:
+            return protection, missing
+        for number, blob in enumerate(blobs):
+            try:
+                container.delete(blob)
+            except BlobProtected as error:
+                return error, max(missing, number)
+        return None
 
     def _quarantine(self, name: str, days: int, before: datetime) -> Expired:
         mails = [mail for mailbox in self.mailboxes for mail in self._oldest(mailbox, before)]
@@ -222,6 +265,13 @@ class Retention:
         with connect(self.database_url) as connection:
             row = connection.execute(statement, {"before": before, **words, **parameters}).fetchone()
         return int((row or {"gone": 0})["gone"])
+
+
+def _must_be_alone(connection: Connection) -> None:
+    row = connection.execute(_ALONE).fetchone()
+    connection.commit()
+    if row is None or not row["alone"]:
+        raise OperatorError("Another run of retention is running: wait for its end.")
 
 
 def _by_tenant(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int | UUID | None, list[dict[str, Any]]]]:

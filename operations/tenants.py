@@ -97,6 +97,9 @@ class Container(Protocol):
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
 
+    def must_be_unprotected(self, name: str) -> bool:
+        """Raise BlobProtected for a protected blob, BlobUnavailable; return whether the blob is there."""
+
     def delete(self, name: str) -> None:
         """Delete a blob; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
 
@@ -265,8 +268,9 @@ class Tenants:
         """Delete everything that is stored for one disabled tenant: blobs first, then rows. Returns the blobs' number.
 
         Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is
-        deleted where the tenant is not disabled, or where a mail is younger than `retain_days`; no row is where the
-        counts differ from the `confirmed` ones. Raises BlobProtected and BlobUnavailable too.
+        deleted where the tenant is not disabled, where a mail is younger than `retain_days`, or where a blob is
+        protected; no row is where the counts differ from the `confirmed` ones. Raises BlobProtected and
+        BlobUnavailable too.
         """
         tenant = self.show(wanted)
         if tenant.state is not TenantState.DISABLED:
@@ -274,6 +278,9 @@ class Tenants:
         self._must_not_be_kept(tenant, retain_days)
         if self.holdings(wanted) != confirmed:
             raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
+        for container in containers:
+            for name in container.names(f"{tenant.id}/"):
+                container.must_be_unprotected(name)
         count = 0
         for container in containers:
             for name in container.names(f"{tenant.id}/"):

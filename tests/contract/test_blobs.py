@@ -189,3 +189,10 @@ def test_a_service_that_is_down_is_told_as_that() -> None:
         nobody.store("x", iter([b"x"]), size=1, sha256=hashlib.sha256(b"x").hexdigest())
     assert "bGVha2Vk" not in str(unavailable.value)
     nobody.close()
+
+
+def test_a_blob_without_a_protection_is_there_or_not(blob_service: str, name: str) -> None:
+    with closing(BlobStore.connect(container=CONTAINER, connection_string=blob_service, account_url=None)) as store:
+        assert not store.must_be_unprotected(name)
+        store.store(name, [b"x"], size=1, sha256=hashlib.sha256(b"x").hexdigest())
+        assert store.must_be_unprotected(name)

@@ -37,6 +37,9 @@ class Container:
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in self.blobs if name.startswith(prefix)))
 
+    def must_be_unprotected(self, name: str) -> bool:
+        return name in self.blobs
+
     def delete(self, name: str) -> None:
         self.blobs.discard(name)
 

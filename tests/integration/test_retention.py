@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from ingest.codes import Reason
-from ingest.errors import OperatorError
+from ingest.errors import BlobProtected, Later, LeaseLost, OperatorError
 from ingest.model.blob import StoredBlob
+from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from ingest.storage.blobs import protected_by
@@ -21,7 +23,18 @@ from operations.settings import RetentionSettings
 from operations.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
-from tests.integration.test_isolation import Store, add_tenant, document, everything_of, reject, save, seed, store_of
+from tests.integration.test_isolation import (
+    Seeded,
+    Store,
+    add_tenant,
+    blob,
+    document,
+    everything_of,
+    reject,
+    save,
+    seed,
+    store_of,
+)
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -36,16 +49,24 @@ class Blobs:
     def __init__(self) -> None:
         self.deleted: list[str] = []
         self.protected: dict[str, datetime] = {}
+        self.of_container: set[str] = set()  # a policy of the whole container, which no blob shows
+        self.missing: set[str] = set()
         self.meanwhile: Callable[[], object] = lambda: None
 
     def names(self, prefix: str) -> Iterator[str]:
-        return iter([name for name in (*self.protected, f"{prefix}x") if name.startswith(prefix)])
+        return iter([name for name in (f"{prefix}x", *self.protected) if name.startswith(prefix)])
+
+    def must_be_unprotected(self, name: str) -> bool:
+        if name in self.protected:
+            raise protected_by(legal_hold=False, until=self.protected[name])
+        return name not in self.missing
 
     def delete(self, name: str) -> None:
         self.meanwhile()
-        if name in self.protected:
-            raise protected_by(legal_hold=False, until=self.protected[name])
+        if name in self.protected or name in self.of_container:
+            raise protected_by(legal_hold=False, until=self.protected.get(name))
         self.deleted.append(name)
+        self.missing.add(name)
 
 
 class Folder:
@@ -87,8 +108,12 @@ def blobs() -> Blobs:
 
 
 def age(server: Server, database: Database, days: int, *claims: int) -> None:
-    """Let days pass for the mails of these claims."""
+    """Let days pass for the mails of these claims. Those that are stored have left the inbox."""
     with server.admin(database) as admin:
+        admin.execute(
+            "update ingest.claim set state = 'deleted', lease_until = null where state = 'stored' and id = any (%s)",
+            [list(claims)],
+        )
         for table, column in (("message", "stored_at"), ("rejection", "rejected_at")):
             statement = f"update ingest.{table} set {column} = now() - %s * interval '1 day' where claim_id = any (%s)"
             admin.execute(statement.encode(), [days, list(claims)])
@@ -188,6 +213,162 @@ def test_a_mail_that_comes_again_while_its_first_copy_goes_is_a_copy_of_its_own(
     assert (name, first) == (original.name, None)
 
 
+def refile(store: Store, old: Seeded, *, header: str | None = "<4711@supplier.example>") -> None:
+    """Bring the mail back to the inbox under its own claim, and file the mail as the app does."""
+    claim = store.claims.claim(old.claim.ref)
+    assert claim is not None
+    message = replace(values.message(subject=old.mark, of=claim.ref), internet_message_id=header)
+    try:
+        with store.tenants.tenant_context(old.tenant):
+            linked = header is not None and store.copies.link(claim, message, old.mark, last=True)
+            if not linked:
+                store.copies.save(
+                    claim, message, blob(old.tenant, old.mark), [document(old.tenant, old.mark)], last=True
+                )
+    except Later as later:
+        store.claims.put_off(claim, str(later))
+        raise
+    store.claims.end(claim, ClaimState.DELETED)
+
+
+@pytest.mark.parametrize("header", ["<4711@supplier.example>", None])
+def test_a_mail_that_comes_back_while_its_copy_goes_is_stored_anew_after_that(
+    server: Server, database: Database, store: Store, blobs: Blobs, header: str | None
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    refused: list[Exception] = []
+
+    def comes_back() -> None:
+        with pytest.raises(Later, match="ObjectInUse") as raised:
+            refile(store, old, header=header)
+        refused.append(raised.value)
+
+    blobs.meanwhile = comes_back
+    assert run(database, blobs)["mails"].gone == 1
+    assert len(refused) == 1
+    refile(store, old, header=header)
+    with server.admin(database) as admin:
+        found = admin.execute("select claim_id, stored_at > now() - interval '1 hour' from ingest.message").fetchall()
+    assert found == [(old.claim.id, True)]
+
+
+def test_an_owner_that_found_the_blobs_before_they_went_records_nothing(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    taken: list[Claim | None] = []
+    blobs.meanwhile = lambda: taken.append(store.claims.claim(old.claim.ref))
+    run(database, blobs)
+    (claim,) = taken
+    assert claim is not None
+    with store.tenants.tenant_context(old.tenant), pytest.raises(LeaseLost):
+        store.copies.save(claim, values.message(of=claim.ref), blob(old.tenant, "old"), [], last=True)
+    again = store.claims.claim(old.claim.ref)
+    assert again is not None
+    assert (again.taken_over, again.crashes) == (False, 0)
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_a_copy_stays_while_its_mail_is_unfinished(
+    server: Server,
+    database: Database,
+    store: Store,
+    blobs: Blobs,
+    given_back: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    claim = store.claims.claim(old.claim.ref)
+    assert claim is not None
+    if given_back:
+        store.claims.put_off(claim, "down")
+    assert run(database, blobs)["mails"].due == 0
+    with psycopg.connect(database.operator_url, autocommit=True) as operator:
+        marked = operator.execute("select ingest.mark_ending(%s, %s, now())", [old.tenant.id, [old.message]])
+        assert marked.fetchone() == ([],)
+    assert blobs.deleted == []
+
+
+def test_the_days_of_a_mail_that_came_back_count_from_its_last_end(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    refile(store, old)
+    assert run(database, blobs)["mails"].due == 0
+
+
+def test_a_protected_part_keeps_the_original_and_the_mail_may_come_again(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    blobs.protected[f"{old.tenant.id}/part"] = datetime(2036, 11, 27, tzinfo=UTC)
+    outcome = run(database, blobs)["mails"]
+    assert (outcome.gone, blobs.deleted) == (0, [])
+    assert [one.number for one in outcome.protected] == [old.claim.id]
+    refile(store, old)
+
+
+def test_a_policy_of_the_container_keeps_the_whole_mail(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    blobs.of_container = {f"{old.tenant.id}/part"}  # the newest blob, which is protected the longest
+    outcome = run(database, blobs)["mails"]
+    assert (outcome.gone, blobs.deleted, len(outcome.protected)) == (0, [], 1)
+    refile(store, old)
+
+
+def test_a_mail_that_is_protected_half_way_says_what_is_left(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    blobs.of_container = {f"{old.tenant.id}/old"}
+    for _ in range(2):
+        outcome = run(database, blobs)["mails"]
+        (protected,) = outcome.protected
+        assert protected.why == "the container's immutability policy protects a blob; 1 of its 2 blobs are gone"
+        assert outcome.gone == 0
+        with pytest.raises(Later, match="ObjectInUse"):
+            refile(store, old)
+        age(server, database, 11, old.claim.id)
+    blobs.of_container = set()
+    assert run(database, blobs)["mails"].gone == 1
+
+
+def test_two_runs_at_once_delete_no_blob_that_was_stored_in_between(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    age(server, database, 11, old.claim.id)
+    again: list[str] = []
+
+    def second_run() -> None:
+        with pytest.raises(OperatorError, match="is running"):
+            run(database, Blobs())
+        again.append("refused")
+
+    blobs.meanwhile = second_run
+    run(database, blobs)
+    assert again == ["refused"]
+
+
+def seed_with_part(database: Database, store: Store) -> Seeded:
+    """Store a mail of two blobs: its original `old` and `part`."""
+    old = seed(database, store, "old")
+    database.run(
+        f"select ingest.open_tenant({old.tenant.id});"
+        f" update ingest.part set blob_name = '{old.tenant.id}/part';"
+        f" update ingest.document set blob_name = '{old.tenant.id}/part'"
+    )
+    return old
+
+
 def test_the_mails_in_quarantine_go_after_their_days_oldest_first(database: Database, blobs: Blobs) -> None:
     folder = Folder(9, 30, 11)
     assert run(database, blobs, folder=folder)["quarantine"].gone == 2
@@ -263,7 +444,51 @@ def test_the_database_deletes_no_mail_that_is_not_due(database: Database, store:
             assert operator.execute(statement.encode(), [young.tenant.id, young.message]).fetchone() == (0,)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "mark_ending({tenant}, array[{message}], now())",
+        "keep_copies({tenant}, array[{message}])",
+        "expire_copies({tenant}, array[{message}], now(), 'x', 'x')",
+        "expire_rejections({tenant}, '{{}}', now(), 'x', 'x')",
+        "release_document('{document}', {tenant}, 'x', 'x')",
+        "holdings({tenant})",
+    ],
+)
+def test_an_operators_action_leaves_no_tenants_context_open(database: Database, store: Store, call: str) -> None:
+    old = seed(database, store, "old")
+    database.run(
+        f"select ingest.open_tenant({old.tenant.id});"
+        " insert into ingest.withheld (document_id, tenant_id, reason)"
+        f" values ('{old.document}', {old.tenant.id}, 'malicious')"
+    )
+    with psycopg.connect(database.operator_url) as operator:
+        called = call.format(tenant=old.tenant.id, message=old.message, document=old.document)
+        operator.execute(f"select ingest.{called}".encode())
+        assert operator.execute("select ingest.current_tenant()").fetchone() == (None,)
+
+
+def test_each_function_that_opens_a_tenants_context_for_an_operator_ends_it(database: Database) -> None:
+    left = database.rows(
+        "select proname from pg_proc where pronamespace = 'ingest'::regnamespace"
+        " and prosrc ~ 'perform ingest.open_tenant' and prosrc !~ 'perform ingest.(close_tenant|set_held)'"
+    )
+    assert [row["proname"] for row in left] == ["enter_tenant"]
+
+
 # Forgetting a tenant
+
+
+def test_a_tenant_with_a_protected_blob_is_not_forgotten_and_loses_no_other_blob(
+    database: Database, store: Store, blobs: Blobs
+) -> None:
+    kept = seed(database, store, "kept")
+    tenants, wanted = Tenants(database.operator_url), str(kept.tenant.id)
+    tenants.disable(wanted, ACCOUNT)
+    blobs.protected[f"{kept.tenant.id}/y"] = NOW + timedelta(days=1)
+    with pytest.raises(BlobProtected):
+        tenants.forget(wanted, ACCOUNT, confirmed=tenants.holdings(wanted), containers=[blobs])
+    assert blobs.deleted == []
 
 
 def test_a_tenant_whose_mails_are_kept_is_not_forgotten_and_the_day_is_named(
