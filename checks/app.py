@@ -141,8 +141,8 @@ def _junk(patient: Patient) -> str:
         return "swept as well (INGEST_SWEEP_JUNK=always)"
     counts = {mailbox: patient.app.mailboxes.count_junk(mailbox) for mailbox in patient.settings.mailboxes}
     if any(counts.values()):
-        told = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
-        raise Trouble(f"mails in Junk Email, which the app never reads: {told}", warning=True)
+        named = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
+        raise Trouble(f"mails in Junk Email, which the app never reads: {named}", warning=True)
     return "empty"
 
 
@@ -215,8 +215,8 @@ def _queue(patient: Patient) -> str:
     counts = queue_lengths(QueueAccount.from_env(patient.environ))
     poisoned = {name: count for name, count in counts.items() if name.endswith("-poison") and count}
     if poisoned:
-        told = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
-        raise Trouble(f"poisoned messages wait for a running app: {told}", warning=True)
+        named = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
+        raise Trouble(f"poisoned messages wait for a running app: {named}", warning=True)
     return (
         ", ".join(f"{name}: {counts[name]}" for name in (MESSAGES, BACKLOG, EVENTS) if name in counts)
         or "reached; no queue made yet"
@@ -262,8 +262,8 @@ def _read_mails(patient: Patient) -> str:
     counts = {mailbox: patient.app.mailboxes.count_inbox(mailbox) for mailbox in patient.settings.mailboxes}
     read = {mailbox: count.total - count.unread for mailbox, count in counts.items() if count.total > count.unread}
     if read:
-        told = ", ".join(f"{count} in {mailbox}" for mailbox, count in read.items())
-        raise Trouble(f"mails in the inbox were read by a person, and no sweep takes them: {told}", warning=True)
+        named = ", ".join(f"{count} in {mailbox}" for mailbox, count in read.items())
+        raise Trouble(f"mails in the inbox were read by a person, and no sweep takes them: {named}", warning=True)
     return "none"
 
 

@@ -26,7 +26,7 @@ _PRINT = "print"
 
 
 class _PrintByDefault(TyperGroup):
-    """A group whose command `print` needs no name: `tenants address 42`."""
+    """A group with `print` as the command where none is named: `tenants address 42`."""
 
     def resolve_command(
         self,

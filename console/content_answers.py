@@ -13,14 +13,14 @@ from console.content import Content, Form, Links
 from console.guard import RateLimit
 from console.pdf_pages import render
 from console.preview import IMAGES, MAX_PDF, MAX_TEXT, head
-from console.service import Service
+from console.service import Contents
 from ingest.errors import BlobMissing
 
 
 class ContentAnswers:
     """Answers to links: a part to look at, a part or an original to keep."""
 
-    def __init__(self, service: Service, links: Links, limit: RateLimit, policy: str) -> None:
+    def __init__(self, service: Contents, links: Links, limit: RateLimit, policy: str) -> None:
         self._service = service
         self._links = links
         self._limit = limit

@@ -13,7 +13,7 @@ from console.content import Content, Form, Links
 from console.language import Words
 from console.preview import content_of, preview_kind, preview_of
 from console.render import page, person_of, trouble, words_of
-from console.service import Service
+from console.service import MailHistories
 from ingest.model.claim import ClaimState
 from ingest.model.message import OriginalForm
 from operations.history import Copy, MailRecord, PartRecord, Rejection
@@ -50,7 +50,7 @@ class CopyView:
 class MailPage:
     """The handlers below `/mails/…`."""
 
-    def __init__(self, service: Service, links: Links) -> None:
+    def __init__(self, service: MailHistories, links: Links) -> None:
         self._service = service
         self._links = links
 
@@ -194,7 +194,7 @@ def _ends(mail: MailRecord, words: Words) -> Iterator[Step]:
         yield Step(at=mail.claim.ended_at, text=words(f"step.{mail.claim.state}"))
 
 
-def _chosen(service: Service, mail: MailRecord, part_id: int) -> tuple[Copy, PartRecord] | None:
+def _chosen(service: MailHistories, mail: MailRecord, part_id: int) -> tuple[Copy, PartRecord] | None:
     for copy in mail.copies:
         for part in service.parts(copy.duplicate_of or copy.id):
             if part.id == part_id and part.blob_name:

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from console.assertion import Assertions
 from console.language import Words
 from console.render import templates, words_of
-from console.service import Service
+from console.service import OwnHistories
 from ingest.codes import HeldReason
 from operations.own_history import OwnMail
 
@@ -27,7 +27,7 @@ MAX_QUERY = 500  # characters
 class OwnHistory:
     """The two endpoints. `assertions` is None where the DMS's key is not set: then nothing is served."""
 
-    service: Service
+    service: OwnHistories
     assertions: Assertions | None
 
     def as_json(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, Response
 
 from console.overview import cards, drawings
 from console.render import page, words_of
-from console.service import Service
+from console.service import Overview
 from console.text import shown
 
 LIMIT = 50  # mails in a list of the search
@@ -19,7 +19,7 @@ AUDIT_LIMIT = 200
 class Pages:
     """The handlers. Each runs in a thread, as it waits for Postgres."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Overview) -> None:
         self._service = service
 
     def overview(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from console.content import Content, Form, Links
 from console.pdf_pages import render
-from console.service import Service
+from console.service import Contents
 from console.sheet import MAX_BYTES, Sheet, read_sheet
 from operations.history import Copy, PartRecord
 
@@ -59,7 +59,7 @@ def preview_kind(part: PartRecord) -> str | None:
     return None
 
 
-def preview_of(copy: Copy, part: PartRecord, service: Service, links: Links) -> Preview:
+def preview_of(copy: Copy, part: PartRecord, service: Contents, links: Links) -> Preview:
     """Return the preview of a part. Raises what reading the blob raises."""
     kind = preview_kind(part)
     if kind == "invoice":

@@ -13,7 +13,7 @@ from console.access import Role
 from console.forms import refusal, why_of
 from console.language import Words
 from console.render import Notice, in_thread, page, person_of, trouble, words_of
-from console.service import Action, Result, Service, TenantChoice, Undo
+from console.service import Action, QuarantineWork, Result, TenantChoice, Undo
 from ingest.codes import Reason
 from ingest.errors import IngestError, OperatorError
 
@@ -38,7 +38,7 @@ class _Wanted:
 class QuarantinePage:
     """The handlers of `/quarantine`."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: QuarantineWork) -> None:
         self._service = service
 
     def show(self, request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from console.access import Role
 from console.forms import refusal, why_of
 from console.render import Notice, in_thread, page, person_of, words_of
-from console.service import Service, TenantChoice
+from console.service import SenderWork, TenantChoice
 from ingest.errors import OperatorError
 from operations.senders import Decision, SenderMode
 
@@ -23,7 +23,7 @@ _DEFAULT = "general"  # the choice that takes a purpose's own list out of use
 class SendersPage:
     """The two pages. Handlers run in a thread, as they wait for Postgres."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: SenderWork) -> None:
         self._service = service
 
     def held(self, request: Request) -> Response:

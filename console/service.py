@@ -93,8 +93,8 @@ class Surroundings:
     poisoned: int | None = None
 
 
-class Service(Protocol):
-    """All that the pages need. Every call may raise OperatorError; those on Quarantine also Later."""
+class Overview(Protocol):
+    """The lists over all mails and actions. Every call may raise OperatorError."""
 
     def status(self) -> Status:
         """Return the figures of cards and plots."""
@@ -105,8 +105,22 @@ class Service(Protocol):
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         """Return the newest mails that the text describes."""
 
-    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
-        """Return the newest mails of one tenant, by the text of its id, that the text describes."""
+    def tenants(self, text: str) -> Sequence[TenantChoice]:
+        """Return at most 20 tenants with the text in their name, or with the text as their number."""
+
+    def audit(self, *, limit: int) -> Sequence[AuditEntry]:
+        """Return the newest entries."""
+
+
+class Contents(Protocol):
+    """The content of blobs."""
+
+    def read(self, container: str, name: str) -> Iterator[bytes]:
+        """Return a blob's content in blocks."""
+
+
+class MailHistories(Contents, Protocol):
+    """One mail with all that is on record, and the content of its parts. Every call may raise OperatorError."""
 
     def mail(self, number: int) -> MailRecord | None:
         """Return a mail with its copies and rejections."""
@@ -114,23 +128,39 @@ class Service(Protocol):
     def parts(self, copy: int) -> Sequence[PartRecord]:
         """Return the parts of a copy."""
 
-    def read(self, container: str, name: str) -> Iterator[bytes]:
-        """Return a blob's content in blocks."""
+    def note_look(self, who: str, number: int, what: str) -> None:
+        """Record that a person looks at content."""
 
-    def quarantined(self, *, limit: int) -> Sequence[QuarantinedMail]:
-        """Return the mails in Quarantine, oldest first."""
 
-    def tenants(self, text: str) -> Sequence[TenantChoice]:
-        """Return at most 20 tenants with the text in their name, or with the text as their number."""
+class OwnHistories(Protocol):
+    """The mails of one tenant, for that tenant."""
+
+    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
+        """Return the newest mails of one tenant, by the text of its id, that the text describes."""
+
+
+class TenantChoices(Protocol):
+    """The tenants that a form may mean."""
 
     def tenant(self, text: str) -> TenantChoice | None:
         """Return the one tenant that is meant; None where none or several match."""
+
+
+class QuarantineWork(TenantChoices, Protocol):
+    """The work on Quarantine. Every call may raise OperatorError and Later."""
+
+    def quarantined(self, *, limit: int) -> Sequence[QuarantinedMail]:
+        """Return the mails in Quarantine, oldest first."""
 
     def act(self, action: Action, keys: Sequence[str], *, tenant: TenantChoice | None, why: str, by: str) -> Result:
         """Do the action for each mail, and record it."""
 
     def undo(self, undo: Undo, *, by: str) -> Result:
         """Take an action back for each mail, and record each."""
+
+
+class SenderWork(TenantChoices, Protocol):
+    """The waiting room, and the lists of allowed senders. Every call may raise OperatorError."""
 
     def held(self, *, limit: int) -> Sequence[HeldMail]:
         """Return the mails that wait for an approval, oldest first."""
@@ -152,8 +182,6 @@ class Service(Protocol):
     ) -> None:
         """Set the mode of a list, and record it. None takes a purpose's own list out of use."""
 
-    def note_look(self, who: str, number: int, what: str) -> None:
-        """Record that a person looks at content."""
 
-    def audit(self, *, limit: int) -> Sequence[AuditEntry]:
-        """Return the newest entries."""
+class Service(Overview, MailHistories, OwnHistories, QuarantineWork, SenderWork, Protocol):
+    """All that the pages need."""

@@ -22,7 +22,7 @@ _STORED = {
 _QUARANTINED = frozenset({"categorise_message", "move_message"})
 # These read no mail's content and take no mail out of the inbox: the mail is not the cause of a refusal.
 _LOOKUPS = frozenset({"locate_message", "get_inbox", "find_folder", "create_folder", "mark_read"})
-_OBSERVED = _QUARANTINED.union(*_STORED.values())  # operations whose successes are known
+_OBSERVED = _QUARANTINED.union(*_STORED.values())  # operations with known successes
 
 
 class Refusals:

@@ -170,7 +170,7 @@ class OldAddresses:
                 return _changed(connection, _CONFIRM, found, account, until=until)
             except psycopg.errors.UniqueViolation:
                 raise OperatorError(
-                    f"{found.address} belongs to another tenant: end that first (tenants old-addresses remove)."
+                    f"{found.address} is confirmed for another tenant: end that first (tenants old-addresses remove)."
                 ) from None
 
     def remove(self, address: str, account: Account, *, tenant: str | None) -> OldAddress:

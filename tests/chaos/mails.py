@@ -51,7 +51,7 @@ class Sent:
 
     @property
     def without_boundaries(self) -> str:
-        """The hash of the whole mail, whichever boundaries its MIME has."""
+        """The hash of the whole mail, the same for all boundaries of its MIME."""
         return Content.of(self.mime).without_boundaries
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import requests
 
-_LONGEST_POLL = 1.0  # seconds; a condition may look at Postgres, too, whose changes the simulator does not see
+_LONGEST_POLL = 1.0  # seconds; a condition may look at Postgres, too: the simulator sees no change there
 _PATIENCE = 600.0  # seconds: a series of 50,000 mails takes a minute
 
 

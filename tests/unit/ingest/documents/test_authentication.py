@@ -1,4 +1,4 @@
-"""Verdicts on a sender: from the receiving service's own field only, whatever a stranger writes."""
+"""Verdicts on a sender: from the receiving service's own field only, and never from a stranger's."""
 
 from __future__ import annotations
 
