@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingest import log
@@ -18,7 +19,7 @@ from ingest.documents.spool import Spool
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim
 from ingest.model.limits import Limits
-from ingest.model.message import OriginalForm
+from ingest.model.message import Message, OriginalForm
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from ingest.original import Original
@@ -28,6 +29,7 @@ from ingest.transfer import Transfer
 
 ORIGINAL_POSITION, BODY_POSITION = 0, -1  # of the two documents that are no attachments; attachments count from 1
 MAX_METADATA_NAME = 255  # characters of a file name in the blob's metadata; Postgres has the whole name
+JUST_ARRIVED = timedelta(minutes=10)  # a mail this young is not looked for among the earlier copies before its upload
 BODY_PATH = ()  # the body's place in the tree of parts
 
 
@@ -63,8 +65,7 @@ class Filing:
         """
         # The hash is in the name: Graph generates the MIME anew for each read, and a second try may get other bytes.
         folder = f"{tenant.id}/{original.message.ref.key}/{original.spool.sha256}"
-        # A mail that a person moved in Outlook may come back under a new id. A hash fixes a mail read as MIME only.
-        if original.message.form is OriginalForm.MIME and self._copies.link(
+        if _may_have_come_before(original.message) and self._copies.link(
             self._claim, original.message, original.spool.sha256, last=last
         ):
             log.info("message.linked", message=original.message.ref.message_id)
@@ -87,6 +88,16 @@ class Filing:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
         store = partial(self._blobs.store, name, size=content.size, sha256=content.sha256, metadata=short)
         return self._transfer.upload(content.upload(UPLOAD_BLOCK), store)
+
+
+def _may_have_come_before(message: Message) -> bool:
+    """Return whether to look for an earlier copy before anything is uploaded.
+
+    A mail that a person moved in Outlook may come back under a new id, with its old time of arrival. A mail that has
+    just arrived is spared the look: `save` links it to an earlier copy all the same, and its blobs are left without a
+    record. A hash fixes a mail read as MIME only.
+    """
+    return message.form is OriginalForm.MIME and datetime.now(UTC) - message.received_at > JUST_ARRIVED
 
 
 def derive_parts(

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
 
 class OneHostAdapter(HTTPAdapter):
     """An adapter for the requests below one URL, with one set of certificates and proxies, and without cookies.
 
     requests derives the connection pool from the URL, looks for the CA bundle on the disk and searches each answer for
-    cookies. Here the pool is found once, and the bundle with it.
+    cookies. Here the pool is found once, and the bundle with it. Headers stay in the mappings of their makers: requests
+    looks only for Content-Length in those of a request, and those of an answer are found in any case.
     """
 
     def __init__(self, url: str, *, connections: int) -> None:
@@ -61,6 +61,6 @@ class OneHostAdapter(HTTPAdapter):
         """Return the response without cookies: neither Graph nor Blob Storage needs one back."""
         response = requests.Response()
         response.status_code, response.reason = resp.status, resp.reason
-        response.headers = CaseInsensitiveDict(resp.headers)
+        response.headers = resp.headers
         response.raw, response.url, response.request = resp, req.url or "", req
         return response

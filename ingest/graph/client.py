@@ -201,7 +201,7 @@ class GraphClient:
         if wanted.content is not None:
             prepared.body = wanted.content
             headers |= {"Content-Type": "text/plain", "Content-Length": str(len(wanted.content))}
-        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+        prepared.headers = headers  # type: ignore[assignment]  # a plain dict will do: OneHostAdapter
         return prepared
 
     def _send(self, wanted: _Request, prepared: requests.PreparedRequest) -> requests.Response | Failure:

@@ -5,6 +5,7 @@ The only importer of msal. https://learn.microsoft.com/entra/msal/python/
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,8 @@ from ingest import log
 from ingest.errors import GraphUnavailable
 
 TIMEOUT_SECONDS = 30.0  # of one request to the token endpoint
+# MSAL searches its cache with each call. A token that comes from there is valid for five minutes more.
+KEPT_SECONDS = 60.0
 
 
 class ClientCredentials:
@@ -45,26 +48,34 @@ class ClientCredentials:
         self._certificate = certificate
         self._assertion = assertion
         self._client: msal.ConfidentialClientApplication | None = None
+        self._kept: tuple[str, float] | None = None  # a token, and until when MSAL is not asked for another
         self._lock = Lock()
 
     def token(self) -> str:
         """Return a valid token, from the cache or new. Raises GraphUnavailable with Entra's error code."""
         with self._lock:
-            try:
-                if self._client is None:
-                    self._client = self._new_client()
-                result = self._client.acquire_token_for_client(self._scopes)
-            except (OSError, ValueError, requests.RequestException) as error:
-                # MSAL raises ValueError where the authority's configuration is not readable.
-                raise GraphUnavailable(f"token endpoint: {log.describe(error)}") from None
+            now = time.monotonic()
+            if self._kept is None or now >= self._kept[1]:
+                self._kept = (self._acquire(), now + KEPT_SECONDS)
+            return self._kept[0]
+
+    def _acquire(self) -> str:
+        try:
+            if self._client is None:
+                self._client = self._new_client()
+            result = self._client.acquire_token_for_client(self._scopes)
+        except (OSError, ValueError, requests.RequestException) as error:
+            # MSAL raises ValueError where the authority's configuration is not readable.
+            raise GraphUnavailable(f"token endpoint: {log.describe(error)}") from None
         token = result.get("access_token") if isinstance(result, dict) else None
         if not isinstance(token, str):
             raise GraphUnavailable(_token_error(result))
         return token
 
     def forget(self) -> None:
-        """Empty the cache, so that the next `token` is a fresh one."""
+        """Empty the caches, so that the next `token` is a fresh one."""
         with self._lock:
+            self._kept = None
             if self._client is not None:
                 self._client.remove_tokens_for_client()
 

@@ -118,7 +118,7 @@ class _Session(requests.Session):
             return super().request(method, url, headers=headers, data=data, **options)
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = method, url, data
-        prepared.headers = requests.structures.CaseInsensitiveDict(headers)
+        prepared.headers = dict(headers)  # type: ignore[assignment]  # a plain dict will do: OneHostAdapter
         response = self.get_adapter(url).send(
             prepared,
             timeout=options["timeout"],
