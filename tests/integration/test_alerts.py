@@ -4,7 +4,6 @@ The rules are those of infra/alerts.json; tests/fakes/alerts.py evaluates them a
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,20 +12,12 @@ import pytest
 import requests
 from azure.storage.queue import QueueServiceClient
 
-from ingest.model.message import LeftOver
-from ingest.model.message_ref import Trigger
 from ingest.queues import EVENTS
-from ingest.settings import Scanner
-from ingest.storage.backlog import Backlog
-from ingest.storage.database import Database
-from ingest.telemetry.recorder import Measurement, Record, Recorder
 from local.stack import Stack
 from local.tenants import upload_address
-from scanning.scans import Watch
 from tests.fakes.alerts import RULES
-from tests.fakes.otlp import Point, Receiver, receiving
-from tests.fakes.values import ref
-from tests.unit.scanning.test_scans import FakeContent, FakeRecords, event
+from tests.fakes.otlp import Receiver, receiving
+from tests.integration.defender import result_of_defender
 
 UNKNOWN = upload_address("0" * 32)
 MAIL = b"From: someone@example.org\r\nTo: %s\r\nSubject: {number}\r\n\r\nAnbei.\r\n"
@@ -76,6 +67,17 @@ def test_a_credential_that_ends(receiver: Receiver, stack: Stack) -> None:
     assert fired("credential-ends", receiver)
 
 
+def test_notifications_that_are_silent(receiver: Receiver, stack: Stack) -> None:
+    assert quiet("silent-notifications", receiver)
+    stack.admin.set_notification_faults(drop_probability=1.0)
+    for _ in range(6):
+        (mail,) = stack.admin.deliver(MAIL % UNKNOWN.encode(), [UNKNOWN])
+        stack.admin.backdate(mail.id, 240)
+    stack.maintain()
+    assert fired("silent-notifications", receiver)
+    stack.admin.set_notification_faults()
+
+
 def test_the_oldest_mail(receiver: Receiver, stack: Stack) -> None:
     stack.maintain()
     assert quiet("oldest-mail", receiver)
@@ -92,10 +94,11 @@ def test_the_oldest_mail(receiver: Receiver, stack: Stack) -> None:
 def test_quarantine_grows_and_holds(receiver: Receiver, stack: Stack) -> None:
     assert quiet("quarantine-grows", receiver)
     assert quiet("quarantine-holds", receiver)
+    mailbox = stack.identity.mailboxes[0]
+    expected = stack.admin.folders(mailbox).get("Quarantine", 0) + MAILS
     stack.admin.deliver_series(MAIL % UNKNOWN.encode(), [UNKNOWN], count=MAILS)
     assert fired("quarantine-grows", receiver)
-    mailbox = stack.identity.mailboxes[0]
-    stack.admin.wait_for(lambda: stack.admin.folders(mailbox).get("Quarantine") == MAILS or None, timeout=120)
+    stack.admin.wait_for(lambda: stack.admin.folders(mailbox).get("Quarantine") == expected or None, timeout=120)
     stack.maintain()
     assert fired("quarantine-holds", receiver)
 
@@ -127,53 +130,34 @@ def test_a_check_that_fails(receiver: Receiver, stack: Stack) -> None:
     stack.admin.clear_faults()
 
 
-def test_notifications_that_are_silent(stack: Stack) -> None:
-    """In this process, as no mail of the simulator is old: the sweep's own statement on the stack's database."""
-    records: list[Record] = []
-    end = Recorder(records.append).listen()
-    database = Database(stack.postgres.app_url)
-    now = datetime.now(UTC)
-    try:
-        backlog = Backlog(database, retry_seconds=300)
-        old = [left_over(f"old {n}", now - timedelta(minutes=4)) for n in range(6)]
-        young = [left_over(f"young {n}", now) for n in range(100)]
-        backlog.enqueue(old[0].ref.mailbox, [*old, *young], outstanding=0)
-    finally:
-        end()
-        database.close()
-    (found,) = (one for one in records if isinstance(one, Measurement) and one.metric == "ingest.sweep.unannounced")
-    assert found.value == 6
-    silent = [point("ingest.sweep.unannounced", 6), point("ingest.mails", 100)]
-    assert RULES["silent-notifications"].fires(silent)
-    assert not RULES["silent-notifications"].fires([replace(silent[0], value=5), silent[1]])
+def test_results_of_a_scan_that_are_not_expected(receiver: Receiver, stack: Stack) -> None:
+    assert quiet("scan-unexpected", receiver)
+    result_of_defender(stack, stored_blob(stack), "clean")
+    assert fired("scan-unexpected", receiver)
 
 
-def test_malware_and_results_that_are_not_expected() -> None:
-    """In this process, on the watch's own events: Azurite has no scanner."""
-    records: list[Record] = []
-    end = Recorder(records.append).listen()
-    try:
-        for scanner, case in ((Scanner.DEFENDER, "clean"), (Scanner.DEFENDER, "malicious"), (Scanner.OFF, "clean")):
-            Watch(scanner=scanner, records=FakeRecords(), blobs=FakeContent({})).take_event(event(case))
-    finally:
-        end()
-    clean, malicious, *unexpected = [
-        Point(metric=one.metric, unit="", value=one.value, attributes=dict(one.attributes), at=0)
-        for one in records
-        if isinstance(one, Measurement)
-    ]
-    assert not RULES["malware-found"].fires([clean])
-    assert RULES["malware-found"].fires([clean, malicious])
-    assert not RULES["scan-unexpected"].fires([clean, malicious])
-    assert RULES["scan-unexpected"].fires(unexpected)
+def test_malware_that_is_found(receiver: Receiver, stack: Stack) -> None:
+    assert quiet("malware-found", receiver)
+    (host,) = stack.hosts
+    host.stop()
+    host.environment = {**host.environment, "INGEST_SCANNER": "defender"}
+    host.start()
+    result_of_defender(stack, stored_blob(stack), "malicious")
+    assert fired("malware-found", receiver)
 
 
-def left_over(message_id: str, received_at: datetime) -> LeftOver:
-    return LeftOver(ref=ref(message_id, trigger=Trigger.SWEEP), received_at=received_at)
+def stored_blob(stack: Stack) -> str:
+    """The name of a stored document's blob."""
+    tenant = stack.add_tenant("Malware GmbH")
+    stack.admin.deliver(MAIL % tenant.address.encode(), [tenant.address])
+    stack.maintain()
 
+    def name() -> str | None:
+        with psycopg.connect(stack.postgres.owner_url) as connection:
+            row = connection.execute("select blob_name from ingest.document limit 1").fetchone()
+            return None if row is None else str(row[0])
 
-def point(metric: str, value: float) -> Point:
-    return Point(metric=metric, unit="", value=value, attributes={}, at=0)
+    return stack.admin.wait_for(name, timeout=60, what="a stored document")
 
 
 def test_every_rule_is_proven_here() -> None:

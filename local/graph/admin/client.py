@@ -173,6 +173,10 @@ class Admin:
         """As a user would."""
         self._call("POST", f"/messages/{message_id}/read", json={"isRead": is_read})
 
+    def backdate(self, message_id: str, seconds: float) -> None:
+        """Let Exchange have received a message so much earlier. No notification follows."""
+        self._call("POST", f"/messages/{message_id}/backdate", json={"seconds": seconds})
+
     def rename_folder(self, mailbox: str, folder: str, display_name: str) -> None:
         """As a user would."""
         self._call(
@@ -184,6 +188,10 @@ class Admin:
     def delete_folder(self, mailbox: str, folder: str) -> None:
         """As a user would; the messages in it go to Deleted Items."""
         self._call("POST", "/folders/delete", json={"mailbox": mailbox, "folder": folder})
+
+    def set_ballast(self, mailbox: str, folder: str, size: int) -> None:
+        """Let a folder weigh so many bytes more than its messages: years of mail without the mails."""
+        self._call("PUT", "/folders/ballast", json={"mailbox": mailbox, "folder": folder, "bytes": size})
 
     # Trouble
 

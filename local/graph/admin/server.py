@@ -6,6 +6,7 @@ Its client is `local.graph.admin.client.Admin`; README.md lists the calls.
 import base64
 import dataclasses
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -57,8 +58,10 @@ class AdminServer:
             ("POST", "/deliver-series", self._deliver_series),
             ("POST", "/messages/{id}/move", self._move),
             ("POST", "/messages/{id}/read", self._read),
+            ("POST", "/messages/{id}/backdate", self._backdate),
             ("POST", "/folders/rename", self._rename_folder),
             ("POST", "/folders/delete", self._delete_folder),
+            ("PUT", "/folders/ballast", self._ballast),
             ("PUT", "/latency", self._latency),
             ("PUT", "/outage", self._outage),
             ("GET", "/faults", self._get_faults),
@@ -149,6 +152,11 @@ class AdminServer:
         self.store.updated(message)
         return _message(message)
 
+    async def _backdate(self, request: web.Request) -> object:
+        message = self._named_message(request)
+        message.received -= timedelta(seconds=float((await request.json())["seconds"]))
+        return _message(message)
+
     async def _rename_folder(self, request: web.Request) -> object:
         body = await request.json()
         mailbox = self.store.mailbox(body["mailbox"])
@@ -159,6 +167,11 @@ class AdminServer:
         body = await request.json()
         mailbox = self.store.mailbox(body["mailbox"])
         self.store.delete_folder(mailbox, _folder(mailbox, body["folder"]))
+        return {}
+
+    async def _ballast(self, request: web.Request) -> object:
+        body = await request.json()
+        _folder(self.store.mailbox(body["mailbox"]), body["folder"]).ballast = int(body["bytes"])
         return {}
 
     # Trouble

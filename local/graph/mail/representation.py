@@ -149,7 +149,7 @@ def folder_json(
     }
     shown = result if select is None else {name: result[name] for name in ("id", *select)}
     if extended is not None and _wants_size(extended):
-        size = sum(_size(message) for message in folder.messages.values())
+        size = folder.ballast + sum(_size(message) for message in folder.messages.values())
         shown["singleValueExtendedProperties"] = [_size_property(size)]
     return shown
 

@@ -40,13 +40,14 @@ class Attachment:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Folder:
-    """A mail folder; `well_known` is its name in paths, where it has one."""
+    """A mail folder; `well_known` is its name in paths, where it has one. `ballast`: bytes beside its messages'."""
 
     id: str
     display_name: str
     parent: "Folder | None"
     well_known: str | None = None
     messages: dict[str, "Message"] = field(default_factory=dict)
+    ballast: int = 0
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
