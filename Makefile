@@ -53,7 +53,7 @@ fuzz: $(INSTALLED)  ## Fuzz every reader of foreign bytes under coverage guidanc
 	@$(RUN) -m tests.fuzz
 	@$(RUN) -m tests.fuzz.costly
 
-drill: $(INSTALLED)  ## Lose Postgres and the documents, restore yesterday, and bring today back from Deleted Items
+drill: $(INSTALLED)  ## Lose Postgres, the documents, and both, then move to another region; no mail may be lost or doubled
 	@$(RUN) -m local drill
 
 chaos: $(INSTALLED)  ## Send 10,000 mails under faults, kills and outages; no mail may be lost or doubled (MAILS=, SEED=)

@@ -15,7 +15,7 @@ import psycopg
 from rich.markup import escape
 
 from local.documents import show_documents
-from local.drill import run_drill
+from local.drill import DrillError, run_drill
 from local.environment import NAME as ENVIRONMENT
 from local.environment import read_environment
 from local.functions_host.process import CoreToolsMissingError
@@ -37,14 +37,15 @@ def main() -> int:
     else:
         options = _parser().parse_args()
     # A closed terminal and a stopped service end the stack as Ctrl-C does.
-    for number in (signal.SIGTERM, *([signal.SIGHUP] if os.name == "posix" else [])):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         result: int = options.command(options)
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 0
-    except (ChildFailedError, MigrationError, CoreToolsMissingError, PostgresError, StackError) as error:
+    except (ChildFailedError, DrillError, MigrationError, CoreToolsMissingError, PostgresError, StackError) as error:
         console.print(f"[red]✗[/] {escape(str(error))}")
         return 1
     return result
@@ -220,7 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
     demo.add_argument("--data", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)")
 
-    drill = commands.add_parser("drill", help="lose Postgres and the documents, and bring every mail back")
+    drill = commands.add_parser(
+        "drill", help="lose each store and both, move to another region, and bring every mail back"
+    )
     drill.set_defaults(command=_drill)
     drill.add_argument("--data", type=Path, default=Path(".local/drill"), help="emptied first (%(default)s)")
 

@@ -216,7 +216,7 @@ class Stack:
             with self._step("Graph simulator"):
                 started.callback(self.simulator.stop)
                 self.simulator.start()
-        started.callback(self._stop_hosts)
+        started.callback(self.stop_hosts)
         for _ in range(self._host_count):
             with self._step("Functions host"):
                 self.add_host().start()
@@ -224,7 +224,8 @@ class Stack:
             with self._step("Subscription"):
                 self.subscribe()
 
-    def _stop_hosts(self) -> None:
+    def stop_hosts(self) -> None:
+        """Stop the hosts and forget them: a host that is added later serves by itself."""
         for host in reversed(self.hosts):
             host.stop()
         self.hosts.clear()
@@ -295,7 +296,7 @@ class Stack:
         }
         path = self.data / "stack.json"
         path.touch(mode=0o600)
-        path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
         variables = self._variables(notified_port=self.hosts[0].port if self.hosts else free_port())
         others = {
             "INGEST_OWNER_DATABASE_URL": self.postgres.owner_url,
