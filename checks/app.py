@@ -51,6 +51,7 @@ _TOKEN_ADVICE = {
     "AADSTS7000215": "Set AZURE_INGEST_CLIENT_SECRET to the secret's value, not to its id.",
     "AADSTS7000222": "The client secret has expired: make a new one, and set AZURE_INGEST_CLIENT_SECRET.",
     "AADSTS700027": "Register the certificate of AZURE_INGEST_CLIENT_CERTIFICATE with the application.",
+    "AZURE_INGEST_CLIENT_CERTIFICATE": "Set it to the path of a PEM file with the key and the certificate.",
     # 700211, 700212 and 700213: no federated credential has the issuer, the audience or the subject.
     "AADSTS70021": "Give the app registration a federated credential for the managed identity (docs/deploy.md).",
     "AADSTS": "Look the AADSTS code up; usually the secret has expired, or an id is another app's.",
@@ -85,7 +86,8 @@ def _mailbox_access(patient: Patient) -> str:
             raise Trouble(f"Graph answers 403 for {mailbox}: the app has no permission") from None
         except (NotFound, GraphRefused, GraphUnavailable) as refused:
             if not any(code in str(refused) for code in _NO_SUCH_MAILBOX):
-                raise
+                advice = "Can this machine reach GRAPH_BASE_URL by HTTPS: DNS, proxy, firewall, certificates?"
+                raise Trouble(str(refused), advice=advice) from None
             advice = "Check AZURE_INGEST_MAILBOX for a typo, and AZURE_INGEST_TENANT_ID: is it the mailbox's tenant?"
             raise Trouble(f"there is no mailbox {mailbox}", advice=advice) from None
         said.append(f"{mailbox}: {count.total} in the inbox, {count.unread} unread")

@@ -24,7 +24,8 @@ def queue_lengths(account: QueueAccount) -> dict[str, int]:
 
     Raises QueueUnavailable.
     """
-    limits: dict[str, Any] = {"connection_timeout": _SECONDS, "read_timeout": _SECONDS, "retry_total": 1}
+    limits: dict[str, Any] = {"connection_timeout": _SECONDS, "read_timeout": _SECONDS}
+    limits |= {"retry_total": 1, "initial_backoff": 1}  # seconds; the library's 15 are long for a person who waits
     lengths: dict[str, int] = {}
     try:
         if account.connection is not None:

@@ -1,6 +1,8 @@
 """An examination goes on after each error of a check, and reports the finding of each check."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import NoReturn, cast
 
 import pytest
 
@@ -9,6 +11,8 @@ from checks.app import CHECKS
 from checks.examination import Check, Patient, Status, Trouble, examine
 from ingest import log
 from ingest.errors import GraphUnavailable
+from ingest.wiring import App
+from tests.fakes.values import ENVIRONMENT
 
 
 def check(name: str, look: Callable[[], str], needs: Sequence[str] = ()) -> Check:
@@ -62,3 +66,17 @@ def test_the_daily_examination_tells_of_each_check_whether_it_failed() -> None:
 def test_a_check_needs_only_what_is_looked_at_before(one: Check) -> None:
     names = [other.name for other in CHECKS]
     assert set(one.needs) <= set(names[: names.index(one.name)])
+
+
+def test_no_way_to_graph_is_no_matter_of_permissions() -> None:
+    # Here, not in the table of broken things: the client's retries take half a minute.
+    class Mailboxes:
+        def count_inbox(self, _: str) -> NoReturn:
+            raise GraphUnavailable("get_inbox: ConnectionError after 6 attempts")
+
+    patient = Patient(environ=ENVIRONMENT)
+    patient.app = cast("App", SimpleNamespace(mailboxes=Mailboxes()))
+    (access,) = (one for one in CHECKS if one.name == "mailbox access")
+    (found,) = examine(patient, [access])
+    assert (found.status, found.said) == (Status.FAILED, "get_inbox: ConnectionError after 6 attempts")
+    assert "GRAPH_BASE_URL" in (found.advice or "")
