@@ -44,10 +44,10 @@ def render(pdf: bytes, page: int) -> Page | None:
 
 
 def _limit() -> None:
-    try:
-        import resource  # noqa: PLC0415 - not on Windows, where the time limit alone holds
-    except ImportError:
-        return
+    if sys.platform == "win32":
+        return  # the time limit alone holds
+    import resource  # noqa: PLC0415 - in the child process only
+
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))

@@ -24,7 +24,7 @@ ORDER BY document.created_at DESC, document.id LIMIT %s
 def show_documents(data: Path) -> int:
     """Print the latest documents of the stack that runs on the directory `data`; the exit code."""
     try:
-        url = json.loads((data / "stack.json").read_text())["owner_database_url"]
+        url = json.loads((data / "stack.json").read_text("utf-8"))["owner_database_url"]
         with psycopg.connect(url) as connection:
             rows = connection.execute(_QUERY, [_LATEST]).fetchall()
     except (FileNotFoundError, psycopg.OperationalError):

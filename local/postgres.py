@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -99,7 +100,8 @@ class Postgres:
         child, self._child = self._child, None
         if child is None:
             return
-        os.kill(child.pid, signal.SIGINT)  # "fast"; SIGTERM would wait for clients to leave by themselves
+        # "fast"; SIGTERM would wait for clients to leave by themselves. Windows ends the server as `kill` does.
+        os.kill(child.pid, signal.SIGINT)
         try:
             child.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -215,7 +217,7 @@ def _run(program: str, *arguments: str) -> None:
 
 def _server_user() -> str | None:
     """Name the user to run as where we are root, as whom Postgres refuses to run."""
-    return "nobody" if os.name == "posix" and os.geteuid() == 0 else None
+    return "nobody" if sys.platform != "win32" and os.geteuid() == 0 else None
 
 
 def _unprivileged() -> Sequence[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Clamd:
             raise ScannerUnavailable(f"clamd: {type(error).__name__}") from None
 
     def _connect(self) -> socket.socket:
-        if self._address.startswith("/"):
+        if sys.platform != "win32" and self._address.startswith("/"):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(CONNECT_SECONDS)
             try:

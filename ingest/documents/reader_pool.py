@@ -19,7 +19,7 @@ from typing import IO
 from ingest import log
 from ingest.codes import Rule
 from ingest.documents.budget import BEAT_SECONDS, Budget
-from ingest.documents.pdf import INTRICATE, Pdf
+from ingest.documents.pdf import INTRICATE, Pdf, read_objects_here
 from ingest.documents.reader_answer import READY, REQUEST, from_line
 from ingest.documents.spool import on_disk
 from ingest.errors import PartRejected, ReaderUnavailable
@@ -48,8 +48,11 @@ class ReaderPool:
         """Read a PDF within the mail's budget.
 
         `file` must be one of the operating system, or become one by `fileno`. Raises PartRejected(too_costly),
-        ReaderUnavailable, DiskUnavailable, and the errors of the budget's `keep_alive`.
+        ReaderUnavailable, DiskUnavailable, and the errors of the budget's `keep_alive`. Windows has no means to pass an
+        open file to a process: there, on a developer's machine, the PDF is read in this process.
         """
+        if sys.platform == "win32":
+            return read_objects_here(file, budget)
         reader = self._take(budget)
         found: Pdf | None = None
         try:
@@ -117,6 +120,8 @@ class _Reader:
 
         Raises PartRejected(too_costly) too; the process is then dead or at work, and must be closed.
         """
+        if sys.platform == "win32":
+            raise NotImplementedError  # see ReaderPool.read
         with on_disk():
             descriptor = file.fileno()
             file.flush()  # what became a file just now is in a buffer yet
@@ -148,6 +153,8 @@ class _Reader:
         return bytes(line)
 
     def _died(self, seconds: float, budget: Budget) -> Pdf:
+        if sys.platform == "win32":
+            raise NotImplementedError  # see ReaderPool.read
         code = self._process.wait()
         log.warning("reader.died", code=code)
         if code == -signal.SIGPROF:

@@ -16,6 +16,8 @@ from ingest.documents.pdf import INTRICATE
 from ingest.documents.pdf_objects import read_objects
 from ingest.documents.reader_answer import READY, REQUEST, to_line
 
+assert sys.platform != "win32"  # noqa: S101 - the pool starts no process there
+
 MEMORY = 48 * 1024 * 1024  # bytes beyond those of an idle process
 
 
@@ -52,13 +54,13 @@ def _leave_network() -> None:
 
 
 def _limit_memory() -> None:
-    """Limit the address space. macOS and Windows lack the means; there the time alone is limited."""
-    try:
-        import resource  # noqa: PLC0415 - Unix only
+    """Limit the address space. macOS lacks the means; there the time alone is limited."""
+    import resource  # noqa: PLC0415 - Unix only
 
+    try:
         with open("/proc/self/statm", "rb") as status:  # noqa: PTH123 - Linux only, in pages
             used = int(status.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, OSError):
+    except OSError:
         return
