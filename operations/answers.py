@@ -40,6 +40,6 @@ class AnswerRules:
 
     def set(self, tenant: int | UUID | None, kind: AnswerKind, account: Account, *, wanted: bool) -> None:
         """Want an answer, or want it no more; the action is on the record."""
-        parameters = {"tenant": tenant, "kind": kind, "wanted": wanted, "why": account.why, "remark": account.remark}
+        parameters = {"tenant": tenant, "kind": kind, "wanted": wanted, **account.parameters}
         with connect(self._url) as connection:
             connection.execute(_SET, parameters)

@@ -42,6 +42,11 @@ class Account:
         if not self.why.strip():
             raise OperatorError("An action needs a reason, for the record: --why.")
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters `why` and `remark` of the database's functions."""
+        return {"why": self.why, "remark": self.remark}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
@@ -97,8 +102,7 @@ class Audit:
                     "action": action,
                     "subject": subject,
                     "details": json.dumps(details),
-                    "why": account.why,
-                    "remark": account.remark,
+                    **account.parameters,
                 },
             )
 

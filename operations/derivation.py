@@ -261,8 +261,7 @@ def _record(connection: Connection, comparison: Comparison, account: Account, *,
         {
             "subject": f"message {comparison.copy.number}",
             "details": json.dumps(details),
-            "why": account.why,
-            "remark": account.remark,
+            **account.parameters,
         },
     )
 

@@ -135,8 +135,7 @@ def _rows(connection: sqlalchemy.Connection, name: str) -> str:
 def _record(connection: sqlalchemy.Connection, to: str | None, account: Account) -> None:
     if connection.scalar(sqlalchemy.text("select to_regclass('ingest.audit') is not null")):
         action = "select ingest.record_action('schema.back', cast(:subject as text), '{}', :why, :remark)"
-        words = {"why": account.why, "remark": account.remark}
-        connection.execute(sqlalchemy.text(action), {"subject": f"to {to or 'nothing'}", **words})
+        connection.execute(sqlalchemy.text(action), {"subject": f"to {to or 'nothing'}", **account.parameters})
     connection.commit()
 
 

@@ -184,8 +184,9 @@ class OldAddresses:
 
 
 def _add(connection: Connection, tenant_id: int | UUID, address: str, source: Source, account: Account) -> bool:
-    words = {"why": account.why, "remark": account.remark}
-    row = connection.execute(_ADD, {"address": address, "tenant": tenant_id, "source": source, **words}).fetchone()
+    row = connection.execute(
+        _ADD, {"address": address, "tenant": tenant_id, "source": source, **account.parameters}
+    ).fetchone()
     return bool((row or {})["added"])
 
 
@@ -202,7 +203,7 @@ def _present(connection: Connection, address: str, tenant: int | UUID | None) ->
 def _changed(
     connection: Connection, statement: LiteralString, found: OldAddress, account: Account, **values: object
 ) -> OldAddress:
-    connection.execute(statement, {"id": found.id, "why": account.why, "remark": account.remark, **values})
+    connection.execute(statement, {"id": found.id, **account.parameters, **values})
     (changed,) = _addresses(connection, _BY_ID, id=found.id, tenant=found.tenant_id)
     return changed
 

@@ -185,8 +185,7 @@ class Retention:
                 ProtectedMail(number=copy["number"], tenant_id=copy["tenant_id"], until=error.until, why=why)
             )
         connection.execute(_KEEP, {"tenant": tenant, "ids": whole})
-        words = {"why": self.account.why, "remark": self.account.remark}
-        connection.execute(_EXPIRE_COPIES, {"tenant": tenant, "ids": free, "before": before, **words})
+        connection.execute(_EXPIRE_COPIES, {"tenant": tenant, "ids": free, "before": before, **self.account.parameters})
         stay = connection.execute(_STAY, {"ids": free}).fetchone()
         connection.commit()
         return len(free) - int((stay or {"stay": 0})["stay"])
@@ -261,9 +260,8 @@ class Retention:
             after = batch[-1]["id"]
 
     def _expire(self, statement: LiteralString, before: datetime, **parameters: object) -> int:
-        words = {"why": self.account.why, "remark": self.account.remark}
         with connect(self.database_url) as connection:
-            row = connection.execute(statement, {"before": before, **words, **parameters}).fetchone()
+            row = connection.execute(statement, {"before": before, **self.account.parameters, **parameters}).fetchone()
         return int((row or {"gone": 0})["gone"])
 
 

@@ -189,13 +189,12 @@ class Senders:
 
     def _change(self, statement: LiteralString, tenant: str, account: Account, **parameters: object) -> int:
         with connect(self._url) as connection:
-            words = {"why": account.why, "remark": account.remark}
-            values = {"tenant": find_tenant(connection, tenant).id, **words, **parameters}
+            values = {"tenant": find_tenant(connection, tenant).id, **account.parameters, **parameters}
             row = connection.execute(statement, values).fetchone()
             return int((row or {}).get("count") or 0)
 
 
 def _decide(connection: Connection, copy: dict[str, Any], decision: Decision, account: Account) -> int:
     values = {"tenant": copy["tenant_id"], "key": copy["id"], "decision": decision}
-    row = connection.execute(_DECIDE, {**values, "why": account.why, "remark": account.remark}).fetchone()
+    row = connection.execute(_DECIDE, {**values, **account.parameters}).fetchone()
     return int((row or {})["count"])

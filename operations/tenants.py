@@ -168,8 +168,7 @@ class Tenants:
                     "where it gets its token by itself."
                 ) from None
             added = find_tenant(connection, str((row or {})["id"]))
-            words = {"why": account.why, "remark": account.remark}
-            connection.execute(_RECORD_ADDED, {"subject": f"tenant {added.id}", **words})
+            connection.execute(_RECORD_ADDED, {"subject": f"tenant {added.id}", **account.parameters})
             return added
 
     def rotate(self, wanted: str, account: Account, *, grace: timedelta) -> TenantRecord:
@@ -204,15 +203,16 @@ class Tenants:
         _must_be_purpose(purpose)
         with connect(self._url) as connection:
             tenant, _ = _address(connection, token)
-            words = {"why": account.why, "remark": account.remark}
-            connection.execute(_SET_PURPOSE, {"id": tenant.id, "token": token, "purpose": purpose, **words})
+            connection.execute(
+                _SET_PURPOSE, {"id": tenant.id, "token": token, "purpose": purpose, **account.parameters}
+            )
             return _address(connection, token)[1]
 
     def rotate_address(self, token: str, account: Account, *, grace: timedelta) -> UploadAddress:
         """Replace a token with a fresh one of the same purpose. The old one routes for `grace` more."""
         with connect(self._url) as connection:
             tenant, old = _address(connection, token)
-            words = {"id": tenant.id, "grace": grace, "why": account.why, "remark": account.remark}
+            words = {"id": tenant.id, "grace": grace, **account.parameters}
             if old.main:
                 connection.execute(_ROTATE, words)
                 return next(one for one in _addresses(connection, tenant.id) if one.main)
@@ -224,7 +224,7 @@ class Tenants:
         """Let a token that was added route for `grace` more, and then no longer. The main one is rotated instead."""
         with connect(self._url) as connection:
             tenant, _ = _address(connection, token)
-            words = {"id": tenant.id, "grace": grace, "why": account.why, "remark": account.remark}
+            words = {"id": tenant.id, "grace": grace, **account.parameters}
             connection.execute(_END_ADDRESS, {"token": token, **words})
 
     def load(self, wanted: str) -> Load:
@@ -305,8 +305,7 @@ class Tenants:
     def _change(self, statement: LiteralString, wanted: str, account: Account, **parameters: object) -> TenantRecord:
         with connect(self._url) as connection:
             tenant = find_tenant(connection, wanted)
-            words = {"why": account.why, "remark": account.remark}
-            connection.execute(statement, {"id": tenant.id, **words, **parameters})
+            connection.execute(statement, {"id": tenant.id, **account.parameters, **parameters})
             return find_tenant(connection, str(tenant.id))
 
 
@@ -340,7 +339,7 @@ def _address(connection: Connection, token: str) -> tuple[TenantRecord, UploadAd
 
 
 def _add_address(connection: Connection, tenant: int | UUID, purpose: str | None, account: Account) -> UploadAddress:
-    words = {"id": tenant, "purpose": purpose, "why": account.why, "remark": account.remark}
+    words = {"id": tenant, "purpose": purpose, **account.parameters}
     token = (connection.execute(_ADD_ADDRESS, words).fetchone() or {})["token"]
     return next(one for one in _addresses(connection, tenant) if one.token == token)
 

@@ -76,8 +76,7 @@ class WithheldDocuments:
             row = connection.execute(_TENANT, {"document": document}).fetchone()
             if row is None:
                 raise OperatorError(f"No document {document} is withheld.")
-            words = {"why": account.why, "remark": account.remark}
-            values = {"document": document, "tenant": row["tenant_id"], **words}
+            values = {"document": document, "tenant": row["tenant_id"], **account.parameters}
             released = connection.execute(_RELEASE, values).fetchone()
             waits = connection.execute(_WAITS, {"document": document}).fetchone() is not None
         if released is None or not released["released"]:
