@@ -16,6 +16,7 @@ from ingest.settings import Settings
 from operations.blobs import opened_containers
 from operations.settings import RetentionSettings, operator_database_url
 from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
+from operations.upload_tokens import UploadTokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -182,7 +183,8 @@ def _tenants() -> Tenants:
 
 def _print(tenant: TenantRecord, *, as_json: bool) -> None:
     addresses, tenants = form_of_addresses(), _tenants()
-    load, given = tenants.load(str(tenant.id)), tenants.addresses(str(tenant.id))
+    load = tenants.load(str(tenant.id))
+    given = UploadTokens(operator_database_url(os.environ)).of(str(tenant.id))
     print_record(
         {
             "id": tenant.id,

@@ -20,7 +20,8 @@ from commands.context import (
 )
 from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows, say
 from operations.settings import operator_database_url
-from operations.tenants import DEFAULT_GRACE, Tenants, UploadAddress
+from operations.tenants import DEFAULT_GRACE, Tenants
+from operations.upload_tokens import UploadToken, UploadTokens
 
 _PRINT = "print"
 
@@ -58,7 +59,7 @@ def print_address(tenant: TenantArgument) -> None:
       python -m ingest tenants address print 42
       python -m ingest tenants address 42        (the same)
     """
-    say(upload_addresses().address(_tenants().show(tenant_of(tenant)).token))
+    say(upload_addresses().address(Tenants(operator_database_url(os.environ)).show(tenant_of(tenant)).token))
 
 
 @app.command("list")
@@ -69,7 +70,7 @@ def list_addresses(tenant: TenantArgument, *, as_json: JsonOption = False, as_cs
     Example:
       python -m ingest tenants address list 42
     """
-    rows = [_row(one) for one in _tenants().addresses(tenant_of(tenant))]
+    rows = [_row(one) for one in _tokens().of(tenant_of(tenant))]
     print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="The tenant has no address.")
 
 
@@ -91,7 +92,7 @@ def add(
       python -m ingest tenants address add 42 --purpose outgoing --why "ticket 7"
       python -m ingest tenants address add 42 --purpose cash --why "ticket 7" --json | jq -r .address
     """
-    print_record(_row(_tenants().add_address(tenant_of(tenant), account(by, why), purpose=purpose)), as_json=as_json)
+    print_record(_row(_tokens().add(tenant_of(tenant), account(by, why), purpose=purpose)), as_json=as_json)
 
 
 @app.command("purpose")
@@ -109,7 +110,7 @@ def set_purpose(
     Example:
       python -m ingest tenants address purpose upload.0a1b…f9@dms.cloud --purpose incoming --why "ticket 7"
     """
-    print_record(_row(_tenants().set_purpose(tenant_of(address), account(by, why), purpose=purpose)), as_json=as_json)
+    print_record(_row(_tokens().set_purpose(tenant_of(address), account(by, why), purpose=purpose)), as_json=as_json)
 
 
 @app.command()
@@ -127,7 +128,7 @@ def rotate(
     Example:
       python -m ingest tenants address rotate upload.0a1b…f9@dms.cloud --grace 0 --why "ticket 7"
     """
-    fresh = _tenants().rotate_address(tenant_of(address), account(by, why), grace=duration(grace))
+    fresh = _tokens().rotate(tenant_of(address), account(by, why), grace=duration(grace))
     print_record(_row(fresh), as_json=as_json)
 
 
@@ -145,14 +146,14 @@ def remove(
     Example:
       python -m ingest tenants address remove upload.0a1b…f9@dms.cloud --grace 12h --why "ticket 7"
     """
-    _tenants().end_address(tenant_of(address), account(by, why), grace=duration(grace))
+    _tokens().end(tenant_of(address), account(by, why), grace=duration(grace))
 
 
-def _tenants() -> Tenants:
-    return Tenants(operator_database_url(os.environ))
+def _tokens() -> UploadTokens:
+    return UploadTokens(operator_database_url(os.environ))
 
 
-def _row(one: UploadAddress) -> Row:
+def _row(one: UploadToken) -> Row:
     return {
         "address": upload_addresses().address(one.token),
         "purpose": one.purpose,

@@ -7,7 +7,6 @@ ingest_operator may call them. The app itself can do none of this: its role only
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,17 +15,14 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import class_row
 
 from ingest.errors import OperatorError
 from ingest.model.message_ref import MessageRef
-from ingest.routing import normal_token
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
-_PURPOSE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # as the database checks
 
 
 class TenantState(StrEnum):
@@ -43,17 +39,6 @@ class EarlierToken:
 
     token: str = field(repr=False)
     routes_until: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UploadAddress:
-    """A token that routes. `main`: the one in dms_tenant. `routes_until` is None for a token without an end."""
-
-    token: str = field(repr=False)
-    purpose: str | None
-    main: bool
-    given_at: datetime
-    routes_until: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +97,7 @@ order by id::text <> %(text)s and name is distinct from %(text)s, name limit %(l
 """
 _ADD = "insert into dms_tenant (name) values (%(name)s) returning id"
 _RECORD_ADDED = "select ingest.record_action('tenant.add', %(subject)s, '{}', %(why)s, %(remark)s)"
-_ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
+ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ASSIGN = "select ingest.assign_message(%(mailbox)s, %(message_id)s, %(id)s, %(why)s, %(remark)s)"
@@ -124,10 +109,6 @@ where mailbox = %(mailbox)s and message_id = %(message_id)s and state in ('store
 _NEWEST = "select max(stored_at) as stored_at from ingest.message where tenant_id = %(id)s"
 _SET_BUDGET = "select ingest.set_budget(%(id)s, %(mails)s, %(why)s, %(remark)s)"
 _LOAD = "select * from ingest.tenant_load(%(id)s)"
-_ADDRESSES = "select * from ingest.upload_addresses(%(id)s)"
-_ADD_ADDRESS = "select ingest.add_upload_address(%(id)s, %(purpose)s, %(why)s, %(remark)s) as token"
-_SET_PURPOSE = "select ingest.set_address_purpose(%(id)s, %(token)s, %(purpose)s, %(why)s, %(remark)s)"
-_END_ADDRESS = "select ingest.end_upload_address(%(id)s, %(token)s, %(grace)s, %(why)s, %(remark)s)"
 _HOLDINGS = "select * from ingest.holdings(%(id)s)"
 _FORGET = "select ingest.forget_tenant(%(id)s, %(messages)s, %(documents)s, %(why)s, %(remark)s)"
 
@@ -173,7 +154,7 @@ class Tenants:
 
     def rotate(self, wanted: str, account: Account, *, grace: timedelta) -> TenantRecord:
         """Give the tenant a fresh token. The old one routes for `grace` more and is never given again."""
-        return self._change(_ROTATE, wanted, account, grace=grace)
+        return self._change(ROTATE, wanted, account, grace=grace)
 
     def disable(self, wanted: str, account: Account) -> TenantRecord:
         """Send mail for the tenant to Quarantine from now on. A disabled tenant stays as it is."""
@@ -186,46 +167,6 @@ class Tenants:
     def set_budget(self, wanted: str, account: Account, *, mails: int | None) -> TenantRecord:
         """Give the tenant a budget of mails an hour of its own; None: the one of all others again."""
         return self._change(_SET_BUDGET, wanted, account, mails=mails)
-
-    def addresses(self, wanted: str) -> list[UploadAddress]:
-        """Return the tenant's tokens that route, the main one first."""
-        with connect(self._url) as connection:
-            return _addresses(connection, find_tenant(connection, wanted).id)
-
-    def add_address(self, wanted: str, account: Account, *, purpose: str | None) -> UploadAddress:
-        """Give the tenant one more token, which routes beside the main one. Its mails carry the purpose."""
-        _must_be_purpose(purpose)
-        with connect(self._url) as connection:
-            return _add_address(connection, find_tenant(connection, wanted).id, purpose, account)
-
-    def set_purpose(self, token: str, account: Account, *, purpose: str | None) -> UploadAddress:
-        """Set the purpose of a token, or take it away. Mails that are stored keep the purpose that they came with."""
-        _must_be_purpose(purpose)
-        with connect(self._url) as connection:
-            tenant, _ = _address(connection, token)
-            connection.execute(
-                _SET_PURPOSE, {"id": tenant.id, "token": token, "purpose": purpose, **account.parameters}
-            )
-            return _address(connection, token)[1]
-
-    def rotate_address(self, token: str, account: Account, *, grace: timedelta) -> UploadAddress:
-        """Replace a token with a fresh one of the same purpose. The old one routes for `grace` more."""
-        with connect(self._url) as connection:
-            tenant, old = _address(connection, token)
-            words = {"id": tenant.id, "grace": grace, **account.parameters}
-            if old.main:
-                connection.execute(_ROTATE, words)
-                return next(one for one in _addresses(connection, tenant.id) if one.main)
-            fresh = _add_address(connection, tenant.id, old.purpose, account)
-            connection.execute(_END_ADDRESS, {"token": token, **words})
-            return fresh
-
-    def end_address(self, token: str, account: Account, *, grace: timedelta) -> None:
-        """Let a token that was added route for `grace` more, and then no longer. The main one is rotated instead."""
-        with connect(self._url) as connection:
-            tenant, _ = _address(connection, token)
-            words = {"id": tenant.id, "grace": grace, **account.parameters}
-            connection.execute(_END_ADDRESS, {"token": token, **words})
 
     def load(self, wanted: str) -> Load:
         """Return the tenant's mails of this hour, and those that wait."""
@@ -315,33 +256,6 @@ def find_tenant(connection: Connection, wanted: str) -> TenantRecord:
     if row is None:
         raise OperatorError(f"There is no tenant {wanted!r}: give its id or its token (see tenants list).")
     return _record(row)
-
-
-def _must_be_purpose(purpose: str | None) -> None:
-    if purpose is not None and not _PURPOSE.fullmatch(purpose):
-        raise OperatorError(
-            f"{purpose[:50]!r} is no purpose: write up to 40 of a-z, 0-9, - and _, such as incoming, outgoing or cash."
-        )
-
-
-def _addresses(connection: Connection, tenant: int | UUID) -> list[UploadAddress]:
-    with connection.cursor(row_factory=class_row(UploadAddress)) as cursor:
-        return cursor.execute(_ADDRESSES, {"id": tenant}).fetchall()
-
-
-def _address(connection: Connection, token: str) -> tuple[TenantRecord, UploadAddress]:
-    """Return the tenant of a token that routes, and the token. Raises OperatorError."""
-    tenant = find_tenant(connection, token)
-    found = [one for one in _addresses(connection, tenant.id) if one.token == normal_token(token)]
-    if not found:
-        raise OperatorError("Name the address itself, not its tenant (see tenants address list).")
-    return tenant, found[0]
-
-
-def _add_address(connection: Connection, tenant: int | UUID, purpose: str | None, account: Account) -> UploadAddress:
-    words = {"id": tenant, "purpose": purpose, **account.parameters}
-    token = (connection.execute(_ADD_ADDRESS, words).fetchone() or {})["token"]
-    return next(one for one in _addresses(connection, tenant) if one.token == token)
 
 
 def _record(row: dict[str, Any]) -> TenantRecord:

@@ -27,6 +27,7 @@ from operations.origin import origin
 from operations.search import Search
 from operations.senders import Decision, SenderMode, Senders
 from operations.tenants import Tenants
+from operations.upload_tokens import UploadTokens
 from operations.withheld import WithheldDocuments
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, READER, Database, Server
@@ -659,16 +660,16 @@ def test_an_address_with_a_purpose_from_the_command_to_the_row(
 def test_a_tenant_with_one_token_is_as_before(database: Database, store: Store, tenant: Tenant) -> None:
     (match,) = store.tenants.resolve_tokens([tenant.proof or ""])
     assert (match.tenant.purpose, match.refused) == (None, False)
-    (only,) = Tenants(database.operator_url).addresses(str(tenant.id))
+    (only,) = UploadTokens(database.operator_url).of(str(tenant.id))
     assert (only.main, only.purpose, only.routes_until) == (True, None, None)
 
 
 def test_a_tenant_may_have_several_addresses_of_one_purpose(database: Database, store: Store, tenant: Tenant) -> None:
-    tenants = Tenants(database.operator_url)
-    given = [tenants.add_address(str(tenant.id), ANNA, purpose="incoming") for _ in range(2)]
+    tokens = UploadTokens(database.operator_url)
+    given = [tokens.add(str(tenant.id), ANNA, purpose="incoming") for _ in range(2)]
     matches = store.tenants.resolve_tokens([one.token for one in given])
     assert [(one.tenant, one.tenant.purpose) for one in matches] == [(tenant, "incoming")] * 2
-    tenants.end_address(given[0].token, ANNA, grace=timedelta(0))
+    tokens.end(given[0].token, ANNA, grace=timedelta(0))
     assert [one.position for one in store.tenants.resolve_tokens([one.token for one in given])] == [2]
 
 

@@ -16,7 +16,7 @@ from local.stack import Stack
 from local.tenants import DEMO_TENANTS, LocalTenant, upload_address
 from operations.audit import Account
 from operations.senders import Decision, SenderMode, Senders
-from operations.tenants import Tenants
+from operations.upload_tokens import UploadTokens
 
 pytestmark = pytest.mark.shares("stack")
 
@@ -149,9 +149,9 @@ def test_a_refused_mail_goes_to_quarantine_and_is_released_as_any_other(stack: S
 @pytest.mark.usefixtures("reader")
 def test_an_address_with_a_purpose_has_its_label_and_its_own_list_to_the_last_row(stack: Stack) -> None:
     tenant, senders = stack.add_tenant("Several addresses"), Senders(stack.postgres.owner_url)
-    tenants = Tenants(stack.postgres.owner_url)
+    tokens = UploadTokens(stack.postgres.owner_url)
     cash, outgoing = (
-        upload_address(tenants.add_address(tenant.id, ANNA, purpose=purpose).token) for purpose in ("cash", "outgoing")
+        upload_address(tokens.add(tenant.id, ANNA, purpose=purpose).token) for purpose in ("cash", "outgoing")
     )
     senders.set_mode(tenant.id, SenderMode.HOLD, ANNA, purpose="outgoing")
     proven = PROVEN.format("supplier.example")
