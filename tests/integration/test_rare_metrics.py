@@ -29,6 +29,8 @@ from tests.unit.answers import test_outbox as answers
 from tests.unit.ingest import test_pipeline as pipeline
 from tests.unit.scanning import test_scans as scans
 
+pytestmark = pytest.mark.shares("postgres")
+
 UNITS = {metric.name: metric.unit for metric in METRICS}
 
 

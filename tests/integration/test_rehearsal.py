@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,9 +19,9 @@ from local.tenants import upload_address
 INVOICE = b"Subject: Rechnung\r\nTo: %b\r\nContent-Type: application/pdf; name=r.pdf\r\n\r\n%%PDF-1.4\r\n"
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    with lay_out(tmp_path) as stack:
+@pytest.fixture(scope="module")
+def stack(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:  # noqa: ARG001 - for its effect
+    with lay_out(tmp_path_factory.mktemp("rehearsal")) as stack:
         yield stack
 
 
@@ -36,6 +35,19 @@ def done(stack: Stack, *arguments: str) -> str:
     result = run(stack, *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def test_the_project_of_the_dms_has_no_pending_migration(stack: Stack) -> None:
+    shutil.rmtree(stack.data / "dms" / "dms" / "__pycache__", ignore_errors=True)
+    check = subprocess.run(
+        [sys.executable, "manage.py", "makemigrations", "--check"],
+        cwd=stack.data / "dms",
+        env=read_environment(stack.data / NAME),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
 
 
 def test_a_dms_moves_over_step_by_step(stack: Stack) -> None:
@@ -62,16 +74,3 @@ def test_a_dms_moves_over_step_by_step(stack: Stack) -> None:
     assert "dms_mailrule" in kept.stderr
     done(stack, "sql", "DROP TABLE dms_mailrule")
     assert "3 mail account(s)" in done(stack, "ingest", "migrate")
-
-
-def test_the_project_of_the_dms_has_no_pending_migration(stack: Stack) -> None:
-    shutil.rmtree(stack.data / "dms" / "dms" / "__pycache__", ignore_errors=True)
-    check = subprocess.run(
-        [sys.executable, "manage.py", "makemigrations", "--check"],
-        cwd=stack.data / "dms",
-        env=read_environment(stack.data / NAME),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert check.returncode == 0, check.stdout + check.stderr
