@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,13 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): ast.parse(path.read_text()) for path in APP}
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield the dotted names of all imports of a module, type-checking blocks included."""
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Return the dotted names of all imports of a module, type-checking blocks included."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
