@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import LiteralString, Self
@@ -44,9 +44,11 @@ class Postgres:
     all rows; and, once `migrate` was called, the app's. Their passwords are drawn anew each time.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        """Lay the server out. `settings`: of Postgres, on top of this module's own."""
         self.name = "Postgres"
         self._data = data
+        self._settings = dict(settings or {})
         self._port = free_port()
         self._passwords = {role: secrets.token_urlsafe(24) for role in (OWNER, APP_LOGIN, DMS_LOGIN)}
         self._child: Child | None = None
@@ -82,6 +84,7 @@ class Postgres:
             "listen_addresses": "127.0.0.1",
             "port": self._port,
             "unix_socket_directories": "",  # paths of sockets are limited to about 100 characters
+            **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         child = Child(

@@ -7,13 +7,14 @@ import pytest
 from local import azurite as azurite_emulator
 from local.graph.process import Simulator, running_simulator
 from local.postgres import Postgres
+from tests.integration.databases import IN_TESTS
 
 MAILBOXES = [f"box{number}@dms.example" for number in range(40)]  # one a test: none sees another's mails
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data", settings=IN_TESTS) as server:
         server.migrate()
         yield server
 

@@ -14,7 +14,7 @@ from local.azurite import Azurite
 from local.postgres import Postgres
 from local.stack import Stack
 from operations.migrations import migrate
-from tests.integration.databases import Database, Server
+from tests.integration.databases import IN_TESTS, Database, Server
 from tests.integration.samples import deliver_samples
 from tests.unit.commands.test_cli import Done
 
@@ -47,7 +47,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server of its own, without the rest of the stack."""
-    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data", settings=IN_TESTS) as server:
         yield server
 
 

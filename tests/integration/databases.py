@@ -17,6 +17,9 @@ from psycopg.rows import TupleRow, dict_row
 from local.postgres import Postgres
 
 PASSWORD = "only-in-this-test"  # noqa: S105 - of roles that live as long as the test run
+# A server that is killed loses nothing without fsync, only a machine that loses its power. With fsync, the databases of
+# the tests cost more processor time than the tests.
+IN_TESTS = {"fsync": "off"}
 OWNER, APP, READER, OPERATOR = "test_owner", "test_app", "test_reader", "test_operator"
 
 
