@@ -100,7 +100,8 @@ class Server:
     @contextmanager
     def database(self, *, owner: str = OWNER, template: str = "template1") -> Iterator[Database]:
         database = Database(name=f"test_{next(self._numbers)}", admin_url=self._admin_url)
-        self.execute("create database {} owner {} template {}", database.name, owner, template)
+        # Copied as files, a database costs half of what it costs by the log, page by page.
+        self.execute("create database {} owner {} template {} strategy file_copy", database.name, owner, template)
         try:
             yield database
         finally:

@@ -48,7 +48,7 @@ PHONE = {"width": 390, "height": 844}
 PDF = b"%PDF-1.7\n%%EOF\n"
 
 pytestmark = [
-    pytest.mark.shares("stack"),
+    pytest.mark.shares("samples"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
 ]
 

@@ -24,7 +24,7 @@ from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
 from tests.integration.test_isolation import blob, document, store_of
 
-pytestmark = pytest.mark.shares("postgres")
+pytestmark = [pytest.mark.shares("postgres"), pytest.mark.usefixtures("unmeasured")]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "docs" / "examples"

@@ -18,7 +18,7 @@ from local.stack import Stack
 from tests.integration.samples import MAILS, SAMPLES
 from tests.mails.table import Row, table
 
-pytestmark = pytest.mark.shares("stack")
+pytestmark = pytest.mark.shares("samples")
 
 NOT_CONVERTED = {"smime-encrypted", "smime-opaque", "smime-report"}  # Exchange gives no MIME of these
 

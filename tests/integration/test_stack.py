@@ -39,6 +39,7 @@ def up(data: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
 def test_nothing_is_left_running(number: signal.Signals, tmp_path: Path) -> None:
     with up(tmp_path) as process:
