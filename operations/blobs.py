@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ingest import wiring
 from ingest.settings import Settings
-from ingest.storage.blobs import BlobStore
+
+if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
+    from ingest.storage.blobs import BlobStore
 
 
 @contextmanager

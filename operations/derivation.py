@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -28,12 +28,14 @@ from ingest.model.tenant import Tenant
 from ingest.original import MimeOriginal, message_of, read_header
 from ingest.ports import UPLOAD_BLOCK
 from ingest.settings import BodyMode
-from ingest.storage.blobs import BlobStore
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
 from ingest.storage.words import words_of
 from operations.audit import Account
 from operations.database import connect
+
+if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
+    from ingest.storage.blobs import BlobStore
 
 # A linked copy has no parts of its own: those of its first copy are derived.
 _COPIES: LiteralString = """

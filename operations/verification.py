@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import batched
-from typing import LiteralString, Protocol
+from typing import TYPE_CHECKING, LiteralString, Protocol
 
 from psycopg.rows import class_row
 
 from ingest.errors import BlobMissing, OperatorError
-from ingest.storage.blobs import BlobStore
 from ingest.storage.database import Connection
 from operations.database import connect
+
+if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
+    from ingest.storage.blobs import BlobStore
 
 WORKERS = 8
 _BATCH = 256  # blobs that are asked for ahead
