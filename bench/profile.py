@@ -30,9 +30,9 @@ _WARM, _TIMED = 20, 50
 _LAYERS = {
     "Graph: two requests, by requests and urllib3": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
     "Blob: two uploads by azure-core, each with its MD5": ("ingest/storage/blobs.py", {"store"}),
-    "Postgres: claim, tenant, earlier copy, rows, end": (
+    "Postgres: claim, tenant, rows, end": (
         "ingest/storage/",
-        {"claim", "resolve_tokens", "link", "save", "end"},
+        {"claim", "resolve_tokens", "save", "end"},
     ),
     "Postgres: the mailbox's places": ("ingest/storage/gate.py", {"take", "give_back"}),
     "header, parts and types": ("ingest/", {"read_header", "open_mail", "detect", "read_invoice"}),

@@ -621,6 +621,30 @@ def test_a_duplicate_stores_nothing_twice(world: World) -> None:
     assert world.journal.steps.count("save") == 1
 
 
+def moved_in_outlook(world: World, ago: timedelta) -> list[str]:
+    """Ingest a mail of some time ago under two ids; return the steps of the second one."""
+    mail = email()
+    mail["Received"] = f"from a by b; {format_datetime(datetime.now(UTC) - ago)}"
+    world.pipeline.ingest_message(world.mail.deliver(mail))
+    world.journal.steps.clear()
+    ref = world.mail.deliver(mail)
+    assert isinstance(world.pipeline.ingest_message(ref), Stored)
+    assert world.saved(ref).parts == ()
+    return list(world.journal.steps)
+
+
+def test_an_older_mail_that_comes_in_under_a_new_id_is_linked_before_an_upload(world: World) -> None:
+    steps = moved_in_outlook(world, timedelta(hours=1))
+    assert "link" in steps
+    assert "store" not in steps
+
+
+def test_a_mail_that_has_just_arrived_is_linked_as_it_is_saved(world: World) -> None:
+    steps = moved_in_outlook(world, timedelta(minutes=1))
+    assert "link" not in steps
+    assert "save" in steps
+
+
 def test_whoever_comes_second_leaves_a_living_owner_alone(world: World) -> None:
     ref = world.mail.deliver(email())
     assert world.records.claim(ref)
