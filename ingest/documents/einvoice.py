@@ -22,6 +22,8 @@ from xml.parsers import expat
 
 from ingest.model.invoice import Invoice, InvoiceKind
 
+# The XML inside a PDF, by ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
+NAMES_IN_PDF = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
 MAX_DEPTH = 100  # elements in elements; an invoice has about ten
 MAX_ELEMENTS = 1_000_000
 MAX_TEXT = 1000  # characters kept of one value

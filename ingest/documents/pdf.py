@@ -6,17 +6,14 @@ https://www.ferd-net.de/standards/zugferd
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import IO
 
 from ingest.documents.budget import Budget
+from ingest.documents.einvoice import NAMES_IN_PDF
+from ingest.documents.pdf_findings import Pdf, ReadObjects
 from ingest.documents.spool import read_range
 from ingest.model.invoice import Invoice, InvoiceKind
-
-# Of ZUGFeRD 1 and 2, Factur-X, and XRechnung as a ZUGFeRD profile.
-INVOICE_NAMES = frozenset({"factur-x.xml", "zugferd-invoice.xml", "xrechnung.xml"})
-INTRICATE = "the PDF is too large or too intricate to look into"
 
 # A PDF without any of these is neither encrypted nor carries a file. None of them stands inside a compressed object
 # stream (ISO 32000-1, 7.5.7), so a plain search of the bytes is exact. Most PDFs need no library.
@@ -31,20 +28,8 @@ def _as_written(name: str) -> bytes:
 
 # The ending of every name. A plain search for the ending is faster than the pattern, which tries every byte.
 _ENDINGS = (b"xml", "xml".encode("utf-16-be"))
-_NAMES_IN_FILE = re.compile(b"|".join(map(_as_written, sorted(INVOICE_NAMES))), re.IGNORECASE)
+_NAMES_IN_FILE = re.compile(b"|".join(map(_as_written, sorted(NAMES_IN_PDF))), re.IGNORECASE)
 _OVERLAP = 128  # bytes: longer than any of these names
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pdf:
-    """The findings in one PDF. `problem`: in words, if the PDF could not be read."""
-
-    encrypted: bool = False
-    invoice: Invoice | None = None
-    problem: str | None = None
-
-
-type ReadObjects = Callable[[IO[bytes], Budget], Pdf]
 
 
 def read_objects_here(file: IO[bytes], _: Budget) -> Pdf:

@@ -15,8 +15,8 @@ from typing import IO
 import pypdf
 
 from ingest.codes import Rule
-from ingest.documents.einvoice import read_invoice
-from ingest.documents.pdf import INTRICATE, INVOICE_NAMES, Pdf
+from ingest.documents.einvoice import NAMES_IN_PDF, read_invoice
+from ingest.documents.pdf_findings import INTRICATE, Pdf
 from ingest.documents.unpacking.bounded import Bounded
 from ingest.errors import IngestError, PartRejected
 from ingest.model.invoice import Invoice, InvoiceKind
@@ -76,7 +76,7 @@ def _invoice(attachments: Iterable[pypdf.generic.EmbeddedFile]) -> Invoice | Non
     other: Invoice | None = None
     for attachment in attachments:
         name = attachment.name.lower()
-        if name in INVOICE_NAMES:
+        if name in NAMES_IN_PDF:
             return _as_zugferd(read_invoice([attachment.content]), name)
         if other is None and name.endswith(".xml"):
             found = read_invoice([attachment.content])

@@ -7,7 +7,7 @@ import struct
 from datetime import date
 from decimal import Decimal
 
-from ingest.documents.pdf import Pdf
+from ingest.documents.pdf_findings import Pdf
 from ingest.model.invoice import Invoice, InvoiceKind
 
 READY = b"\n"  # the first byte of a process

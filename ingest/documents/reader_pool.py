@@ -19,7 +19,8 @@ from typing import IO
 from ingest import log
 from ingest.codes import Rule
 from ingest.documents.budget import BEAT_SECONDS, Budget
-from ingest.documents.pdf import INTRICATE, Pdf, read_objects_here
+from ingest.documents.pdf import read_objects_here
+from ingest.documents.pdf_findings import INTRICATE, Pdf
 from ingest.documents.reader_answer import READY, REQUEST, from_line
 from ingest.documents.spool import on_disk
 from ingest.errors import PartRejected, ReaderUnavailable

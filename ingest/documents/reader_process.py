@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import suppress
 
-from ingest.documents.pdf import INTRICATE
+from ingest.documents.pdf_findings import INTRICATE
 from ingest.documents.pdf_objects import read_objects
 from ingest.documents.reader_answer import READY, REQUEST, to_line
 

@@ -18,7 +18,8 @@ from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
 from ingest.documents.einvoice import STEP, read_invoice
 from ingest.documents.invoices import link_invoices
-from ingest.documents.pdf import ReadObjects, read_objects_here, read_pdf
+from ingest.documents.pdf import read_objects_here, read_pdf
+from ingest.documents.pdf_findings import ReadObjects
 from ingest.documents.rules import Facts, decide, full_name
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are

@@ -16,16 +16,8 @@ from ingest.telemetry.recorder import Record
 if TYPE_CHECKING:
     from ingest.telemetry.sdk import Sdk
 
-AZURE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
-CONSOLE = "OTEL_TRACES_EXPORTER"
 BUFFER = 20_000  # records: some minutes of a busy instance while the SDK is imported
 FLUSH_SECONDS = 5.0
-
-
-def wanted(environ: Mapping[str, str]) -> bool:
-    """Return whether the environment names a place for telemetry."""
-    return bool(environ.get(AZURE) or environ.get(OTLP) or environ.get(CONSOLE) == "console")
 
 
 class Exporter:

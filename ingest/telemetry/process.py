@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from ingest.model.message_ref import MessageRef
-from ingest.telemetry.export import Exporter, wanted
+from ingest.telemetry.destinations import wanted
+from ingest.telemetry.export import Exporter
 from ingest.telemetry.recorder import Recorder
 
 _recorder: Recorder | None = None

@@ -22,7 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, set_tracer_provider
 from opentelemetry.trace.status import Status, StatusCode
 
-from ingest.telemetry.export import AZURE, CONSOLE, OTLP
+from ingest.telemetry.destinations import AZURE, CONSOLE, OTLP
 from ingest.telemetry.metrics import METRICS, Metric
 from ingest.telemetry.recorder import Measurement, Record, Span
 

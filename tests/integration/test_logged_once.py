@@ -12,7 +12,7 @@ import sys
 from importlib.util import find_spec
 
 from infra.check import INFRA, ROOT, Bicep, deployed_settings, sample_settings
-from ingest.telemetry.export import AZURE, OTLP
+from ingest.telemetry.destinations import AZURE, OTLP
 from tests.fakes.otlp import receiving
 
 LINE = "a-line-that-leaves-once"

@@ -16,7 +16,8 @@ from ingest.model.message_ref import Trigger
 from ingest.settings import Scanner
 from ingest.storage import database as storage
 from ingest.storage.backlog import Backlog
-from ingest.telemetry.export import OTLP, Exporter
+from ingest.telemetry.destinations import OTLP
+from ingest.telemetry.export import Exporter
 from ingest.telemetry.metrics import METRICS
 from ingest.telemetry.recorder import Recorder
 from scanning.scans import Watch

@@ -20,7 +20,7 @@ import pytest
 
 from ingest.codes import Rule
 from ingest.documents.budget import Budget
-from ingest.documents.pdf import INTRICATE, Pdf
+from ingest.documents.pdf_findings import INTRICATE, Pdf
 from ingest.documents.reader_pool import ReaderPool
 from ingest.documents.reader_process import MEMORY
 from ingest.documents.spool import Spool

@@ -15,7 +15,8 @@ from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.einvoice import read_invoice
 from ingest.documents.invoices import link_invoices
-from ingest.documents.pdf import Pdf, read_pdf
+from ingest.documents.pdf import read_pdf
+from ingest.documents.pdf_findings import Pdf
 from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.model.limits import Limits
 from ingest.model.part import Part

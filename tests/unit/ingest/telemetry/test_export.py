@@ -3,7 +3,8 @@
 import pytest
 
 from ingest.telemetry import process
-from ingest.telemetry.export import BUFFER, Exporter, wanted
+from ingest.telemetry.destinations import wanted
+from ingest.telemetry.export import BUFFER, Exporter
 from ingest.telemetry.recorder import Measurement
 from tests.fakes.values import ref
 
