@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 from ingest.codes import RULES_VERSION, Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.spool import Spool
-from ingest.errors import BlobMissing, ContentInterrupted
+from ingest.errors import BlobMissing, ContentInterrupted, OperatorError
 from ingest.filing import FilingOptions, derive_parts
 from ingest.model.blob import StoredBlob
 from ingest.model.message import OriginalForm
@@ -52,6 +52,8 @@ from ingest.part left join ingest.document on document.part_id = part.id
 where part.message_id = %(message)s order by part.position
 """
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
+# Before the rows below the message, as everywhere: a decision on a held mail and retention wait for the rebuild.
+_LOCK: LiteralString = "select ending from ingest.message where id = %(message)s for update"
 _DELETE_DOCUMENTS: LiteralString = "delete from ingest.document where message_id = %(message)s"
 _DELETE_PARTS: LiteralString = "delete from ingest.part where message_id = %(message)s"
 _TEXTS: LiteralString = """
@@ -179,7 +181,7 @@ class Derivation:
             for number, part in enumerate(comparison.found, start=1)
         ]
         with connect(self._url) as connection:
-            connection.execute(_OPEN, {"tenant": comparison.copy.tenant_id})
+            _must_be_as_compared(connection, comparison)
             self._insert(connection, comparison.copy, parts, documents={})
             _record(connection, comparison, account, lost=0)
 
@@ -196,7 +198,7 @@ class Derivation:
             if part.disposition is Disposition.DOCUMENT and part.sha256 in kept
         }
         with connect(self._url) as connection:
-            connection.execute(_OPEN, {"tenant": copy.tenant_id})
+            _must_be_as_compared(connection, comparison)
             connection.execute(_DELETE_DOCUMENTS, {"message": copy.id})
             connection.execute(_DELETE_PARTS, {"message": copy.id})
             self._insert(connection, copy, comparison.derived, documents=documents)
@@ -253,6 +255,22 @@ class Derivation:
 
             budget = Budget(self._options.limits)
             return derive_parts(original, stored, options=self._options, budget=budget, store=store)
+
+
+def _must_be_as_compared(connection: Connection, comparison: Comparison) -> None:
+    """Open the tenant, and lock the copy to the end of the transaction.
+
+    Raises OperatorError where the record is not the compared one any more: after another rebuild, documents would get
+    other ids, and the blobs of a copy that retention deletes would stay for ever.
+    """
+    connection.execute(_OPEN, {"tenant": comparison.copy.tenant_id})
+    found = connection.execute(_LOCK, {"message": comparison.copy.id}).fetchone()
+    with connection.cursor(row_factory=class_row(RecordedPart)) as cursor:
+        recorded = cursor.execute(_PARTS, {"message": comparison.copy.id}).fetchall()
+    if found is None or found["ending"] or recorded != list(comparison.recorded):
+        raise OperatorError(
+            f"The record of message {comparison.copy.number} has changed since it was compared: run the command again."
+        )
 
 
 def _record(connection: Connection, comparison: Comparison, account: Account, *, lost: int) -> None:

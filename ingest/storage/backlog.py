@@ -38,13 +38,15 @@ class Backlog:
         self._retry = retry_seconds
 
     # Returns the listed messages that are not on their way, and remembers them as enqueued. Unannounced are those that
-    # no notification brought (the row is new) in the three minutes that Graph takes at most.
+    # no notification brought (the row is new) in the three minutes that Graph takes at most. Rows are taken in the
+    # order of their ids: of two sweeps that list the same messages, the second one waits.
     ENQUEUE = """
     insert into ingest.claim as claim (mailbox, message_id, state, trigger, received_at, enqueued_at, deferrals,
         next_try_at)
     select %(mailbox)s, listed.message_id, 'waiting', 'sweep', listed.received_at, now(), 1,
         now() + %(retry)s * interval '1 second'
     from unnest(%(message_ids)s::text[], %(received)s::timestamptz[]) as listed (message_id, received_at)
+    order by listed.message_id collate "C"
     on conflict (mailbox, message_id) do update set
         enqueued_at = now(), deferrals = claim.deferrals + 1,
         received_at = coalesce(excluded.received_at, claim.received_at),
@@ -104,11 +106,15 @@ class Backlog:
     GIVE_TURNS = """
     with given as (
         select claim_id, place from ingest.give_turns(%(mailbox)s, %(limit)s)
+    ), locked as (
+        select claim.id, given.place from given join ingest.claim on claim.id = given.claim_id
+        where claim.state = 'waiting' and claim.lease_until is null
+        order by claim.message_id for no key update of claim
     ), enqueued as (
         update ingest.claim as claim
         set enqueued_at = now(), waits_since = null, next_try_at = now() + %(retry)s * interval '1 second'
-        from given where claim.id = given.claim_id and claim.state = 'waiting' and claim.lease_until is null
-        returning claim.message_id, given.place
+        from locked where claim.id = locked.id
+        returning claim.message_id, locked.place
     )
     select message_id from enqueued order by place
     """

@@ -1,0 +1,245 @@
+"""Two sessions at work on the same rows: each statement takes its locks in one order, so that none waits for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+
+from ingest.codes import HeldReason
+from ingest.model.claim import ClaimState
+from ingest.model.tenant import Tenant
+from ingest.storage.backlog import Backlog
+from operations.senders import SenderMode, Senders
+from tests.fakes import values
+from tests.integration.databases import Database
+from tests.integration.test_isolation import Store, add_tenant, store_of
+from tests.integration.test_senders import BILLING, filed, mode, sent_by
+
+pytestmark = pytest.mark.shares("postgres")
+
+SECONDS = 30  # to the end of two sessions; a deadlock is found after one
+
+
+class Session:
+    """A transaction on a connection of its own; its statements run one after another beside the test."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url)
+        self._thread = ThreadPoolExecutor(1)
+        self._asked: list[Future[Any]] = []
+
+    @property
+    def pid(self) -> int:
+        return self._connection.info.backend_pid
+
+    @property
+    def done(self) -> bool:
+        return all(one.done() for one in self._asked)
+
+    def ask(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> None:
+        def run() -> list[TupleRow]:
+            cursor = self._connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+        self._asked.append(self._thread.submit(run))
+
+    def commit(self) -> None:
+        self._asked.append(self._thread.submit(self._connection.commit))
+
+    def results(self) -> list[Any]:
+        """Return the results of all statements; raises the error of the first one that failed."""
+        return [one.result(SECONDS) for one in self._asked]
+
+    def close(self) -> None:
+        self._connection.cancel_safe()
+        self._thread.shutdown()
+        self._connection.close()
+
+
+@contextmanager
+def sessions(url: str, number: int) -> Iterator[list[Session]]:
+    opened = [Session(url) for _ in range(number)]
+    try:
+        yield opened
+    finally:
+        for one in opened:
+            one.close()
+
+
+def settle(database: Database, *asked: Session) -> None:
+    """Wait until each session has its answer, or waits for a lock."""
+    waiting = "select count(*) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        _wait(lambda: all(one.done or admin.execute(waiting, [one.pid]).fetchone() != (0,) for one in asked))
+
+
+def wait_for_lock(database: Database, login: str, asked: Future[Any]) -> None:
+    """Wait until a session of this login waits for a lock, or its work is done."""
+    waiting = "select count(*) from pg_stat_activity where usename = %s and wait_event_type = 'Lock'"
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        _wait(lambda: asked.done() or admin.execute(waiting, [login]).fetchone() != (0,))
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Store]:
+    with store_of(database) as store:
+        yield store
+
+
+@pytest.fixture
+def tenant(database: Database) -> Tenant:
+    return add_tenant(database, "one")
+
+
+@pytest.fixture
+def senders(database: Database) -> Senders:
+    return Senders(database.operator_url)
+
+
+def waiting(database: Database, store: Store, tenant: Tenant, sender: str) -> int:
+    """File a mail that waits for its sender; return the message's id."""
+    number, held = filed(store, tenant, sent_by(sender))
+    assert held is HeldReason.SENDER_UNKNOWN
+    with database.owner() as owner, owner.transaction():
+        owner.execute("select ingest.open_tenant(%s)", [tenant.id])
+        row = owner.execute("select id from ingest.message where claim_id = %s", [number]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+DECIDE = "select ingest.decide_held(%s, %s, 'approve_sender', 'known', 'anna')"
+ALLOW = "select ingest.allow_senders(%s, null, %s, 'known', 'anna')"
+
+
+def test_two_users_let_the_same_sender_in_by_two_of_its_mails(
+    database: Database, store: Store, senders: Senders, tenant: Tenant
+) -> None:
+    mode(senders, tenant, SenderMode.HOLD)
+    mails = [waiting(database, store, tenant, BILLING) for _ in range(2)]
+    with sessions(database.operator_url, 2) as users, database.owner() as blocker:
+        with blocker.transaction():
+            blocker.execute("lock table ingest.sender in share mode")  # both users get to the list, and no further
+            for user, mail in zip(users, mails, strict=True):
+                user.ask(DECIDE, [tenant.id, mail])
+                user.commit()
+                settle(database, user)
+        first, second = users
+        assert first.results()[0] == [(1,)]
+        with pytest.raises(psycopg.errors.NoDataFound):  # the first one has let the mail in with its sender
+            second.results()
+
+
+def test_two_lists_of_senders_in_two_orders(database: Database, tenant: Tenant) -> None:
+    one, both, other = "a@supplier.example", "m@supplier.example", "z@supplier.example"
+    with sessions(database.operator_url, 3) as (blocker, *users):
+        blocker.ask("select pg_advisory_xact_lock(1)")
+        for user, entries in zip(users, ([one, other], [other, one]), strict=True):
+            user.ask(ALLOW, [tenant.id, [both]])
+            user.ask(ALLOW, [tenant.id, entries])
+            user.commit()
+            settle(database, user)
+        assert [[row for (row,) in user.results()[:2]] for user in users] == [[(1,), (2,)], [(0,), (0,)]]
+
+
+def test_a_mail_that_comes_in_while_its_sender_is_let_in_does_not_wait(
+    database: Database, store: Store, senders: Senders, tenant: Tenant
+) -> None:
+    mode(senders, tenant, SenderMode.HOLD)
+    with sessions(database.operator_url, 1) as (user,), ThreadPoolExecutor(1) as app:
+        user.ask(ALLOW, [tenant.id, [BILLING]])
+        settle(database, user)
+        comes_in = app.submit(filed, store, tenant, sent_by(BILLING))
+        wait_for_lock(database, "test_app", comes_in)
+        user.commit()
+        user.results()
+        assert comes_in.result(SECONDS)[1] is None
+
+
+def answers(database: Database, store: Store, *recipients: str) -> None:
+    """Queue an answer for a mail of each recipient; due in this order."""
+    for place, recipient in enumerate(recipients):
+        claim = store.claims.claim(values.ref(message_id=f"AAk-{place}"))
+        assert claim is not None
+        store.claims.end(claim, ClaimState.GONE)
+        database.run(
+            f"update ingest.claim set state = 'quarantined' where id = {claim.id}",
+            "insert into ingest.answer (claim_id, kind, recipient_hash, recipient, reply, next_try_at) values"
+            f" ({claim.id}, 'received', '{recipient}', '{recipient}', '{{}}',"
+            f" now() - interval '1 hour' + {place} * interval '1 minute')",
+        )
+
+
+def test_two_processes_take_answers_to_the_same_senders(database: Database, store: Store) -> None:
+    answers(database, store, "anna", "berta", "berta", "anna")
+    take = "select recipient from ingest.take_answers(1, 9)"
+    with sessions(database.app_url, 2) as processes:
+        for _ in range(2):
+            for process in processes:
+                process.ask(take)
+                settle(database, *processes)
+        for process in processes:
+            process.commit()
+        taken = [row for process in processes for rows in process.results()[:2] for (row,) in rows]
+    assert sorted(taken) == ["anna", "anna", "berta", "berta"]
+
+
+def listed(*message_ids: str) -> dict[str, object]:
+    return {
+        "mailbox": values.MAILBOX,
+        "message_ids": list(message_ids),
+        "received": [datetime.now(UTC)] * len(message_ids),
+        "retry": 300,
+        "most": 3600,
+    }
+
+
+def test_two_sweeps_list_the_same_mails_in_two_orders(database: Database) -> None:
+    with sessions(database.app_url, 3) as (blocker, *sweeps):
+        blocker.ask(Backlog.ENQUEUE, listed("AAk-m"))
+        settle(database, blocker)
+        for sweep, order in zip(sweeps, (["AAk-a", "AAk-m", "AAk-b"], ["AAk-b", "AAk-m", "AAk-a"]), strict=True):
+            sweep.ask(Backlog.ENQUEUE, listed(*order))
+            sweep.commit()
+            settle(database, sweep)
+        blocker.commit()
+        blocker.results()
+        assert [len(sweep.results()[0]) for sweep in sweeps] == [2, 0]
+
+
+def test_two_sweeps_give_turns_at_once_and_each_turn_is_given_once(database: Database, store: Store) -> None:
+    tenant = add_tenant(database, "flood")
+    claims = []
+    for place in range(4):
+        claim = store.claims.claim(values.ref(message_id=f"AAk-{place}"))
+        assert claim is not None
+        claims.append(claim.id)
+        database.run(
+            f"insert into ingest.turn (claim_id, tenant_id, since) values ({claim.id}, {tenant.id},"
+            f" now() - interval '1 hour' + {place} * interval '1 minute')",
+            f"update ingest.claim set state = 'waiting', lease_until = null where id = {claim.id}",
+        )
+    give = {"mailbox": values.MAILBOX, "limit": 2, "retry": 300}
+    with sessions(database.app_url, 2) as sweeps:
+        for sweep in sweeps:
+            sweep.ask(Backlog.GIVE_TURNS, give)
+            settle(database, *sweeps)
+        for sweep in sweeps:
+            sweep.commit()
+        given = [message for sweep in sweeps for (message,) in sweep.results()[0]]
+    assert sorted(given) == [f"AAk-{place}" for place in range(len(given))]
+    assert len(given) == len(set(given))
