@@ -60,7 +60,7 @@ chaos: $(INSTALLED)  ## Send 10,000 mails under faults, kills and outages; no ma
 	@$(RUN) -m tests.chaos --mails $(MAILS) --seed $(SEED) $(if $(GRAPH_BASE_URL),\
 		--graph-base-url $(GRAPH_BASE_URL) $(if $(AUTHORITY_HOST),--authority-host $(AUTHORITY_HOST)) $(if $(SMTP),--smtp $(SMTP)))
 
-bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a loop written with O365 (a quarter of an hour)
+bench: $(INSTALLED)  ## Measure every goal of speed, memory and cost, beside a loop written with O365 (ten minutes)
 	@$(RUN) -m bench
 
 requirements: $(INSTALLED)  ## Pin the newest versions of all packages named in requirements*.in

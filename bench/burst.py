@@ -27,6 +27,15 @@ _EMPTY_HOST: list[str | Path] = [
 _AT_A_TIME = 50
 # The app's own setting for one function: https://learn.microsoft.com/azure/azure-functions/disable-function
 WITHOUT_INGESTION = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("ingest_message", "ingest_backlog")}
+# On Flex Consumption, functions with HTTP triggers have instances of their own.
+_WITHOUT_OTHERS = WITHOUT_INGESTION | {
+    f"AzureWebJobs.{name}.Disabled": "true"
+    for name in (
+        *("ingest_message_poison", "ingest_backlog_poison", "subscription_event", "scan_result"),
+        *("maintain", "examine", "scan", "answer"),
+    )
+}
+_THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"  # of the worker of both, so that the functions are the only difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +48,7 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Burst:
-    """The answers of our webhook and of the empty function, an entry for each round."""
+    """The answers of our webhook and of the empty function, an entry for each burst."""
 
     ours: list[Answers]
     empty: list[Answers]
@@ -48,26 +57,30 @@ class Burst:
 def measure(stack: Stack, client_state: str, notifications: int, rounds: int) -> Burst:
     """Send bursts to the webhook and to an empty function that also writes one queue message for each.
 
-    No function ingests during the bursts, and the stack's own host is stopped for good: on Flex Consumption, functions
-    with HTTP triggers have instances of their own. Both queues are emptied after each burst.
+    In each round the empty function comes first, the webhook twice, then the empty function again. What grows or wanes
+    during a round meets both. The first burst of each only warms. Both queues are emptied after each burst. The stack's
+    own host is stopped for good.
     """
     stack.hosts[0].stop()
-    host = stack.add_host(settings=WITHOUT_INGESTION)
+    host = stack.add_host(settings=_WITHOUT_OTHERS)
     host.start()
     try:
         mailbox = stack.identity.mailboxes[0]
         url = f"{host.url}/api/graph/notifications?mailbox={mailbox}"
         bodies = [notification(stack, client_state, mailbox) for _ in range(notifications)]
-        environment = os.environ | {"AzureWebJobsStorage": stack.azurite.connection_string}
+        environment = os.environ | {
+            "AzureWebJobsStorage": stack.azurite.connection_string,
+            _THREADS: host.environment[_THREADS],
+        }
         log = stack.data / "empty-host.log"
         with Child("the empty function", _EMPTY_HOST, env=environment, log=log, cwd=ROOT) as child:
             empty = child.wait_until_ready(json_object, timeout=30)["url"] + "/api/empty"
-            for target in (url, empty):
-                asyncio.run(_post(target, bodies[:_AT_A_TIME]))  # warm
             burst = Burst(ours=[], empty=[])
-            for _ in range(rounds):
-                burst.empty.append(answers_of(asyncio.run(_post(empty, bodies))))
-                burst.ours.append(answers_of(asyncio.run(_post(url, bodies))))
+            of_url = {url: burst.ours, empty: burst.empty}
+            for number, target in enumerate([empty, url] + rounds * [empty, url, url, empty]):
+                answers = answers_of(asyncio.run(_post(target, bodies)))
+                if number >= len(of_url):
+                    of_url[target].append(answers)
                 asyncio.run(_clear_queues(stack))
             return burst
     finally:

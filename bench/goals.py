@@ -12,7 +12,7 @@ from bench import bound
 from bench.burst import Burst
 from bench.coldstart import ColdStart
 from bench.growth import Growth
-from bench.hostile import Hostile
+from bench.hostile import Contents, Hostile
 from bench.inbox import Swept
 from bench.load import Loaded, median_ratio
 from bench.ours import Drained
@@ -201,11 +201,11 @@ def _bytes(measured: Traffic) -> Reading:
 
 
 def _webhook_answers(measured: Burst) -> Reading:
-    ratio = Spread.of([one.p99 / other.p99 for one, other in zip(measured.ours, measured.empty, strict=True)])
     ours, empty = (Spread.of([answers.p99 for answers in side]) for side in (measured.ours, measured.empty))
     return Reading(
-        figure=ratio.median,
-        shown=f"{ratio:.2f} x: {ours:.0f} ms beside {empty:.0f} ms",
+        figure=ours.median / empty.median,
+        shown=f"{ours.median / empty.median:.2f} x: {ours:.0f} ms beside {empty:.0f} ms; "
+        f"{len(measured.ours)} bursts of each",
         values={"p99_ms": ours.median, "empty_p99_ms": empty.median},
     )
 
@@ -267,11 +267,11 @@ def _queue_beyond_limit(measured: Swept) -> Reading:
     )
 
 
-def _hostile_seconds(measured: Hostile) -> Reading:
+def _hostile_seconds(measured: Contents) -> Reading:
     return Reading(figure=measured.seconds, shown=f"{measured.seconds:.2f} s: {measured.costliest}")
 
 
-def _hostile_memory(measured: Hostile) -> Reading:
+def _hostile_memory(measured: Contents) -> Reading:
     return Reading(figure=measured.memory / MIB, shown=f"{measured.memory / MIB:.0f} MiB: {measured.largest}")
 
 
@@ -469,7 +469,7 @@ INBOX = (
         read=_queue_beyond_limit,
     ),
 )
-HOSTILE = (
+CONTENTS = (
     Goal(
         name="hostile_seconds",
         what="processor time of the costliest hostile content",
@@ -482,6 +482,8 @@ HOSTILE = (
         threshold=at_most(64, "MiB"),
         read=_hostile_memory,
     ),
+)
+HOSTILE = (
     Goal(
         name="honest_beside_bombs",
         what="an honest mail while 12 hostile ones are in another mailbox, until stored, beside the same alone",

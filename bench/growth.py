@@ -25,6 +25,7 @@ from ingest.storage.tenants import Tenants
 from local.postgres import Postgres
 
 _TOKEN = "0" * 32
+_FEW = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +41,17 @@ class Growth:
     searches: dict[str, float]
 
 
+def prepare(data: Path, recorded: int) -> None:
+    """Write the databases that `measure` needs."""
+    for count in (_FEW, recorded):
+        records.fill(data / str(count), count)
+
+
 def measure(data: Path, *, recorded: int, mails: int, rounds: int) -> Growth:
     """Run the statements of `mails` mails in each round, beside few and beside `recorded` messages."""
     times: tuple[list[float], list[float]] = ([], [])
     with ExitStack() as running:
-        small, large = (
-            running.enter_context(records.database(data / str(count), count)) for count in (1_000, recorded)
-        )
+        small, large = (running.enter_context(records.database(data / str(count), count)) for count in (_FEW, recorded))
         cycles = [running.enter_context(_cycle(postgres)) for postgres in (small, large)]
         for number in range(rounds + 1):
             for cycle, found in zip(cycles, times, strict=True):

@@ -1,4 +1,4 @@
-"""The rows on hostile mails: the cost of each, and what they do to honest mails and to the webhook beside them."""
+"""The rows on hostile mails: the cost of their contents, and the wait of honest mails and answers beside them."""
 
 import asyncio
 import json
@@ -28,13 +28,19 @@ _WEBHOOK_SECONDS = 0.05  # between two notifications
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hostile:
-    """Seconds and bytes of the costliest contents; milliseconds of honest mails, alone and beside bombs."""
+class Contents:
+    """Processor seconds of the costliest content, and bytes above idle of the largest one."""
 
     costliest: str
     seconds: float
     largest: str
     memory: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hostile:
+    """Milliseconds of honest mails and of the webhook's answers, alone and beside bombs."""
+
     alone: list[float]
     beside_bombs: list[float]
     webhook_alone: Answers
@@ -55,13 +61,21 @@ async def _posted(url: str, bodies: Sequence[bytes]) -> list[float]:
     return times
 
 
-def measure(
-    stack: Stack, tenant: LocalTenant, client_state: str, *, megabytes: int, honest: int, notifications: int
-) -> Hostile:
-    """Read each hostile content alone, up to `megabytes`; then put bombs beside honest mails and notifications."""
+def contents(megabytes: int) -> Contents:
+    """Read each hostile content, up to so many millions of bytes, in a process of its own."""
     costs = {name: _cost(name, megabytes * 1_000_000) for name in hostile.names()}
     costliest = max(costs, key=lambda name: costs[name]["seconds"])
     largest = max(costs, key=lambda name: costs[name]["memory"])
+    return Contents(
+        costliest=costliest,
+        seconds=costs[costliest]["seconds"],
+        largest=largest,
+        memory=costs[largest]["memory"],
+    )
+
+
+def measure(stack: Stack, tenant: LocalTenant, client_state: str, *, honest: int, notifications: int) -> Hostile:
+    """Put bombs beside honest mails and beside notifications."""
     mailbox, other = stack.identity.mailboxes[:2]  # Graph allows each mailbox four requests at a time
     mails = samples(2 * honest + 2, address=tenant.address, label="honest")
     alone = [ours.one_by_webhook(stack, mailbox, mail) for mail in mails[: honest + 2]][2:]
@@ -79,10 +93,6 @@ def measure(
         webhook_flooded = answers_of(asyncio.run(_posted(url, bodies)))
     ours.wait_until_empty(stack)
     return Hostile(
-        costliest=costliest,
-        seconds=costs[costliest]["seconds"],
-        largest=largest,
-        memory=costs[largest]["memory"],
         alone=alone,
         beside_bombs=beside,
         webhook_alone=webhook_alone,
@@ -91,7 +101,7 @@ def measure(
 
 
 def _cost(name: str, size: int) -> dict[str, float]:
-    """Read one hostile content in a process of its own."""
+    """Return processor seconds and bytes of one content."""
     command = [sys.executable, "-m", "tests.fuzz.costly", "--content", name, "--size", str(size)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
     cost: dict[str, float] = json.loads(done.stdout)

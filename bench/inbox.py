@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from bench.mails import deliver_silently, samples
+from bench.mails import samples, silently
 from bench.processes import forget_peak, peak_bytes, resident_bytes
 from local.functions_host.rest import Client, open_session, parse_connection_string
 from local.stack import Stack
@@ -42,11 +42,12 @@ def measure(stack: Stack, tenant: LocalTenant, mails: int, limit: int) -> Swept:
     The stack's host must not ingest: the inbox would shrink during the sweep.
     """
     mailbox = stack.identity.mailboxes[0]
-    [mail] = samples(1, address=tenant.address, label="inbox", pdf_bytes=100)
+    [template] = samples(1, address=tenant.address, label="inbox-{number}", pdf_bytes=100)
     pid = stack.hosts[0].pid
     assert pid is not None  # noqa: S101 - the stack runs
     sweep(stack)  # of an empty inbox: afterwards all is imported and connected
-    deliver_silently(stack.admin, [mail] * mails, mailbox)
+    with silently(stack.admin):
+        stack.admin.deliver_series(template.raw, [mailbox], count=mails)
     idle = resident_bytes(pid)
     forget_peak(pid)
     stack.admin.reset_counters()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from bench.mails import samples
+from bench.mails import samples, silently
 from bench.ours import left_in_inboxes, one_by_webhook, wait_until_empty
 from local.stack import Stack
 from local.tenants import LocalTenant
@@ -37,9 +37,8 @@ def measure(stack: Stack, mails: int) -> Loaded:
     other, backlog, flood = (stack.add_tenant(name) for name in ("Other", "Backlog", "Flood"))
     _singles(stack, other, "warm")
     idle = _singles(stack, other, "idle")
-    stack.admin.set_notification_faults(drop_probability=1.0)
-    _series(stack, backlog, "backlog", mails)
-    stack.admin.set_notification_faults()
+    with silently(stack.admin):
+        _series(stack, backlog, "backlog", mails)
     during_backlog = _beside(stack, other, "backlog", mails)
     _series(stack, flood, "flood", mails)
     stack.admin.wait_for(lambda: left_in_inboxes(stack) == _waiting(stack), timeout=_PATIENCE, what="the flood to wait")

@@ -47,10 +47,17 @@ _MAILS: tuple[LiteralString, ...] = (
 
 @contextmanager
 def database(data: Path, count: int) -> Iterator[Postgres]:
-    """Run a Postgres below `data` with `count` recorded mails."""
-    postgres = Postgres(data)
-    postgres.start()
-    try:
+    """Run a Postgres below `data` with `count` recorded mails, which `fill` may have written before."""
+    if not data.exists():
+        fill(data, count)
+    with Postgres(data / "postgres") as postgres:
+        postgres.migrate()  # the app's password is another one after each start
+        yield postgres
+
+
+def fill(data: Path, count: int) -> None:
+    """Write a database with `count` recorded mails below `data`. Postgres is stopped afterwards."""
+    with Postgres(data / "postgres") as postgres:
         postgres.migrate()
         with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
             connection.execute("set synchronous_commit = off")
@@ -62,9 +69,6 @@ def database(data: Path, count: int) -> Iterator[Postgres]:
                     connection.execute(statement, {"count": count, "tenants": TENANTS})
             connection.execute("alter table ingest.message force row level security")
             connection.execute("vacuum analyze")
-        yield postgres
-    finally:
-        postgres.stop()
 
 
 @contextmanager
@@ -79,16 +83,17 @@ def _without_triggers(connection: psycopg.Connection) -> Iterator[None]:
 
 @contextmanager
 def _without_keys_and_indexes(connection: psycopg.Connection) -> Iterator[None]:
-    """Drop foreign keys and plain indexes for the block: one pass over the whole table is faster than a million."""
+    """Drop all keys and indexes for the block: one pass over the whole table is faster than a million."""
     keys = connection.execute(
         "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint"
-        " where contype = 'f' and connamespace = 'ingest'::regnamespace"
+        " where contype in ('f', 'p', 'u') and connamespace = 'ingest'::regnamespace"
+        " order by contype = 'f', conname"  # a foreign key needs the key to which it refers
     ).fetchall()
     indexes = connection.execute(
         "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
         " join pg_class on pg_class.oid = indrelid where relnamespace = 'ingest'::regnamespace and not indisunique"
     ).fetchall()
-    for table, name, _ in keys:
+    for table, name, _ in reversed(keys):
         connection.execute(f'alter table {table} drop constraint "{name}"'.encode())
     for name, _ in indexes:
         connection.execute(f"drop index {name}".encode())

@@ -72,9 +72,9 @@ def run(stack: Stack, tenant: LocalTenant, latency: float, counts: Counts, say: 
         if counts.bound:
             say(f"{where}: the bound, {counts.bound} mails")
             rounds.bound(number)
-        if counts.four:
-            say(f"{where}: ours, {counts.four} in each mailbox")
-            rounds.four(number)
+    if counts.four:
+        say(f"ours, {counts.four} in each mailbox: a round by one process, {counts.rounds} by four")
+        rounds.four()
     if counts.single:
         say(f"ours, {counts.single} single mails")
         rounds.single()
@@ -93,7 +93,7 @@ class _Rounds:
 
     def warm(self) -> None:
         """Ingest a few mails of each mailbox: all is imported and connected."""
-        ours.drain_by_sweep(self._stack, {mailbox: self._made(_WARM, f"warm-{mailbox}") for mailbox in self._mailboxes})
+        ours.drain_by_sweep(self._stack, self._in_each(_WARM, "warm"))
 
     def rival_paced(self) -> None:
         """Run the rival with the library's own pause between requests: 200 ms."""
@@ -125,11 +125,16 @@ class _Rounds:
         outcome = child(self._stack, "bench.bound")
         self.result.bound.append(outcome["mails"] / outcome["seconds"])
 
-    def four(self, number: int) -> None:
-        """Drain all mailboxes by one process for each; in the first round by a single process as well."""
-        self._four(number, len(self._mailboxes), self.result.four_scaled_out)
-        if number == 1:  # a single process only shows the effect of the others: one round is enough
-            self._four(number, 1, self.result.four)
+    def four(self) -> None:
+        """Drain all mailboxes: once by a single process, to show the effect of more, then by one for each mailbox.
+
+        The rounds of the four processes follow one another: their start takes longer than a round.
+        """
+        self._four("four-1", self.result.four)
+        with _processes(self._stack, len(self._mailboxes)):
+            ours.drain_by_sweep(self._stack, self._in_each(_WARM, "four-warm"))
+            for number in range(1, self._counts.rounds + 1):
+                self._four(f"four-4-{number}", self.result.four_scaled_out)
 
     def single(self) -> None:
         """Deliver mails to an idle system, one at a time."""
@@ -137,13 +142,9 @@ class _Rounds:
             self.result.single_milliseconds.append(ours.one_by_webhook(self._stack, self._mailboxes[0], mail))
             time.sleep(_SETTLED_SECONDS)
 
-    def _four(self, number: int, processes: int, results: list[Drained]) -> None:
-        label = f"four-{processes}-{number}"
-        backlog = {mailbox: self._made(self._counts.four, f"{label}-{mailbox}") for mailbox in self._mailboxes}
-        warm = {mailbox: self._made(_WARM, f"{label}-warm-{mailbox}") for mailbox in self._mailboxes}
-        with _processes(self._stack, processes):
-            ours.drain_by_sweep(self._stack, warm)
-            results.append(ours.drain_by_sweep(self._stack, backlog))
+    def _four(self, label: str, results: list[Drained]) -> None:
+        backlog = self._in_each(self._counts.four, label)
+        results.append(ours.drain_by_sweep(self._stack, backlog))
         self._verify([mail for mails in backlog.values() for mail in mails])
 
     def _rival(self, mails: list[Sample], *, delay_milliseconds: int) -> dict[str, float]:
@@ -154,6 +155,9 @@ class _Rounds:
 
     def _verify(self, mails: Sequence[Sample]) -> None:
         self.result.verified += verify_ours(self._stack, mails)
+
+    def _in_each(self, count: int, label: str) -> dict[str, list[Sample]]:
+        return {mailbox: self._made(count, f"{label}-{mailbox}") for mailbox in self._mailboxes}
 
     def _made(self, count: int, label: str) -> list[Sample]:
         return samples(count, address=self._address, label=f"{label}-{self.result.latency:g}")

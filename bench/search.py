@@ -40,7 +40,7 @@ def main() -> int:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        records.database(Path(folder) / "postgres", options.mails) as postgres,
+        records.database(Path(folder) / "records", options.mails) as postgres,
     ):
         print(f"{options.mails:,} mails in {time.monotonic() - began:.0f} s")
         medians = measure(postgres.owner_url)

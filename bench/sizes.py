@@ -3,10 +3,9 @@
 import random
 import time
 from dataclasses import dataclass
-from email.message import EmailMessage
 
 from bench import ours
-from bench.mails import Sample, deliver_silently
+from bench.mails import Sample, deliver_silently, with_files
 from bench.processes import forget_peak, peak_bytes, resident_bytes
 from bench.rounds import child
 from local.stack import Stack
@@ -45,16 +44,7 @@ def _peak(stack: Stack, mailbox: str, mails: list[Sample]) -> int:
 
 
 def _large(address: str, megabytes: int, number: int) -> Sample:
-    mail = EmailMessage()
-    mail["From"] = "scan@lieferant.example"
-    mail["To"] = address
-    mail["Subject"] = "Bauplan"
-    mail["Message-ID"] = f"<large-{number}@bench.example>"
-    mail.set_content("Anbei der Plan.\n")
-    mail.add_attachment(
-        random.Random(number).randbytes(megabytes * 1_000_000),  # noqa: S311 - no secret
-        maintype="application",
-        subtype="pdf",
-        filename="Plan.pdf",
-    )
-    return Sample(message_id=mail["Message-ID"], raw=mail.as_bytes(), document_sha256s=())
+    message_id = f"<large-{number}@bench.example>"
+    plan = random.Random(number).randbytes(megabytes * 1_000_000)  # noqa: S311 - no secret
+    raw = with_files(message_id=message_id, to=address, subject="Bauplan", files={"Plan.pdf": plan})
+    return Sample(message_id=message_id, raw=raw, document_sha256s=())
