@@ -244,6 +244,7 @@ def _rows(run: Run, parts: Sequence[Part[Any]]) -> Iterator[Row]:
         if part.by_the_clock:
             yield from part.rows(run)
         else:
+            _ = run.stack  # started before: migrations run in one thread at a time
             with ThreadPoolExecutor() as threads:
                 prepared = [threads.submit(later.prepare, run) for later in parts[number + 1 :] if later.prepare]
                 yield from part.rows(run)
