@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,7 @@ from local.terminal import console, step
 from operations.migrations import MigrationError
 
 _DATA = Path(os.environ.get("LOCAL_DATA", ".local"))  # the file `env` of a stack names its directory
+_EMPTIED = "folder of its databases, blobs and logs, emptied first"
 
 
 def main() -> int:
@@ -185,53 +186,54 @@ def _parser() -> argparse.ArgumentParser:
         required=True, metavar="up | rehearse | documents | ingest | sql | demo | drill | trace"
     )
 
-    up = commands.add_parser("up", help="start the stack and keep it until Ctrl-C")
-    up.set_defaults(command=_up)
-    up.add_argument("--data", type=Path, default=_DATA, help="where it keeps everything (%(default)s)")
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, data: Path | None = None, which: str = _EMPTIED
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        command.set_defaults(command=run)
+        if data is not None:
+            command.add_argument("--data", metavar="DIR", type=Path, default=data, help=f"{which} (%(default)s)")
+        return command
+
+    up = add("up", _up, "start the stack and keep it until Ctrl-C", _DATA, "folder of its databases, blobs and logs")
     up.add_argument(
         "--host",
         choices=("stand-in", "func"),
         default="stand-in",
         help="what runs the app: this repository's stand-in, or Azure Functions Core Tools (%(default)s)",
     )
-    up.add_argument("--hosts", type=int, default=1, help="how many hosts share the queues (%(default)s)")
+    up.add_argument("--hosts", metavar="N", type=int, default=1, help="how many hosts share the queues (%(default)s)")
     up.add_argument(
         "--graph-base-url",
         metavar="URL",
         help="another Graph endpoint in the place of the simulator, such as "
         "https://graph.microsoft.com/v1.0; AZURE_INGEST_… in the environment say who the app is there",
     )
-    up.add_argument("--authority-host", metavar="URL", default="https://login.microsoftonline.com")
-
-    rehearse = commands.add_parser("rehearse", help="start beside a DMS that has not moved over yet")
-    rehearse.set_defaults(command=_rehearse)
-    rehearse.add_argument("--data", type=Path, default=Path(".local/rehearsal"), help="emptied first (%(default)s)")
-
-    sql = commands.add_parser("sql", help="run SQL as the owner of the running stack's database")
-    sql.set_defaults(command=_sql)
-    sql.add_argument("statements")
-
-    documents = commands.add_parser("documents", help="list what the running stack has stored")
-    documents.set_defaults(command=_documents)
-    documents.add_argument("--data", type=Path, default=_DATA, help="of that stack (%(default)s)")
-
-    commands.add_parser("ingest", help="run `python -m ingest …` against the running stack", add_help=False)
-
-    demo = commands.add_parser("demo", help="send a dozen mails through the stack and check where they ended")
-    demo.set_defaults(command=_demo)
-    demo.add_argument("--data", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)")
-
-    drill = commands.add_parser(
-        "drill", help="lose each store and both, move to another region, and bring every mail back"
+    up.add_argument(
+        "--authority-host",
+        metavar="URL",
+        default="https://login.microsoftonline.com",
+        help="the token endpoint of that Graph (%(default)s)",
     )
-    drill.set_defaults(command=_drill)
-    drill.add_argument("--data", type=Path, default=Path(".local/drill"), help="emptied first (%(default)s)")
-
-    trace = commands.add_parser("trace", help="send one mail and show where its time goes, call by call")
-    trace.set_defaults(command=_trace)
-    trace.add_argument("--data", type=Path, default=Path(".local/trace"), help="emptied first (%(default)s)")
-    trace.add_argument("--latency", type=float, default=50, help="ms that a request to Graph takes (%(default)s)")
-    trace.add_argument("--picture", type=Path, default=Path(".local/trace.svg"), help="an SVG (%(default)s)")
+    add("rehearse", _rehearse, "start beside a DMS that has not moved over yet", Path(".local/rehearsal"))
+    sql = add("sql", _sql, "run SQL as the owner of the running stack's database")
+    sql.add_argument("statements", metavar="SQL", help="a statement; its rows are printed")
+    add("documents", _documents, "list what the running stack has stored", _DATA, "folder of that stack")
+    commands.add_parser("ingest", help="run `python -m ingest …` against the running stack", add_help=False)
+    add("demo", _demo, "send a dozen mails through the stack and check where they ended", Path(".local/demo"))
+    add(
+        "drill",
+        _drill,
+        "lose each store and both, move to another region, and bring every mail back",
+        Path(".local/drill"),
+    )
+    trace = add("trace", _trace, "send one mail and show where its time goes, call by call", Path(".local/trace"))
+    trace.add_argument(
+        "--latency", metavar="MS", type=float, default=50, help="ms that a request to Graph takes (%(default)s)"
+    )
+    trace.add_argument(
+        "--picture", metavar="FILE", type=Path, default=Path(".local/trace.svg"), help="an SVG (%(default)s)"
+    )
     return parser
 
 
