@@ -102,7 +102,7 @@ class Pipeline:
             return self._work(claim, assigned)
         except routing.TurnAwaited as awaited:
             with self._tenants.tenant_context(awaited.tenant):
-                self._turns.wait(claim)
+                self._turns.wait(claim, sender=awaited.sender)
             return Waits()
 
     def _work(self, claim: Claim, assigned: Tenant | None) -> Outcome:
@@ -174,7 +174,7 @@ class Pipeline:
             routing.check_sender(tenants, resolved)
         # A message of the sweep comes behind all new mail as it is, and a stored one has had its turn.
         if claim.ref.trigger is Trigger.WEBHOOK and not claim.stored_before:
-            routing.await_turn(tenants, resolved.matches)
+            routing.await_turn(tenants, resolved.matches, message.authentication)
         return tenants
 
     def _file(self, claim: Claim, original: Original, tenants: Sequence[Tenant], transfer: Transfer) -> int:

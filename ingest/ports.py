@@ -125,10 +125,10 @@ class Tenants(Protocol):
 class Turns(Protocol):
     """The messages that wait for their tenant's turn."""
 
-    def wait(self, claim: Claim) -> None:
+    def wait(self, claim: Claim, *, sender: str | None) -> None:
         """Give the claim back until its turn comes, as a message of the context's tenant.
 
-        Raises LeaseLost, DatabaseUnavailable.
+        `sender`: the proven one, None for all others. Raises LeaseLost, DatabaseUnavailable.
         """
 
 

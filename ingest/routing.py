@@ -15,7 +15,7 @@ from itertools import islice
 
 from ingest.codes import PassedOver, Reason
 from ingest.errors import IngestError, Rejected
-from ingest.model.message import Message
+from ingest.model.message import Authentication, Message
 from ingest.model.tenant import Tenant, TokenMatch
 from ingest.ports import Tenants
 from ingest.settings import RouteMode
@@ -24,11 +24,15 @@ MOST_PASSED_OVER = 50  # addresses of one mail that are noted; a mail may name t
 
 
 class TurnAwaited(IngestError):
-    """The tenants of a mail have had their budget of the hour: the mail waits for the turn of `tenant`, the first."""
+    """The tenants of a mail have had their budget of the hour: the mail waits for the turn of `tenant`, the first.
 
-    def __init__(self, tenant: Tenant) -> None:
+    `sender`: the proven one, whose mails wait in a line of their own; None for all others.
+    """
+
+    def __init__(self, tenant: Tenant, sender: str | None) -> None:
         super().__init__("the tenants have had their budget of the hour")
         self.tenant = tenant
+        self.sender = sender
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,11 +164,12 @@ def check_sender(tenants: Sequence[Tenant], resolved: Resolved) -> None:
         raise Rejected(Reason.SENDER_NOT_ALLOWED)
 
 
-def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch]) -> None:
+def await_turn(tenants: Sequence[Tenant], matches: Iterable[TokenMatch], sender: Authentication) -> None:
     """Raise TurnAwaited where every one of the chosen tenants has had its budget.
 
     A mail that also goes to a tenant within its budget does not wait: its other tenants are charged all the same.
     """
     over = {match.tenant for match in matches if match.over_budget}
     if over.issuperset(tenants):
-        raise TurnAwaited(tenants[0])
+        # A stranger can write any address into From: without a proof, a flood would have as many lines as it likes.
+        raise TurnAwaited(tenants[0], sender.sender_address if sender.sender_proven else None)

@@ -6,10 +6,17 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest import log
 from ingest.codes import AnswerKind, AnswerState, Rule
 from ingest.model.answer import Answer, AnswerTarget
 from ingest.model.claim import Claim
 from ingest.storage.database import Database, as_text
+
+# Answers in 24 hours. A limit for each sender is none for a domain that takes mail for any address. The limit for a
+# domain leaves room for the senders of a large mail provider. Exchange lets the smallest organisation send to 10,000
+# strangers in a day: half of them stay free for the people there.
+DOMAIN_LIMIT = 500
+DAILY_LIMIT = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +53,21 @@ class Answers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    TAKE_ANSWERS = "select * from ingest.take_answers(%(most)s, %(a_day)s)"
+    TAKE_ANSWERS = "select * from ingest.take_answers(%(most)s, %(a_day)s, %(of_domain)s, %(in_all)s)"
 
     def take(self, most: int, *, a_day: int) -> list[DueAnswer]:
         """Return at most `most` answers, which no other process sends from now on.
 
-        A sender gets at most `a_day` answers in 24 hours. What is over that is never sent.
+        A sender gets at most `a_day` answers in 24 hours, the senders of one domain DOMAIN_LIMIT, and all senders
+        DAILY_LIMIT. An answer beyond a limit is never sent, and logged with the limit.
         """
-        rows = self._database.all("take_answers", self.TAKE_ANSWERS, most=most, a_day=a_day)
-        return [_due(row) for row in rows]
+        rows = self._database.all(
+            "take_answers", self.TAKE_ANSWERS, most=most, a_day=a_day, of_domain=DOMAIN_LIMIT, in_all=DAILY_LIMIT
+        )
+        for row in rows:
+            if row["beyond"] is not None:
+                log.warning("answer.suppressed", kind=row["kind"], limit=row["beyond"])
+        return [_due(row) for row in rows if row["beyond"] is None]
 
     END_ANSWER = "select ingest.end_answer(%(claim)s, %(state)s, %(seconds)s)"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ingest.errors import LeaseLost
 from ingest.model.claim import Claim
-from ingest.storage.database import Database
+from ingest.storage.database import Database, as_text
 from ingest.storage.tenants import Tenants
 
 MOST_SECONDS = 86_400  # after so long the sweep takes up a mail that no turn has come for
@@ -28,13 +28,17 @@ class Turns:
     returning id
     """
 
-    LINE_UP = "select ingest.wait_for_turn(%(id)s)"
+    LINE_UP = "select ingest.wait_for_turn(%(id)s, %(sender)s)"
 
-    def wait(self, claim: Claim) -> None:
-        """Give the claim back until its turn comes, as a mail of the context's tenant. Raises LeaseLost."""
+    def wait(self, claim: Claim, *, sender: str | None) -> None:
+        """Give the claim back until its turn comes, as a mail of the context's tenant. Raises LeaseLost.
+
+        `sender`: the proven one; within the tenant the oldest mail of each sender comes first. None for all others,
+        which stand in one line.
+        """
         ours = {"id": claim.id, "fence": claim.fence, "most": MOST_SECONDS}
         with self._database.connection("wait") as connection, connection.pipeline(), connection.transaction():
             self._tenants.enter(connection, claim)
-            connection.execute(self.LINE_UP, {"id": claim.id})
+            connection.execute(self.LINE_UP, {"id": claim.id, "sender": as_text(sender)})
             if connection.execute(self.WAIT, ours).fetchone() is None:
                 raise LeaseLost("the message was taken over before it could wait")

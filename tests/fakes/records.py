@@ -78,6 +78,7 @@ class FakeRecords:
     holding: set[Tenant] = field(default_factory=set)  # likewise, in hold mode
     allowed: set[str] = field(default_factory=set)
     turns: dict[tuple[str, str], Tenant] = field(default_factory=dict)
+    lines: dict[str, str | None] = field(default_factory=dict)  # the senders of the mails that wait
     passed_over: dict[tuple[str, str], dict[str, PassedOver]] = field(default_factory=dict)
     old_addresses: Mapping[str, tuple[Tenant, bool]] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -266,7 +267,7 @@ class FakeRecords:
 
     # Turns
 
-    def wait(self, claim: Claim) -> None:
+    def wait(self, claim: Claim, *, sender: str | None) -> None:
         self._step("wait")
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
@@ -274,6 +275,7 @@ class FakeRecords:
         row.state, row.lease_until, row.enqueued, row.waits = ClaimState.WAITING, None, None, True
         row.next_try_at = self.now + MOST_SECONDS
         self.turns.setdefault((claim.ref.mailbox, claim.ref.message_id), self._tenant)
+        self.lines[claim.ref.message_id] = sender
 
     def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
         self._step("link")

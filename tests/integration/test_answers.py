@@ -232,7 +232,6 @@ def test_with_answers_a_mail_takes_as_many_calls_as_without(stack: Stack, app: w
     assert [name for name in called if name.startswith("sql.") and "gate" not in name] == [
         "sql.claim",
         "sql.resolve_tokens",
-        "sql.link",
         "sql.save",
         "sql.end",
     ]

@@ -795,7 +795,7 @@ SAMPLES: dict[str, object] = {
     "kinds": ["received"],
     "recipient": "x@y.example",
     "quoted": "{}",
-    "a_day": 1,
+    **dict.fromkeys(("a_day", "of_domain", "in_all"), 1),
     "seconds": 0.0,
     "outcome": "sent",
     "scanned_at": datetime(2026, 1, 1, tzinfo=UTC),

@@ -44,11 +44,11 @@ class World(Store):
         (match,) = self.small.resolve_tokens([token])
         return match.over_budget
 
-    def waits(self, tenant: Tenant, message_id: str) -> Claim:
+    def waits(self, tenant: Tenant, message_id: str, sender: str | None = None) -> Claim:
         claim = self.claims.claim(values.ref(message_id=message_id))
         assert isinstance(claim, Claim)
         with self.tenants.tenant_context(tenant):
-            self.turns.wait(claim)
+            self.turns.wait(claim, sender=sender)
         return claim
 
     def turns_given(self, limit: int = 100) -> list[str]:
@@ -96,6 +96,18 @@ def test_a_budget_of_ones_own_goes_before_the_one_of_all(world: World, database:
     world.operators.set_budget(str(tenant.id), ANNA, mails=None)
     assert world.operators.load(str(tenant.id)).budget is None
     assert not world.over_budget(tenant)
+
+
+def test_within_a_tenant_turns_go_round_the_senders(world: World, database: Database) -> None:
+    tenant, other = add_tenant(database, "one"), add_tenant(database, "other")
+    for number in range(4):
+        world.waits(tenant, f"flood-{number}", "shop@wholesale.example")
+    world.waits(tenant, "bill-0", "billing@supplier.example")
+    world.waits(tenant, "unproven-0")
+    world.waits(tenant, "bill-1", "Billing@Supplier.example")
+    world.waits(other, "other-0")
+    assert world.turns_given(5) == ["flood-0", "other-0", "bill-0", "unproven-0", "flood-1"]
+    assert world.turns_given() == ["flood-2", "bill-1", "flood-3"]
 
 
 def test_turns_go_round_the_tenants_and_oldest_first(world: World, database: Database) -> None:
@@ -152,7 +164,7 @@ def test_an_owner_that_lost_its_claim_puts_nothing_into_the_line(world: World, d
     assert isinstance(claim, Claim)
     database.run("update ingest.claim set fence = fence + 1")
     with world.tenants.tenant_context(tenant), pytest.raises(LeaseLost):
-        world.turns.wait(claim)
+        world.turns.wait(claim, sender=None)
     assert world.turns_given() == []
 
 

@@ -1026,6 +1026,16 @@ def test_a_new_mail_beyond_its_tenants_budget_waits_in_the_inbox(world: World) -
     assert world.records.turns == {(ref.mailbox, ref.message_id): FIRST}
 
 
+@pytest.mark.parametrize(("dmarc", "line"), [("pass", "billing@supplier.example"), ("fail", None)])
+def test_only_a_proven_sender_has_a_line_of_its_own(world: World, dmarc: str, line: str | None) -> None:
+    world.records.over_budget = {FIRST}
+    mail = email()
+    mail["Authentication-Results"] = f"spf=pass smtp.mailfrom=a.example; dmarc={dmarc} header.from=supplier.example"
+    ref = world.mail.deliver(mail)
+    assert world.pipeline.ingest_message(ref) == Waits()
+    assert world.records.lines == {ref.message_id: line}
+
+
 def test_a_mail_that_waits_costs_no_request_until_its_turn_comes(world: World) -> None:
     world.records.over_budget = {FIRST}
     ref = world.mail.deliver(email())
