@@ -260,3 +260,4 @@ def export(
 # Here, not in their own module: the help keeps this order.
 app.command()(stored_messages.verify)
 app.command()(stored_messages.rebuild)
+app.command()(stored_messages.restore)

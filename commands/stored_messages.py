@@ -1,4 +1,4 @@
-"""`messages verify`, `messages rebuild`: what is stored, compared with the record and with the originals."""
+"""`messages verify`, `rebuild` and `restore`: what is stored, compared with the record, the originals and the mails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.context import ByOption, account, claim_of
+from commands.context import ByOption, WhyOption, account, claim_of, connected
 from commands.output import CsvOption, Form, JsonOption, Row, form_of, print_rows, progress, say
 from ingest import wiring
 from ingest.documents.reader_pool import ReaderPool
@@ -20,6 +20,7 @@ from ingest.settings import ScanHold, Scanner, Settings
 from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
 from operations.derivation import Comparison, Derivation
+from operations.restoration import Restoration
 from operations.settings import operator_database_url, owner_database_url
 from operations.verification import Verdict, Verification
 from operations.verification import unrecorded as find_unrecorded
@@ -126,6 +127,54 @@ def rebuild(
             elif words is not None and comparison.found:
                 derivation.add(comparison, words)
     print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="The record has what the originals have.")
+
+
+def restore(
+    message: OneMessageArgument = None,
+    *,
+    every: EveryOption = False,
+    why: WhyOption,
+    by: ByOption = "",
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    """Store lost blobs again, from the mails in the mailbox.
+
+    A mail may lie in each folder: a stored one is in Deleted Items. Only missing blobs are written. Where Exchange
+    gives a mail in other bytes than before, the record names the new original. Exit code 1 where a blob stays missing.
+
+    Needs the app's settings, the mailbox, and the database's owner (INGEST_OWNER_DATABASE_URL).
+
+    \b
+    Examples:
+      python -m ingest messages restore 4711 --why "blob was deleted by mistake"
+      python -m ingest messages restore --all --why "loss of the storage account"
+    """
+    if (message is None) is not every:
+        raise OperatorError("Name one message, or say --all.")
+    words = account(by, why)
+    number = None if message is None else claim_of(message).number
+    rows: list[Row] = []
+    incomplete = False
+    url = owner_database_url(os.environ)
+    with connected() as ours, containers_by_name(ours.settings) as container, closing(ReaderPool()) as readers:
+        verification = Verification(url, reader=container, number=number)
+        options = wiring.filing_options(ours.settings, readers)
+        restoration = Restoration(url, mail=ours.mailboxes, container=container, options=options)
+        for one in restoration.restore(verification.verdicts(), words):
+            incomplete |= bool(one.missing)
+            rows.append(
+                {
+                    "number": one.number,
+                    "stored": len(one.stored),
+                    "missing": len(one.missing),
+                    "original": "of other bytes" if one.other_bytes else "as it was",
+                    "problem": one.problem,
+                }
+            )
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No blob is missing.")
+    if incomplete:
+        raise typer.Exit(1)
 
 
 def _differences(comparison: Comparison) -> list[Row]:

@@ -38,14 +38,14 @@ if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore
 
 # A linked copy has no parts of its own: those of its first copy are derived.
-_COPIES: LiteralString = """
+COPIES: LiteralString = """
 select message.id, message.claim_id as number, message.tenant_id, claim.mailbox, claim.message_id,
     message.received_at, message.container, message.blob_name, message.size, message.sha256, message.original
 from ingest.message join ingest.claim on claim.id = message.claim_id
 where message.duplicate_of is null and (%(number)s::bigint is null or message.claim_id = %(number)s)
 order by message.id
 """
-_COUNT: LiteralString = f"with found as ({_COPIES}) select count(*) as copies from found"  # noqa: S608 - both are ours
+_COUNT: LiteralString = f"with found as ({COPIES}) select count(*) as copies from found"  # noqa: S608 - both are ours
 _PARTS: LiteralString = """
 select part.position, part.disposition, part.reason, part.name, part.sha256, part.blob_name, document.id as document
 from ingest.part left join ingest.document on document.part_id = part.id
@@ -166,7 +166,7 @@ class Derivation:
     def comparisons(self) -> Iterator[Comparison]:
         """Yield one comparison for each copy. Raises BlobUnavailable."""
         with connect(self._url) as connection, connection.cursor(row_factory=class_row(Copy)) as cursor:
-            copies = cursor.execute(_COPIES, self._parameters).fetchall()
+            copies = cursor.execute(COPIES, self._parameters).fetchall()
         for copy in copies:
             yield self._compare(copy)
 

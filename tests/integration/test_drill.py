@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from local.drill import Drill, Result
+from local.drill import CHANGING_MIME, Drill, Result
 from local.stack import Stack
 
 MAILS = 4
@@ -18,7 +18,7 @@ CASES = ("Postgres lost", "Documents lost", "Both lost", "Moved to another regio
 def results(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Result]]:  # noqa: ARG001 - for its effect
     """One stack goes through all cases."""
     data = tmp_path_factory.mktemp("drill")
-    with Stack(data / "stack") as stack:
+    with Stack(data / "stack", simulator_arguments=CHANGING_MIME) as stack:
         drill = Drill(stack, data / "backup", mails=MAILS, step=lambda _: nullcontext())
         yield {result.case: result for result in drill.run()}
 

@@ -103,6 +103,36 @@ def test_damaged_blobs_are_found_and_nothing_else(stack: Stack, recorded: list[s
     assert "20 of" in done.err
 
 
+def test_lost_blobs_are_stored_again_from_the_mail(stack: Stack, recorded: list[str], cli: Callable[..., Done]) -> None:
+    original = next(name for name in recorded if name.endswith(".eml"))
+    part = next(name for name in reversed(recorded) if not name.endswith(".eml"))
+    lost = [original, part]
+    with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
+        container = service.get_container_client(CONTAINER)
+        before = {name: container.download_blob(name).readall() for name in lost}
+        for name in lost:
+            container.delete_blob(name)
+        stack.admin.add_fault(404, path=r"/\$value")
+        refused = cli("messages", "restore", "--all", "--why", "loss", "--json")
+        stack.admin.clear_faults()
+        done = cli("messages", "restore", "--all", "--why", "loss", "--json")
+        after = {name: container.download_blob(name).readall() for name in lost}
+    # One lost its original and is read from the mailbox; the other lost a part, which its stored original holds.
+    assert (refused.code, sorted(str(row["problem"]) for row in rows(refused))) == (
+        1,
+        ["None", "the mail is not in the mailbox any more"],
+    )
+    assert (done.code, [(row["stored"], row["missing"], row["original"]) for row in rows(done)]) == (
+        0,
+        [(1, 0, "as it was")],
+    )
+    assert after == before
+    with psycopg.connect(stack.postgres.owner_url) as database:
+        entries = database.execute("select action, why from ingest.audit order by number desc limit 2").fetchall()
+    assert entries == [("message.restore", "loss")] * 2
+    assert cli("messages", "restore", "--all", "--why", "loss").out.strip() == "No blob is missing."
+
+
 def test_each_part_is_proved_to_be_in_its_original(stack: Stack, recorded: list[str], cli: Callable[..., Done]) -> None:
     done = cli("messages", "verify", "--all", "--derive", "--json")
     assert (done.code, rows(done)) == (0, []), done.err

@@ -1,0 +1,200 @@
+"""Lost blobs, stored again from the mails that are still in their mailbox.
+
+A recorded content is found in the mail by its hash, and stored under the name on record. Exchange generates a mail's
+MIME anew for each read: an original of other bytes gets a name of its own, and the record names the new original then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import LiteralString
+
+from psycopg.rows import class_row
+
+from ingest.documents.budget import Budget
+from ingest.documents.spool import Spool
+from ingest.errors import MimeUnavailable, NotFound
+from ingest.filing import MAX_METADATA_NAME, FilingOptions, derive_parts
+from ingest.model.blob import StoredBlob
+from ingest.model.message import OriginalForm, Scope
+from ingest.model.message_ref import MessageRef, Trigger
+from ingest.original import MimeOriginal, message_of, read_header
+from ingest.ports import UPLOAD_BLOCK, Mail
+from ingest.settings import BodyMode
+from ingest.storage.blobs import BlobStore
+from operations.audit import Account
+from operations.database import connect
+from operations.derivation import COPIES, Copy
+from operations.verification import Damage, Verdict
+
+_CONTENTS: LiteralString = """
+select blob_name as name, sha256 from ingest.part where message_id = %(message)s and blob_name is not null
+"""
+_OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
+_RECORD: LiteralString = """
+select ingest.record_action('message.restore', %(subject)s, %(details)s::jsonb, %(why)s, %(remark)s)
+"""
+# A linked copy names the blobs of its first copy.
+_NEW_ORIGINAL: LiteralString = """
+update ingest.message set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
+where %(message)s in (id, duplicate_of)
+"""
+# A mail without another document is a document itself.
+_NEW_PART: LiteralString = """
+update ingest.part set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
+where message_id = %(message)s and blob_name = %(old)s
+"""
+_NEW_DOCUMENT: LiteralString = """
+update ingest.document set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
+where message_id = %(message)s and blob_name = %(old)s
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """The end of one copy: the blobs that were stored again, and those that are still missing, by name.
+
+    `other_bytes`: Exchange gave another original, and the record names the new one. `problem`: the reason for which
+    nothing was stored.
+    """
+
+    number: int
+    stored: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    other_bytes: bool = False
+    problem: str | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Work:
+    """One copy at work: the missing blobs and their hashes, and those that were stored."""
+
+    copy: Copy
+    missing: dict[str, str]
+    container: BlobStore
+    stored: list[str] = field(default_factory=list)
+
+    def store(self, name: str, content: Spool, metadata: Mapping[str, str]) -> None:
+        short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}
+        blocks = content.upload(UPLOAD_BLOCK)
+        self.container.store(name, blocks, size=content.size, sha256=content.sha256, metadata=short)
+        self.stored.append(name)
+
+
+class Restoration:
+    """The restoring of blobs. Needs the rights of the tables' owner. Every call may raise OperatorError and Later."""
+
+    def __init__(
+        self, database_url: str, *, mail: Mail, container: Callable[[str], BlobStore], options: FilingOptions
+    ) -> None:
+        """`container` opens a container by its name."""
+        self._url = database_url
+        self._mail = mail
+        self._container = container
+        self._options = replace(options, body=BodyMode.ALWAYS)  # a body on record is looked for, too
+
+    def restore(self, verdicts: Iterator[Verdict], account: Account) -> Iterator[Restored]:
+        """Yield the end of each copy that lacks a blob by these verdicts. Blobs that are there stay as they are."""
+        lost: dict[int, set[str]] = {}
+        for verdict in verdicts:
+            if verdict.damage is Damage.MISSING:
+                lost.setdefault(verdict.blob.number, set()).add(verdict.blob.name)
+        for number, names in lost.items():
+            for work in self._works(number, names):
+                yield self._restore(work, account)
+
+    def _works(self, number: int, names: set[str]) -> Iterator[_Work]:
+        with connect(self._url) as connection:
+            with connection.cursor(row_factory=class_row(Copy)) as cursor:
+                copies = cursor.execute(COPIES, {"number": number}).fetchall()
+            for copy in copies:
+                rows = connection.execute(_CONTENTS, {"message": copy.id}).fetchall()
+                contents = {row["name"]: row["sha256"] for row in rows} | {copy.blob_name: copy.sha256}
+                missing = {name: sha256 for name, sha256 in contents.items() if name in names}
+                if missing:
+                    yield _Work(copy=copy, missing=missing, container=self._container(copy.container))
+
+    def _restore(self, work: _Work, account: Account) -> Restored:
+        copy = work.copy
+        if copy.original != OriginalForm.MIME:
+            return _unsolved(work, "Exchange had no MIME of the mail")
+        ref = MessageRef(mailbox=copy.mailbox, message_id=copy.message_id, trigger=Trigger.OPERATOR)
+        with Spool() as spool:
+            try:
+                if copy.blob_name in work.missing:
+                    with self._mail.original(ref, Scope.MAILBOX) as blocks:
+                        spool.fill(blocks)
+                else:
+                    spool.fill(work.container.read(copy.blob_name))
+                    if spool.sha256 != copy.sha256:
+                        return _unsolved(work, "the original is not the one on record")
+            except NotFound:
+                return _unsolved(work, "the mail is not in the mailbox any more")
+            except MimeUnavailable:
+                return _unsolved(work, "Exchange gives no MIME of the mail")
+            original = self._store_original(work, spool)
+            self._store_parts(work, spool, original)
+        other_bytes = original.sha256 != copy.sha256
+        self._record(work, original, account)
+        left = [name for name in work.missing if name not in work.stored and name != copy.blob_name]
+        return Restored(number=copy.number, stored=work.stored, missing=left, other_bytes=other_bytes)
+
+    def _store_original(self, work: _Work, spool: Spool) -> StoredBlob:
+        copy = work.copy
+        name = copy.blob_name
+        if spool.sha256 != copy.sha256:  # as `Filing` names blobs: the hash of the original is a folder
+            folder, _, file = copy.blob_name.rpartition("/")
+            name = f"{folder.rpartition('/')[0]}/{spool.sha256}/{file}"
+        if copy.blob_name in work.missing:
+            work.store(name, spool, {})
+        return StoredBlob(container=copy.container, name=name, size=spool.size, sha256=spool.sha256)
+
+    def _store_parts(self, work: _Work, spool: Spool, original: StoredBlob) -> None:
+        """Derive the parts as `Filing` does, and store each content that is missing under its name on record."""
+        copy = work.copy
+        names: dict[str, list[str]] = {}
+        for name, sha256 in work.missing.items():
+            if name != copy.blob_name:
+                names.setdefault(sha256, []).append(name)
+
+        def store(_path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
+            for lost in names.pop(content.sha256, ()):
+                work.store(lost, content, {"name": name})
+            return StoredBlob(container=copy.container, name=name, size=content.size, sha256=content.sha256)
+
+        headers, _ = read_header(spool.blocks())
+        ref = MessageRef(mailbox=copy.mailbox, message_id=copy.message_id)
+        message = message_of(ref, headers, copy.received_at)
+        mail = MimeOriginal(message=message, headers=headers, spool=spool)
+        derive_parts(mail, original, options=self._options, budget=Budget(self._options.limits), store=store)
+
+    def _record(self, work: _Work, original: StoredBlob, account: Account) -> None:
+        """Record the action, and in the same transaction an original of other bytes."""
+        copy = work.copy
+        details = {
+            "tenant": str(copy.tenant_id),
+            "blobs": len(work.stored),
+            "other_original": original.sha256 != copy.sha256,
+        }
+        new = {"message": copy.id, "old": copy.blob_name, "name": original.name}
+        new |= {"size": original.size, "sha256": original.sha256}
+        with connect(self._url) as connection:
+            connection.execute(_OPEN, {"tenant": copy.tenant_id})
+            connection.execute(
+                _RECORD,
+                {
+                    "subject": f"message {copy.number}",
+                    "details": json.dumps(details),
+                    "why": account.why,
+                    "remark": account.remark,
+                },
+            )
+            if original.name != copy.blob_name:
+                for statement in (_NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
+                    connection.execute(statement, new)
+
+
+def _unsolved(work: _Work, problem: str) -> Restored:
+    return Restored(number=work.copy.number, missing=list(work.missing), problem=problem)
