@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.codes import AnswerKind
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 
 _LIST: LiteralString = "select tenant_id, kind, set_at, set_by from ingest.answer_rules(%(tenant)s)"
 _SET: LiteralString = "select ingest.set_answer(%(tenant)s, %(kind)s, %(wanted)s, %(why)s, %(remark)s)"
@@ -35,8 +33,8 @@ class AnswerRules:
 
     def of(self, tenant: int | UUID | None) -> list[AnswerRule]:
         """Return the answers that a tenant wants; without one, those to mails that are no tenant's."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(AnswerRule)) as cursor:
-            return cursor.execute(_LIST, {"tenant": tenant}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, AnswerRule, _LIST, {"tenant": tenant})
 
     def set(self, tenant: int | UUID | None, kind: AnswerKind, account: Account, *, wanted: bool) -> None:
         """Want an answer, or want it no more; the action is on the record."""

@@ -16,7 +16,7 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from ingest.errors import OperatorError
-from operations.database import connect
+from operations.database import connect, rows_as
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 1000  # entries that are read ahead
@@ -108,8 +108,8 @@ class Audit:
 
     def newest(self, *, limit: int) -> list[AuditEntry]:
         """Return up to `limit` entries, the newest first."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(AuditEntry)) as cursor:
-            return cursor.execute(_NEWEST, {"limit": limit}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, AuditEntry, _NEWEST, {"limit": limit})
 
     def verify(self, *, head: str | None = None) -> Verified:
         """Check every entry against its hash and the one before it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import LiteralString
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
 from ingest.errors import OperatorError
 from ingest.storage import database as postgres
@@ -30,6 +31,14 @@ def connect(database_url: str) -> Iterator[Connection]:
             yield connection
     except psycopg.Error as error:
         raise OperatorError(_explained(error)) from None
+
+
+def rows_as[Row](
+    connection: Connection, kind: type[Row], statement: LiteralString, parameters: Mapping[str, object]
+) -> list[Row]:
+    """Return the rows of a statement as values of `kind`, a class with a field for each column."""
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(statement, parameters).fetchall()
 
 
 def _explained(error: psycopg.Error) -> str:

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.codes import RULES_VERSION, Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.spool import Spool
@@ -32,7 +30,7 @@ from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
 from ingest.storage.words import words_of
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore
@@ -165,8 +163,8 @@ class Derivation:
 
     def comparisons(self) -> Iterator[Comparison]:
         """Yield one comparison for each copy. Raises BlobUnavailable."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(Copy)) as cursor:
-            copies = cursor.execute(COPIES, self._parameters).fetchall()
+        with connect(self._url) as connection:
+            copies = rows_as(connection, Copy, COPIES, self._parameters)
         for copy in copies:
             yield self._compare(copy)
 
@@ -221,8 +219,8 @@ class Derivation:
     def _compare(self, copy: Copy) -> Comparison:
         if copy.original != OriginalForm.MIME:
             return Comparison(copy=copy, derivable=False)
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(RecordedPart)) as cursor:
-            recorded = cursor.execute(_PARTS, {"message": copy.id}).fetchall()
+        with connect(self._url) as connection:
+            recorded = rows_as(connection, RecordedPart, _PARTS, {"message": copy.id})
         try:
             derived = self._derive(copy, recorded)
         except BlobMissing:
@@ -265,8 +263,7 @@ def _must_be_as_compared(connection: Connection, comparison: Comparison) -> None
     """
     connection.execute(_OPEN, {"tenant": comparison.copy.tenant_id})
     found = connection.execute(_LOCK, {"message": comparison.copy.id}).fetchone()
-    with connection.cursor(row_factory=class_row(RecordedPart)) as cursor:
-        recorded = cursor.execute(_PARTS, {"message": comparison.copy.id}).fetchall()
+    recorded = rows_as(connection, RecordedPart, _PARTS, {"message": comparison.copy.id})
     if found is None or found["ending"] or recorded != list(comparison.recorded):
         raise OperatorError(
             f"The record of message {comparison.copy.number} has changed since it was compared: run the command again."

@@ -9,9 +9,7 @@ from decimal import Decimal
 from typing import LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from operations.database import connect
+from operations.database import connect, rows_as
 from operations.inspection import SELECT_CLAIM, ClaimRecord
 
 
@@ -161,22 +159,19 @@ class Histories:
     def mail(self, number: int) -> MailRecord | None:
         """Return a mail; None where there is no such number."""
         with connect(self._url) as connection:
-            with connection.cursor(row_factory=class_row(ClaimRecord)) as claims:
-                claim = claims.execute(_CLAIM, {"number": number}).fetchone()
+            claim = next(iter(rows_as(connection, ClaimRecord, _CLAIM, {"number": number})), None)
             if claim is None:
                 return None
-            with connection.cursor(row_factory=class_row(Copy)) as copies:
-                stored = copies.execute(_COPIES, {"number": number}).fetchall()
-            with connection.cursor(row_factory=class_row(Rejection)) as rejections:
-                rejected = rejections.execute(_REJECTIONS, {"number": number}).fetchall()
+            stored = rows_as(connection, Copy, _COPIES, {"number": number})
+            rejected = rows_as(connection, Rejection, _REJECTIONS, {"number": number})
         return MailRecord(claim=claim, copies=stored, rejections=rejected)
 
     def passed_over(self, number: int) -> list[PassedOverTenant]:
         """Return the addressed tenants that got no copy of a mail, in the order of the addresses."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(PassedOverTenant)) as cursor:
-            return cursor.execute(_PASSED_OVER, {"number": number}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, PassedOverTenant, _PASSED_OVER, {"number": number})
 
     def parts(self, copy: int) -> list[PartRecord]:
         """Return the parts of a copy, each container before its contents."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(PartRecord)) as cursor:
-            return cursor.execute(_PARTS, {"copy": copy}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, PartRecord, _PARTS, {"copy": copy})

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
-from psycopg.rows import class_row
-
 from ingest.model.claim import ClaimState
-from operations.database import connect
+from operations.database import connect, rows_as
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,13 +84,13 @@ class Inspection:
 
     def claims(self, *, state: ClaimState | None, limit: int) -> list[ClaimRecord]:
         """Return the newest claims, all or those in one state."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(ClaimRecord)) as cursor:
-            return cursor.execute(_LIST, {"state": state, "limit": limit}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, ClaimRecord, _LIST, {"state": state, "limit": limit})
 
     def find(self, wanted: str) -> list[ClaimRecord]:
         """Return the claims with this number or this message id: of one message id, one per mailbox."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(ClaimRecord)) as cursor:
-            return cursor.execute(_FIND, {"wanted": wanted}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, ClaimRecord, _FIND, {"wanted": wanted})
 
     def numbers(self, mailbox: str, message_ids: list[str]) -> dict[str, int]:
         """Return the claims' numbers of those messages that have one."""

@@ -16,12 +16,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
 
 from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 from operations.tenants import find_tenant
 
 MAIL_ACCOUNTS = "dms_emailconfig"
@@ -209,5 +208,4 @@ def _changed(
 
 
 def _addresses(connection: Connection, statement: LiteralString, **parameters: object) -> list[OldAddress]:
-    with connection.cursor(row_factory=class_row(OldAddress)) as cursor:
-        return cursor.execute(statement, parameters).fetchall()
+    return rows_as(connection, OldAddress, statement, parameters)

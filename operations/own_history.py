@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.model.claim import ClaimState
-from operations.database import connect
+from operations.database import connect, rows_as
 from operations.search import bounds, prefixes, understand
 
 _HISTORY: LiteralString = """
@@ -58,5 +56,5 @@ def own_history(database_url: str, tenant: str, text: str, *, limit: int) -> lis
         "limit": limit,
     }
     parameters |= {"since": None, "until": None} if query.day is None else bounds(query.day)
-    with connect(database_url) as connection, connection.cursor(row_factory=class_row(OwnMail)) as cursor:
-        return cursor.execute(_HISTORY, parameters).fetchall()
+    with connect(database_url) as connection:
+        return rows_as(connection, OwnMail, _HISTORY, parameters)

@@ -16,12 +16,10 @@ from typing import Any, LiteralString
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from psycopg.rows import class_row
-
 from ingest.model.claim import ClaimState
 from ingest.storage.database import Connection
 from ingest.storage.words import searchable
-from operations.database import connect
+from operations.database import connect, rows_as
 
 NEWEST = 2_000  # mails that the first step looks through
 MAX_WORDS = 8
@@ -251,8 +249,7 @@ class Search:
         plain = text.strip() if query.words else ""
         parameters: dict[str, object] = {"state": query.state, "text": plain, "limit": limit}
         parameters |= {"since": None, "until": None} if query.day is None else bounds(query.day)
-        with connection.cursor(row_factory=class_row(FoundMail)) as cursor:
-            return cursor.execute(_CLAIMS, parameters).fetchall()
+        return rows_as(connection, FoundMail, _CLAIMS, parameters)
 
 
 _WORDS: tuple[LiteralString, ...] = ("word0", "word1", "word2", "word3", "word4", "word5", "word6", "word7")
@@ -283,8 +280,7 @@ def _select(
         " order by received_at desc limit %(limit)s"
     )
     statement: LiteralString = _FIND.replace("{mails}", chosen)
-    with connection.cursor(row_factory=class_row(FoundMail)) as cursor:
-        return cursor.execute(statement, {**parameters, "limit": limit}).fetchall()
+    return rows_as(connection, FoundMail, statement, {**parameters, "limit": limit})
 
 
 def prefixes(words: Iterable[str]) -> str:

@@ -13,13 +13,11 @@ from enum import StrEnum
 from typing import Any, LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.documents.sender_address import comparable_address, comparable_domain
 from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 from operations.tenants import find_tenant
 
 GENERAL = ""  # the purpose of the list of all addresses without a list of their own
@@ -128,13 +126,13 @@ class Senders:
 
     def lists(self, tenant: str) -> list[SenderList]:
         """Return the tenant's lists, the general one first."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(SenderList)) as cursor:
-            return cursor.execute(_LISTS, {"tenant": find_tenant(connection, tenant).id}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, SenderList, _LISTS, {"tenant": find_tenant(connection, tenant).id})
 
     def all(self, tenant: str, *, limit: int) -> list[Sender]:
         """Return up to `limit` entries of the tenant's lists."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(Sender)) as cursor:
-            return cursor.execute(_SENDERS, {"tenant": find_tenant(connection, tenant).id, "limit": limit}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, Sender, _SENDERS, {"tenant": find_tenant(connection, tenant).id, "limit": limit})
 
     def allow(self, tenant: str, entries: Sequence[str], account: Account, *, purpose: str = GENERAL) -> int:
         """Put entries on a list; return how many are new. Mails that wait for one of these senders are approved."""
@@ -164,8 +162,8 @@ class Senders:
 
     def held(self, *, tenant: str | None = None, limit: int) -> list[HeldMail]:
         """Return up to `limit` mails that wait, oldest first; of the tenant with this id where given."""
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(HeldMail)) as cursor:
-            return cursor.execute(_HELD, {"tenant": tenant, "limit": limit}).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, HeldMail, _HELD, {"tenant": tenant, "limit": limit})
 
     def decide(self, number: int, decision: Decision, account: Account, *, tenant: str | None = None) -> int:
         """Decide on the copy of mail `number` that waits; return the number of its documents.

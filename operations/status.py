@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import DictRow
 
-from operations.database import connect
+from operations.database import connect, rows_as
 
 HOURS = 48
 TENANT_DAYS = 30
@@ -179,13 +179,13 @@ def read_status(database_url: str) -> Status:
         figures = {
             **_row(connection, _NOW, {"recent": _RECENT_CLAIMS}),
             **_row(connection, _DAY),
-            "hours": tuple(Hour(**row) for row in connection.execute(_HOURS, {"hours": HOURS})),
-            "quarantine": tuple(ReasonCount(**row) for row in connection.execute(_QUARANTINE)),
+            "hours": tuple(rows_as(connection, Hour, _HOURS, {"hours": HOURS})),
+            "quarantine": tuple(rows_as(connection, ReasonCount, _QUARANTINE, {})),
         }
         if _row(connection, _MAY_SEE_TENANTS)["allowed"]:
             span = {"days": TENANT_DAYS, "limit": MOST_TENANTS}
             figures |= _row(connection, _OF_TENANTS)
-            figures["tenants"] = tuple(TenantVolume(**row) for row in connection.execute(_VOLUMES, span))
+            figures["tenants"] = tuple(rows_as(connection, TenantVolume, _VOLUMES, span))
             figures["examination"] = _examination(connection)
     return Status(**figures)
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.errors import OperatorError
 from ingest.routing import normal_token
 from ingest.storage.database import Connection
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 from operations.tenants import ROTATE, TenantRecord, find_tenant
 
 _PURPOSE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # as the database checks
@@ -93,8 +91,7 @@ def _must_be_purpose(purpose: str | None) -> None:
 
 
 def _addresses(connection: Connection, tenant: int | UUID) -> list[UploadToken]:
-    with connection.cursor(row_factory=class_row(UploadToken)) as cursor:
-        return cursor.execute(_ADDRESSES, {"id": tenant}).fetchall()
+    return rows_as(connection, UploadToken, _ADDRESSES, {"id": tenant})
 
 
 def _address(connection: Connection, token: str) -> tuple[TenantRecord, UploadToken]:

@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from ingest.errors import OperatorError
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, rows_as
 
 _LIST: LiteralString = """
 select withheld.document_id, withheld.tenant_id, tenant.name as tenant, message.claim_id as number, document.name,
@@ -64,8 +62,8 @@ class WithheldDocuments:
     def all(self, *, number: int | None = None, verdict: str | None = None, limit: int) -> list[Withheld]:
         """Return those that wait longest, at most `limit`; of one mail, or with one verdict, where given."""
         parameters = {"number": number, "verdict": verdict, "limit": limit}
-        with connect(self._url) as connection, connection.cursor(row_factory=class_row(Withheld)) as cursor:
-            return cursor.execute(_LIST, parameters).fetchall()
+        with connect(self._url) as connection:
+            return rows_as(connection, Withheld, _LIST, parameters)
 
     def release(self, document: UUID, account: Account) -> bool:
         """Release a document that the scan withholds, with any verdict, and record the action.
