@@ -32,7 +32,7 @@ from local.tenants import DEMO_TENANTS, LocalTenant, upload_address
 from local.terminal import console, step
 
 CHANGING_MIME = ("--changing-mime",)
-MAILS = 8  # between two cases; every fourth is for no tenant
+MAILS = 8  # between two cases; of four, one has no file and is a document itself, and one is for no tenant
 _PATIENCE = 300.0
 
 type _Blobs = Mapping[str, tuple[bytes, Mapping[str, str]]]
@@ -155,7 +155,8 @@ class Drill:
         for number in range(self._mails):
             for_no_tenant = number % 4 == 3  # noqa: PLR2004 - see MAILS
             address = upload_address("0" * 32) if for_no_tenant else self._tenants[number % len(self._tenants)].address
-            mail = _mail(f"<{case.lower().replace(' ', '-')}-{number}@lieferant.example>", address)
+            message_id = f"<{case.lower().replace(' ', '-')}-{number}@lieferant.example>"
+            mail = _mail(message_id, address, with_file=number % 4 != 2)  # noqa: PLR2004 - likewise
             self._stack.admin.deliver(mail.as_bytes(), [address])
             if not for_no_tenant:
                 self._sent |= {str(mail["Message-ID"])}
@@ -194,11 +195,14 @@ class Drill:
             return _compare(case, self._stack.postgres.owner_url, self._storage, self._sent)
 
 
-def _mail(message_id: str, address: str) -> EmailMessage:
+def _mail(message_id: str, address: str, *, with_file: bool) -> EmailMessage:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "rechnung@lieferant.example", address, f"Rechnung {message_id}"
     mail["Message-ID"] = message_id
     mail.set_content("Anbei.\n")
+    if not with_file:
+        mail.add_alternative("<p>Anbei.</p>\n", subtype="html")
+        return mail
     content = b"%PDF-1.7\n" + hashlib.sha256(message_id.encode()).digest() * 100
     mail.add_attachment(content, maintype="application", subtype="pdf", filename="Rechnung.pdf")
     return mail
