@@ -68,7 +68,7 @@ def _app(stack: Stack) -> wiring.App:
 def _backlog(stack: Stack, app: wiring.App) -> list[MessageRef]:
     address, mailbox = stack.add_tenant("Profile").address, stack.identity.mailboxes[0]
     deliver_silently(stack.admin, samples(_WARM + 2 * _TIMED, address=address, label="profile"), mailbox)
-    return [found.ref for page in app.mailboxes.left_over(mailbox) for found in page]
+    return [found.ref for page in app.mailboxes.list_inbox(mailbox) for found in page]
 
 
 def _take(app: wiring.App, refs: Sequence[MessageRef]) -> None:

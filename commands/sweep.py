@@ -22,11 +22,11 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
     Example:
       python -m ingest sweep --mailbox upload@dms.cloud
     """
-    from operations.ingestion import Result, ingest_all, left_over
+    from operations.ingestion import Result, ingest_all, waiting_messages
 
     counts: Counter[str] = Counter()
     with connected() as ours:
-        refs = left_over(ours, chosen_mailboxes(ours.settings, mailbox))
+        refs = waiting_messages(ours, chosen_mailboxes(ours.settings, mailbox))
         with progress() as bar:
             task = bar.add_task("Ingesting", total=len(refs))
             for tried in ingest_all(ours, refs):

@@ -10,7 +10,7 @@ from ingest.codes import HeldReason, PassedOver, Reason
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
-from ingest.model.message import UNKNOWN_SENDER, Attachment, Authentication, LeftOver, Message, Scope
+from ingest.model.message import UNKNOWN_SENDER, Attachment, Authentication, ListedMessage, Message, Scope
 from ingest.model.message_ref import MessageRef
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant, TokenMatch
@@ -52,7 +52,7 @@ class Mail(Protocol):
 class Inbox(Protocol):
     """The part of a mailbox that the sweep reads. May raise Later."""
 
-    def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
+    def list_inbox(self, mailbox: str) -> Iterator[Sequence[ListedMessage]]:
         """Yield the messages in the inbox, in pages, oldest first."""
 
 
@@ -171,7 +171,7 @@ class Rejections(Protocol):
 class Backlog(Protocol):
     """The messages that the sweep puts on the queue. Every call may raise DatabaseUnavailable."""
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
+    def enqueue(self, mailbox: str, found: Sequence[ListedMessage], *, outstanding: int) -> list[MessageRef]:
         """Return those of `found` that are not on their way; they are remembered as enqueued now.
 
         `outstanding`: messages of the mailbox on the queue, these included.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ingest import log
 from ingest.errors import IngestError
-from ingest.model.message import LeftOver
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import MessageRef
 from ingest.ports import Backlog, Inbox, Junk
 
@@ -55,7 +55,7 @@ class Sweep:
             outstanding += len(turns)
         if self._junk is not None and outstanding < self._limit:
             self._bring_in(self._junk, mailbox)
-        listing, page = self._inbox.left_over(mailbox), list[LeftOver]()
+        listing, page = self._inbox.list_inbox(mailbox), list[ListedMessage]()
         while outstanding < self._limit:
             page = page or list(next(listing, ()))
             if not page:

@@ -38,7 +38,7 @@ class Tried:
     trouble: str | None = None
 
 
-def left_over(app: App, mailboxes: Sequence[str]) -> list[MessageRef]:
+def waiting_messages(app: App, mailboxes: Sequence[str]) -> list[MessageRef]:
     """Return the messages that were begun and not finished, then those in the inboxes. Raises Later.
 
     They are the operator's own wish: an earlier end on record does not count.
@@ -46,7 +46,7 @@ def left_over(app: App, mailboxes: Sequence[str]) -> list[MessageRef]:
     refs: list[MessageRef] = []
     for mailbox in mailboxes:
         refs += app.backlog.enqueue_abandoned(mailbox, outstanding=0)
-        refs += [item.ref for page in app.mailboxes.left_over(mailbox) for item in page]
+        refs += [item.ref for page in app.mailboxes.list_inbox(mailbox) for item in page]
     return [replace(ref, trigger=Trigger.OPERATOR) for ref in refs]
 
 

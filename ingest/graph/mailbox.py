@@ -18,9 +18,9 @@ from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
 from ingest.graph.listings import next_link, read_items
-from ingest.graph.resources import attachment_of, left_over_of, message_of, quarantined_mail_of, without_reason
+from ingest.graph.resources import attachment_of, listed_message_of, message_of, quarantined_mail_of, without_reason
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
-from ingest.model.message import Attachment, LeftOver, Message, QuarantinedMail, Scope
+from ingest.model.message import Attachment, ListedMessage, Message, QuarantinedMail, Scope
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DeleteMode, SweepScope
 
@@ -264,7 +264,7 @@ class Mailboxes:
         path = user_path(mailbox, "mailFolders", folder)
         return self._graph.request(operation, "GET", path, mailbox=mailbox, params={"$select": fields}).body
 
-    def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
+    def list_inbox(self, mailbox: str) -> Iterator[Sequence[ListedMessage]]:
         """Yield the inbox's messages in pages, oldest first, until a page brings nothing new.
 
         Each page is asked for by time. A nextLink counts positions, so that deleting while paging would skip
@@ -274,8 +274,8 @@ class Mailboxes:
         link: str | None = None
         barren = 0  # pages in a row without a new message
         while True:
-            asked, answer = link, self._list_inbox(mailbox, since, link)
-            page = read_items("list_inbox", answer, partial(left_over_of, mailbox), mailbox=mailbox)
+            asked, answer = link, self._inbox_page(mailbox, since, link)
+            page = read_items("list_inbox", answer, partial(listed_message_of, mailbox), mailbox=mailbox)
             new = [item for item in page if item.ref.message_id not in seen]
             if new:
                 yield new
@@ -302,7 +302,7 @@ class Mailboxes:
         """
         page = self._list("list_junk", mailbox, "junkemail", since=datetime(1900, 1, 1, tzinfo=UTC), top=limit)
         moved = 0
-        for item in read_items("list_junk", page, partial(left_over_of, mailbox), mailbox=mailbox):
+        for item in read_items("list_junk", page, partial(listed_message_of, mailbox), mailbox=mailbox):
             try:
                 self._move(item.ref, "inbox")
             except (NotFound, GraphRefused) as trouble:
@@ -311,7 +311,7 @@ class Mailboxes:
                 moved += 1
         return moved
 
-    def _list_inbox(self, mailbox: str, since: datetime, link: str | None) -> Json:
+    def _inbox_page(self, mailbox: str, since: datetime, link: str | None) -> Json:
         if link is not None:
             return self._graph.request("list_inbox", "GET", link, mailbox=mailbox).body
         return self._list("list_inbox", mailbox, "inbox", since=since, top=PAGE_SIZE)

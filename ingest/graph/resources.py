@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ingest.codes import Reason
 from ingest.graph.listings import Item, id_of, time_of, time_or_none
-from ingest.model.message import Attachment, AttachmentKind, LeftOver, Message, QuarantinedMail
+from ingest.model.message import Attachment, AttachmentKind, ListedMessage, Message, QuarantinedMail
 from ingest.model.message_ref import MessageRef, Trigger
 
 _REASONS = frozenset(Reason)
@@ -53,9 +53,9 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def left_over_of(mailbox: str, item: Item) -> LeftOver:
+def listed_message_of(mailbox: str, item: Item) -> ListedMessage:
     """Return a message in a listing of the inbox. Raises as `id_of`."""
-    return LeftOver(
+    return ListedMessage(
         ref=MessageRef(mailbox=mailbox, message_id=id_of(item), trigger=Trigger.SWEEP),
         received_at=time_or_none(item.get("receivedDateTime")),
     )

@@ -103,7 +103,7 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LeftOver:
+class ListedMessage:
     """A message in a listing of the inbox. `received_at` is None where the listing gave no time that can be read."""
 
     ref: MessageRef

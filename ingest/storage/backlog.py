@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest import log
-from ingest.model.message import LeftOver
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.storage.database import Database
 
@@ -56,7 +56,7 @@ class Backlog:
     returning message_id, xmax = 0 and received_at < now() - interval '3 minutes' as unannounced
     """
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
+    def enqueue(self, mailbox: str, found: Sequence[ListedMessage], *, outstanding: int) -> list[MessageRef]:
         """Return those of `found` that are not on their way, in their order; they are remembered as enqueued now.
 
         `outstanding`: messages of the mailbox on the queue, these included. The distance to the next try grows with it.

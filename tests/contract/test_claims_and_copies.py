@@ -16,7 +16,7 @@ from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import LeaseLost
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
-from ingest.model.message import LeftOver, Message
+from ingest.model.message import ListedMessage, Message
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant, TokenMatch
@@ -54,9 +54,10 @@ class World:
         assert claim is not None
         return claim
 
-    def left(self, *message_ids: str) -> list[LeftOver]:
+    def left(self, *message_ids: str) -> list[ListedMessage]:
         return [
-            LeftOver(ref=self.ref(one), received_at=NOON + timedelta(seconds=n)) for n, one in enumerate(message_ids)
+            ListedMessage(ref=self.ref(one), received_at=NOON + timedelta(seconds=n))
+            for n, one in enumerate(message_ids)
         ]
 
     def enqueued(self, *message_ids: str, outstanding: int = 0) -> list[str]:

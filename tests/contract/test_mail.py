@@ -58,8 +58,8 @@ class World:
         (found,) = (one for one in self.simulator.admin.messages() if one.id == ref.message_id)
         return found.folder, found.categories
 
-    def left_over(self) -> list[str]:
-        return [item.ref.message_id for page in self.mail.left_over(self.mailbox) for item in page]
+    def inbox(self) -> list[str]:
+        return [item.ref.message_id for page in self.mail.list_inbox(self.mailbox) for item in page]
 
 
 def credentials(simulator: Simulator, secret: str) -> ClientCredentials:
@@ -194,7 +194,7 @@ def test_deleting_is_done_however_often(world: World) -> None:
     ref = world.deliver(email())
     for _ in range(3):
         world.mail.delete(ref, Scope.INBOX)
-    assert world.left_over() == []
+    assert world.inbox() == []
 
 
 def test_quarantine_tells_the_latest_reason_and_keeps_other_categories(world: World) -> None:
@@ -209,7 +209,7 @@ def test_what_is_left_is_listed_oldest_first_without_what_went(world: World) -> 
     refs = [world.deliver(email(subject=str(number))) for number in range(5)]
     world.mail.delete(refs[1], Scope.INBOX)
     world.mail.quarantine(refs[2], Reason.NO_TOKEN)
-    assert sorted(world.left_over()) == sorted(refs[number].message_id for number in (0, 3, 4))
+    assert sorted(world.inbox()) == sorted(refs[number].message_id for number in (0, 3, 4))
 
 
 def test_deleted_items_are_counted_with_their_size_and_growth(
@@ -236,11 +236,11 @@ def test_junk_is_brought_into_the_inbox_a_limited_number_at_a_time(world: World)
     refs = [world.deliver(email(subject=str(number))) for number in range(4)]
     for ref in refs[:3]:
         world.move(ref, "Junk Email" if world.simulator is None else "junkemail")
-    assert world.left_over() == [refs[3].message_id]
+    assert world.inbox() == [refs[3].message_id]
     assert world.mail.bring_in_junk(world.mailbox, limit=2) == 2
-    assert len(world.left_over()) == 3
+    assert len(world.inbox()) == 3
     assert world.mail.bring_in_junk(world.mailbox, limit=2) == 1
-    assert sorted(world.left_over()) == sorted(ref.message_id for ref in refs)
+    assert sorted(world.inbox()) == sorted(ref.message_id for ref in refs)
     assert world.mail.bring_in_junk(world.mailbox, limit=2) == 0
 
 

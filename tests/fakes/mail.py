@@ -12,7 +12,7 @@ from email.utils import getaddresses
 
 from ingest.codes import Reason
 from ingest.errors import MimeUnavailable, NotFound
-from ingest.model.message import Attachment, AttachmentKind, LeftOver, Message, Scope
+from ingest.model.message import Attachment, AttachmentKind, ListedMessage, Message, Scope
 from ingest.model.message_ref import MessageRef, Trigger
 from tests.fakes.journal import Journal
 from tests.fakes.values import MAILBOX, TOKEN
@@ -189,12 +189,12 @@ class FakeMail:
             kept.folder = "inbox"
         return len(junk)
 
-    def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
+    def list_inbox(self, mailbox: str) -> Iterator[Sequence[ListedMessage]]:
         """One message a page."""
         for kept in list(self._kept.values()):
             if kept.ref.mailbox == mailbox and kept.folder == "inbox":
                 self.journal.step("list_inbox")
-                yield [LeftOver(ref=replace(kept.ref, trigger=Trigger.SWEEP), received_at=kept.received_at)]
+                yield [ListedMessage(ref=replace(kept.ref, trigger=Trigger.SWEEP), received_at=kept.received_at)]
 
     def _find(self, ref: MessageRef, scope: Scope = Scope.MAILBOX) -> _Kept:
         kept = self._kept.get(_key(ref))

@@ -14,7 +14,7 @@ from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
-from ingest.model.message import UNKNOWN_SENDER, Authentication, LeftOver, Message, OriginalForm
+from ingest.model.message import UNKNOWN_SENDER, Authentication, ListedMessage, Message, OriginalForm
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant, TokenMatch
@@ -316,7 +316,7 @@ class FakeRecords:
 
     # Backlog
 
-    def enqueue(self, mailbox: str, found: Sequence[LeftOver], *, outstanding: int) -> list[MessageRef]:
+    def enqueue(self, mailbox: str, found: Sequence[ListedMessage], *, outstanding: int) -> list[MessageRef]:
         self._step("enqueue")
         due = []
         for item in found:

@@ -22,7 +22,7 @@ from ingest.codes import Reason
 from ingest.errors import LeaseLost
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
-from ingest.model.message import LeftOver, Message
+from ingest.model.message import ListedMessage, Message
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.model.tenant import Tenant
 from ingest.storage.backlog import Backlog
@@ -187,7 +187,7 @@ class Owners(RuleBasedStateMachine):
         """Enqueue the listed message unless a living owner works on it or the message is on its way."""
         if self.expected.state == "none":
             return
-        found = LeftOver(ref=self.ref, received_at=datetime.now(UTC))
+        found = ListedMessage(ref=self.ref, received_at=datetime.now(UTC))
         self.world.database.execute(
             "update ingest.claim set next_try_at = null where message_id = %s", [self.ref.message_id]
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.errors import AnswerRefused
-from ingest.model.message import LeftOver
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import Trigger
 from ingest.settings import Scanner
 from ingest.storage import database as storage
@@ -74,7 +74,7 @@ def test_calls_to_graph_that_are_tried_again(receiver: Receiver) -> None:
 
 def test_mails_that_no_notification_announced(receiver: Receiver, database: Database) -> None:
     found = [
-        LeftOver(ref=ref(f"old {n}", trigger=Trigger.SWEEP), received_at=datetime.now(UTC) - timedelta(minutes=4))
+        ListedMessage(ref=ref(f"old {n}", trigger=Trigger.SWEEP), received_at=datetime.now(UTC) - timedelta(minutes=4))
         for n in range(3)
     ]
     connections = storage.Database(database.app_url)

@@ -202,7 +202,7 @@ def test_lists_scanner_and_answers_cost_a_mail_no_call(stack: Stack, monkeypatch
 def test_a_mail_that_the_sweep_found_takes_two_requests(app: wiring.App, stack: Stack, address: str) -> None:
     warm(app, stack, address)
     state = delivered(stack, invoice(address, 100_000))
-    pages = list(app.mailboxes.left_over(state.mailbox))
+    pages = list(app.mailboxes.list_inbox(state.mailbox))
     [found] = [item for page in pages for item in page if item.ref.message_id == state.id]
     assert found.ref.trigger is Trigger.SWEEP
     with calls() as counted:

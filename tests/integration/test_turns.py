@@ -9,7 +9,7 @@ import pytest
 
 from ingest.errors import LeaseLost
 from ingest.model.claim import Claim
-from ingest.model.message import LeftOver
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.model.tenant import Tenant
 from ingest.storage.backlog import Backlog
@@ -125,7 +125,7 @@ def test_turns_go_round_the_tenants_and_oldest_first(world: World, database: Dat
 def test_what_waits_is_on_no_queue_and_in_no_listing(world: World, database: Database) -> None:
     tenant = add_tenant(database, "one")
     claim = world.waits(tenant, "A1")
-    listed = [LeftOver(ref=claim.ref, received_at=datetime.now(UTC))]
+    listed = [ListedMessage(ref=claim.ref, received_at=datetime.now(UTC))]
     assert world.backlog.outstanding(values.MAILBOX) == 0
     assert world.backlog.enqueue(values.MAILBOX, listed, outstanding=0) == []
     assert world.backlog.enqueue_abandoned(values.MAILBOX, outstanding=0) == []

@@ -11,7 +11,7 @@ from itertools import islice
 import pytest
 
 from ingest.model.claim import ClaimState
-from ingest.model.message import LeftOver
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import DEFAULT_SWEEP_LIMIT
 from ingest.sweep import Sweep
@@ -37,11 +37,11 @@ class Mailbox:
         self.stored: dict[str, float] = {}
         self.longest = 0
 
-    def left_over(self, mailbox: str) -> Iterator[Sequence[LeftOver]]:
+    def list_inbox(self, mailbox: str) -> Iterator[Sequence[ListedMessage]]:
         listed = iter(list(self.inbox.items()))
         while page := list(islice(listed, PAGE)):
             yield [
-                LeftOver(ref=MessageRef(mailbox=mailbox, message_id=one, trigger=Trigger.SWEEP), received_at=when)
+                ListedMessage(ref=MessageRef(mailbox=mailbox, message_id=one, trigger=Trigger.SWEEP), received_at=when)
                 for one, when in page
             ]
 

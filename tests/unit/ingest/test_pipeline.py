@@ -214,7 +214,7 @@ def test_whether_exchange_checks_the_folder_changes_nothing(*, checks_folder: bo
 
 def test_the_time_of_the_listing_counts_before_the_headers(world: World) -> None:
     ref = world.mail.deliver(email())
-    listed = [item for page in world.mail.left_over(ref.mailbox) for item in page]
+    listed = [item for page in world.mail.list_inbox(ref.mailbox) for item in page]
     world.records.enqueue(ref.mailbox, listed, outstanding=0)
     world.pipeline.ingest_message(ref)
     assert world.saved(ref).message.received_at == listed[0].received_at

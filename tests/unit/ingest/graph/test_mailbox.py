@@ -319,12 +319,12 @@ def _pairs(url: str) -> Sequence[str]:
 
 def listed(inbox: Inbox) -> list[str]:
     box, _ = listing(inbox)
-    return [item.ref.message_id for page in box.left_over(MAILBOX) for item in page]
+    return [item.ref.message_id for page in box.list_inbox(MAILBOX) for item in page]
 
 
 def test_a_listing_asks_for_the_unread_oldest_first_in_the_order_that_graph_wants() -> None:
     box, one = listing(Inbox(1))
-    ((item,),) = list(box.left_over(MAILBOX))
+    ((item,),) = list(box.list_inbox(MAILBOX))
     assert item.ref == MessageRef(mailbox=MAILBOX, message_id="A0", trigger=Trigger.SWEEP)
     query = one.requests[0].query
     assert query["$filter"] == "receivedDateTime ge 1900-01-01T00:00:00Z and isRead eq false"
@@ -333,7 +333,7 @@ def test_a_listing_asks_for_the_unread_oldest_first_in_the_order_that_graph_want
 
 def test_a_listing_of_everything_asks_for_what_was_read_too() -> None:
     box, one = listing(Inbox(1), SweepScope.ALL)
-    list(box.left_over(MAILBOX))
+    list(box.list_inbox(MAILBOX))
     assert "isRead" not in one.requests[0].query["$filter"]
 
 
@@ -352,7 +352,7 @@ def test_whoever_deletes_while_listing_skips_nothing() -> None:
     inbox = Inbox(*range(12))
     box, _ = listing(inbox)
     found = []
-    for page in box.left_over(MAILBOX):
+    for page in box.list_inbox(MAILBOX):
         found += [item.ref.message_id for item in page]
         inbox.messages = [one for one in inbox.messages if one[0] not in found]
     assert found == [f"A{number}" for number in range(12)]
@@ -361,7 +361,7 @@ def test_whoever_deletes_while_listing_skips_nothing() -> None:
 def test_whatever_comes_while_listing_is_listed_too() -> None:
     inbox = Inbox(1, 2, 3)
     box, _ = listing(inbox)
-    pages = box.left_over(MAILBOX)
+    pages = box.list_inbox(MAILBOX)
     next(pages)
     inbox.messages.append(("late", START + timedelta(seconds=3)))
     assert [item.ref.message_id for page in pages for item in page] == ["late"]
@@ -375,7 +375,7 @@ def test_a_next_link_that_leads_in_a_circle_ends() -> None:
         }
     )
     one = graph(*[circle] * 10)
-    assert [len(page) for page in boxes(one).left_over(MAILBOX)] == [1]
+    assert [len(page) for page in boxes(one).list_inbox(MAILBOX)] == [1]
 
 
 # Odd items
@@ -402,7 +402,7 @@ def test_an_odd_item_stops_no_sweep(odd: Any, place: int, caplog: pytest.LogCapt
     items: list[Any] = [{"id": "A1", "receivedDateTime": HOUR}, {"id": "A2", "receivedDateTime": HOUR}]
     items.insert(place, odd)
     one = graph(Answer(content={"value": items}), Answer(content={"value": items}))
-    found = [item.ref.message_id for page in boxes(one).left_over(MAILBOX) for item in page]
+    found = [item.ref.message_id for page in boxes(one).list_inbox(MAILBOX) for item in page]
     assert found == ["A1", "A2"]
     assert 'graph.odd_items operation="list_inbox"' in caplog.text
     assert "skipped=1" in caplog.text
@@ -455,7 +455,7 @@ def test_an_odd_or_unmovable_message_of_junk_stops_no_other(caplog: pytest.LogCa
 def test_a_message_without_a_time_that_can_be_read_is_taken_all_the_same(time: object) -> None:
     items = [{"id": "A1", "receivedDateTime": time}, {"id": "A2", "receivedDateTime": HOUR}]
     one = graph(Answer(content={"value": items}), Answer(content={"value": items}))
-    found = [item for page in boxes(one).left_over(MAILBOX) for item in page]
+    found = [item for page in boxes(one).list_inbox(MAILBOX) for item in page]
     assert [item.ref.message_id for item in found] == ["A1", "A2"]
     assert found[0].received_at is None
 
@@ -466,20 +466,20 @@ def test_a_page_of_odd_items_is_not_the_end() -> None:
     one = graph(
         Answer(content={"value": [{}, None], "@odata.nextLink": link}), Answer(content=good), Answer(content=good)
     )
-    assert [item.ref.message_id for page in boxes(one).left_over(MAILBOX) for item in page] == ["A1"]
+    assert [item.ref.message_id for page in boxes(one).list_inbox(MAILBOX) for item in page] == ["A1"]
 
 
 def test_links_that_lead_nowhere_end(caplog: pytest.LogCaptureFixture) -> None:
     links = [f"{BASE_URL}{BOX}/mailFolders('inbox')/messages?$skip={n % 2}" for n in range(BARREN_PAGES)]
     one = graph(*(Answer(content={"value": [], "@odata.nextLink": link}) for link in links))
-    assert list(boxes(one).left_over(MAILBOX)) == []
+    assert list(boxes(one).list_inbox(MAILBOX)) == []
     assert "sweep.listing_stopped" in caplog.text
 
 
 def test_a_listing_without_a_list_comes_later() -> None:
     one = graph(Answer(content={"value": {"error": "odd"}}))
     with pytest.raises(GraphUnavailable, match="has no list of items"):
-        list(boxes(one).left_over(MAILBOX))
+        list(boxes(one).list_inbox(MAILBOX))
 
 
 def test_an_odd_item_hides_no_other_mail_in_quarantine() -> None:
