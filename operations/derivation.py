@@ -51,7 +51,8 @@ where part.message_id = %(message)s order by part.position
 """
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
 # Before the rows below the message, as everywhere: a decision on a held mail and retention wait for the rebuild.
-_LOCK: LiteralString = "select ending from ingest.message where id = %(message)s for update"
+_LOCK: LiteralString = "select ending, tenant_id, sha256 from ingest.message where id = %(message)s for update"
+_MEET_VERDICTS: LiteralString = "select pg_advisory_xact_lock_shared(ingest.verdicts_of(%(tenant_id)s, %(sha256)s))"
 _DELETE_DOCUMENTS: LiteralString = "delete from ingest.document where message_id = %(message)s"
 _DELETE_PARTS: LiteralString = "delete from ingest.part where message_id = %(message)s"
 _TEXTS: LiteralString = """
@@ -268,6 +269,7 @@ def _must_be_as_compared(connection: Connection, comparison: Comparison) -> None
         raise OperatorError(
             f"The record of message {comparison.copy.number} has changed since it was compared: run the command again."
         )
+    connection.execute(_MEET_VERDICTS, found)
 
 
 def _record(connection: Connection, comparison: Comparison, account: Account, *, lost: int) -> None:

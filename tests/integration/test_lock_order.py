@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from ingest.storage.backlog import Backlog
 from operations.senders import SenderMode, Senders
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, store_of
+from tests.integration.test_isolation import Store, add_tenant, blob, document, store_of
 from tests.integration.test_senders import BILLING, filed, mode, sent_by
 
 pytestmark = pytest.mark.shares("postgres")
@@ -196,6 +197,40 @@ def test_two_processes_take_answers_to_the_same_senders(database: Database, stor
             process.commit()
         taken = [row for process in processes for rows in process.results()[:2] for (row,) in rows]
     assert sorted(taken) == ["anna", "anna", "berta", "berta"]
+
+
+VERDICT = "select ingest.record_scan('documents', %s, 'malicious', 'defender', '{}', null, now(), true)"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_verdict_that_comes_before_the_mail_is_recorded_withholds_its_document(
+    database: Database,
+    store: Store,
+    tenant: Tenant,
+    at_once: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    name = f"{tenant.id}/key/mail/001"
+    original = replace(blob(tenant, "mail"), name=f"{tenant.id}/key/mail/original.eml")
+    part = replace(document(tenant, "bad"), blob=replace(blob(tenant, "bad"), name=name))
+    claim = store.claims.claim(values.ref())
+    assert claim is not None
+
+    def save() -> None:
+        with store.tenants.tenant_context(tenant):
+            store.copies.save(claim, values.message(of=claim.ref), original, [part], last=True)
+
+    with sessions(database.app_url, 1) as (verdict,), ThreadPoolExecutor(1) as app:
+        verdict.ask(VERDICT, [name])
+        settle(database, verdict)
+        if not at_once:
+            verdict.commit()
+            verdict.results()
+        saved = app.submit(save)
+        wait_for_lock(database, "test_app", saved)
+        verdict.commit()
+        saved.result(SECONDS)
+    with psycopg.connect(database.reader_url) as dms:
+        assert dms.execute("select count(*) from ingest.document").fetchone() == (0,)
 
 
 def listed(*message_ids: str) -> dict[str, object]:
