@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import LiteralString
 
 from ingest import log, routing
 from ingest.codes import Reason
@@ -16,10 +17,17 @@ from ingest.original import message_of, read_header
 from ingest.routing import Addressing
 from ingest.wiring import App
 from operations.audit import Account, Audit
+from operations.database import connect
 from operations.ingestion import ingest_assigned
 from operations.inspection import Inspection
 from operations.tenants import Tenants
 
+# To the end of the transaction.
+_ALONE: LiteralString = """
+select pg_try_advisory_xact_lock(
+    hashtextextended('quarantine ' || %(mailbox)s || ' ' || %(message_id)s, 0)
+) as alone
+"""
 _UNDER_WAY = frozenset({ClaimState.PROCESSING, ClaimState.STORED, ClaimState.DELETED})
 
 
@@ -28,6 +36,7 @@ class Quarantine:
 
     def __init__(self, app: App, operator_database_url: str) -> None:
         self._app = app
+        self._url = operator_database_url
         self._audit = Audit(operator_database_url)
         self._tenants = Tenants(operator_database_url)
         self._inspection = Inspection(operator_database_url)
@@ -44,11 +53,12 @@ class Quarantine:
         Graph announces the mail as a new message, so that it is ingested again. Returns the reason for which its
         addresses are still rejected; None where they are not. Raises OperatorError.
         """
-        categories = self._categories(ref)
-        rejected = self._rejected(ref)
-        # Recorded first: no mail moves without an entry.
-        self._audit.record("message.release", ref.message_id, account, details={"mailbox": ref.mailbox})
-        self._app.mailboxes.release(ref, categories)
+        with self._alone(ref):
+            categories = self._categories(ref)
+            rejected = self._rejected(ref)
+            # Recorded first: no mail moves without an entry.
+            self._audit.record("message.release", ref.message_id, account, details={"mailbox": ref.mailbox})
+            self._app.mailboxes.release(ref, categories)
         log.info("quarantine.released", mailbox=ref.mailbox, message=ref.message_id)
         return rejected
 
@@ -62,15 +72,20 @@ class Quarantine:
 
     def delete(self, ref: MessageRef, account: Account) -> None:
         """Move a mail to Deleted Items, where Exchange keeps it for a while. Raises OperatorError."""
-        self._categories(ref)
-        self._audit.record("message.delete", ref.message_id, account, details={"mailbox": ref.mailbox})
-        self._app.mailboxes.discard(ref)
+        with self._alone(ref):
+            self._categories(ref)
+            self._audit.record("message.delete", ref.message_id, account, details={"mailbox": ref.mailbox})
+            self._app.mailboxes.discard(ref)
 
     def bring_back(self, ref: MessageRef, account: Account) -> None:
         """Move a mail that was released or deleted a moment ago to Quarantine again.
 
         Raises OperatorError where the app works on the mail or has stored it: the mail would be in two places.
         """
+        with self._alone(ref):
+            self._bring_back(ref, account)
+
+    def _bring_back(self, ref: MessageRef, account: Account) -> None:
         claims = [claim for claim in self._inspection.find(ref.message_id) if claim.mailbox == ref.mailbox]
         if any(claim.state in _UNDER_WAY for claim in claims):
             raise OperatorError("The mail is being ingested, or was: nothing is taken back.")
@@ -81,6 +96,19 @@ class Quarantine:
             raise OperatorError(
                 "The mail is not in the mailbox any more: it was ingested, or deleted for good."
             ) from None
+
+    @contextmanager
+    def _alone(self, ref: MessageRef) -> Iterator[None]:
+        """Keep other operators, and retention, from moving the mail between the look at its folder and its move.
+
+        Graph moves a message from any folder: a mail that one operator has just released to the inbox would go to
+        Deleted Items with the decision of another one. Raises OperatorError.
+        """
+        with connect(self._url) as connection:
+            row = connection.execute(_ALONE, {"mailbox": ref.mailbox, "message_id": ref.message_id}).fetchone()
+            if row is None or not row["alone"]:
+                raise OperatorError("Another operator, or retention, is moving this mail: look again.")
+            yield
 
     def _categories(self, ref: MessageRef) -> Sequence[str]:
         try:
