@@ -71,7 +71,7 @@ _EXPIRE_CLAIMS = "select ingest.expire_claims(%(ids)s::bigint[], %(before)s, %(w
 class Container(Protocol):
     """A blob container, as far as the end of a mail needs it."""
 
-    def must_be_unprotected(self, name: str) -> bool:
+    def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
         """Raise BlobProtected for a protected blob, BlobUnavailable; return whether the blob is there."""
 
     def delete(self, name: str) -> None:
@@ -200,7 +200,7 @@ class Retention:
         missing, protection = 0, None
         for blob in blobs:
             try:
-                missing += not container.must_be_unprotected(blob)
+                missing += not container.must_be_unprotected(blob, now=datetime.now(UTC))
             except BlobProtected as error:
                 protection = error
         if protection is not None:

@@ -82,7 +82,7 @@ class Container(Protocol):
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
 
-    def must_be_unprotected(self, name: str) -> bool:
+    def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
         """Raise BlobProtected for a protected blob, BlobUnavailable; return whether the blob is there."""
 
     def delete(self, name: str) -> None:
@@ -221,7 +221,7 @@ class Tenants:
             raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
         for container in containers:
             for name in container.names(f"{tenant.id}/"):
-                container.must_be_unprotected(name)
+                container.must_be_unprotected(name, now=datetime.now(UTC))
         count = 0
         for container in containers:
             for name in container.names(f"{tenant.id}/"):

@@ -12,7 +12,7 @@ import base64
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, unquote
@@ -189,10 +189,11 @@ class BlobStore:
                 raise self._protection(name) from None
             raise self._unavailable("delete", _code(error)) from None
 
-    def must_be_unprotected(self, name: str) -> bool:
+    def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
         """Raise BlobProtected for a blob with a legal hold or a policy of its own; return whether the blob is there.
 
-        A policy of the whole container shows on none of its blobs. Raises BlobUnavailable.
+        A policy that has ended by `now` does not count. A policy of the whole container shows on none of its blobs.
+        Raises BlobUnavailable.
         """
         try:
             found = self._container.get_blob_client(name).get_blob_properties()
@@ -201,7 +202,7 @@ class BlobStore:
         except AzureError as error:
             raise self._unavailable("properties", _code(error)) from None
         until = found.immutability_policy.expiry_time if found.immutability_policy else None
-        if found.has_legal_hold or (until is not None and until > datetime.now(UTC)):
+        if found.has_legal_hold or (until is not None and until > now):
             raise protected_by(legal_hold=bool(found.has_legal_hold), until=until)
         return True
 

@@ -18,6 +18,7 @@ from ingest.ports import UPLOAD_BLOCK as BLOCK
 from ingest.ports import Blobs
 from ingest.storage.blobs import BlobStore
 from tests.fakes.blobs import FakeBlobs
+from tests.fakes.values import NOON
 
 CONTAINER = "documents"
 
@@ -193,6 +194,6 @@ def test_a_service_that_is_down_is_told_as_that() -> None:
 
 def test_a_blob_without_a_protection_is_there_or_not(blob_service: str, name: str) -> None:
     with closing(BlobStore.connect(container=CONTAINER, connection_string=blob_service, account_url=None)) as store:
-        assert not store.must_be_unprotected(name)
+        assert not store.must_be_unprotected(name, now=NOON)
         store.store(name, [b"x"], size=1, sha256=hashlib.sha256(b"x").hexdigest())
-        assert store.must_be_unprotected(name)
+        assert store.must_be_unprotected(name, now=NOON)

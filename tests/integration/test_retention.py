@@ -56,8 +56,8 @@ class Blobs:
     def names(self, prefix: str) -> Iterator[str]:
         return iter([name for name in (f"{prefix}x", *self.protected) if name.startswith(prefix)])
 
-    def must_be_unprotected(self, name: str) -> bool:
-        if name in self.protected:
+    def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
+        if name in self.protected and self.protected[name] > now:
             raise protected_by(legal_hold=False, until=self.protected[name])
         return name not in self.missing
 
