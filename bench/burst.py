@@ -58,7 +58,7 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
     """Send bursts to the webhook and to an empty function that also writes one queue message for each.
 
     In each round the empty function comes first, the webhook twice, then the empty function again. What grows or wanes
-    during a round meets both. The first burst of each only warms. Both queues are emptied after each burst. The stack's
+    during a round meets both. The first burst of each only warms. The queue is emptied after each burst. The stack's
     own host is stopped for good.
     """
     stack.hosts[0].stop()
@@ -76,12 +76,13 @@ def measure(stack: Stack, client_state: str, notifications: int, rounds: int) ->
         with Child("the empty function", _EMPTY_HOST, env=environment, log=log, cwd=ROOT) as child:
             empty = child.wait_until_ready(json_object, timeout=30)["url"] + "/api/empty"
             burst = Burst(ours=[], empty=[])
-            of_url = {url: burst.ours, empty: burst.empty}
+            results = {url: ("ingest-messages", burst.ours), empty: ("bench-empty", burst.empty)}
             for number, target in enumerate([empty, url] + rounds * [empty, url, url, empty]):
                 answers = answers_of(asyncio.run(_post(target, bodies)))
-                if number >= len(of_url):
-                    of_url[target].append(answers)
-                asyncio.run(_clear_queues(stack))
+                queue, found = results[target]
+                if number >= len(results):
+                    found.append(answers)
+                asyncio.run(_clear(stack, queue))
             return burst
     finally:
         host.stop()
@@ -126,9 +127,7 @@ def notification(stack: Stack, client_state: str, mailbox: str) -> bytes:
     return json.dumps({"value": [item]}).encode()
 
 
-async def _clear_queues(stack: Stack) -> None:
+async def _clear(stack: Stack, queue: str) -> None:
     account = parse_connection_string(stack.azurite.connection_string)
     async with open_session() as session:
-        queues = Client(session, account, account.queue_endpoint)
-        for name in ("ingest-messages", "bench-empty"):
-            await queues.request("DELETE", f"/{name}/messages")
+        await Client(session, account, account.queue_endpoint).request("DELETE", f"/{queue}/messages")
