@@ -14,7 +14,7 @@ from ingest.errors import IngestError
 from ingest.model.message_ref import MessageRef
 from subscriptions.calls import Subscriptions
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
-from subscriptions.plan import Wanted, wanted_by
+from subscriptions.plan import Step, Wanted, wanted_by
 from subscriptions.renewal import Renewal
 
 MAILBOXES_AT_A_TIME = 8
@@ -42,9 +42,24 @@ class Maintenance:
             return _in_turns(list(threads.map(self._care_for, self._mailboxes.values())))
 
     def _care_for(self, want: Wanted) -> list[MessageRef]:
-        refs: list[MessageRef] = []
+        # At the same time: a backlog waits for the listing, and seldom is there anything to renew.
+        with ThreadPoolExecutor(1, thread_name_prefix="renew") as beside:
+            renewal = beside.submit(self._renew, want)
+            refs = self._sweep_mailbox(want)
+        if renewal.result():
+            # A mail that came after the listing and before the change was announced to no subscription.
+            refs += self._sweep_mailbox(want)
+        return refs
+
+    def _renew(self, want: Wanted) -> Sequence[Step]:
+        """Return the steps that changed the mailbox's subscription."""
+        steps: list[Step] = []
         with _logged("subscription.failed", want.mailbox):
-            self._renewal.ensure(want)
+            steps += self._renewal.ensure(want)
+        return steps
+
+    def _sweep_mailbox(self, want: Wanted) -> list[MessageRef]:
+        refs: list[MessageRef] = []
         with _logged("sweep.failed", want.mailbox):
             refs += self._sweep.sweep(want.mailbox)
         return refs

@@ -9,7 +9,7 @@ from ingest.errors import GraphUnavailable
 from ingest.model.message_ref import MessageRef
 from subscriptions.maintenance import Maintenance
 from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
-from subscriptions.plan import wanted
+from subscriptions.plan import Listed, wanted
 from subscriptions.renewal import Renewal
 from tests.fakes.subscriptions import FakeSubscriptions
 from tests.fakes.values import CLIENT_STATE, MAILBOX, OTHER_MAILBOX, ref
@@ -20,17 +20,20 @@ SECOND = [ref("second-1", OTHER_MAILBOX)]
 
 
 class FakeSweep:
-    """Returns what each mailbox has, or raises its trouble. `swept`: the mailboxes in the order of the calls."""
+    """Returns what each mailbox has, once, or raises its trouble. `swept`: the mailboxes in the order of the calls."""
 
     def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception]) -> None:
-        self._left = left
+        self.left = dict(left)
         self.swept: list[str] = []
+        self.begun = threading.Event()
 
     def sweep(self, mailbox: str) -> list[MessageRef]:
+        self.begun.set()
         self.swept.append(mailbox)
-        left = self._left[mailbox]
+        left = self.left[mailbox]
         if isinstance(left, Exception):
             raise left
+        self.left[mailbox] = []  # on their way
         return list(left)
 
 
@@ -46,6 +49,19 @@ class SweepTogether(FakeSweep):
         return super().sweep(mailbox)
 
 
+class ListedDuring(FakeSubscriptions):
+    """Answers with the list of subscriptions once a sweep has begun."""
+
+    def __init__(self, sweep: FakeSweep) -> None:
+        super().__init__()
+        self._sweep = sweep
+
+    def list(self) -> list[Listed]:
+        if not self._sweep.begun.wait(timeout=10):
+            raise TimeoutError
+        return super().list()
+
+
 class Care:
     """A maintenance of two mailboxes with all that it works on."""
 
@@ -53,9 +69,10 @@ class Care:
         self,
         left: Mapping[str, Sequence[MessageRef] | Exception] | None = None,
         *,
+        calls: FakeSubscriptions | None = None,
         sweep: FakeSweep | None = None,
     ) -> None:
-        self.calls = FakeSubscriptions()
+        self.calls = calls or FakeSubscriptions()
         self.sweep = sweep or FakeSweep(left or {MAILBOX: FIRST, OTHER_MAILBOX: SECOND})
         mailboxes = [wanted(mailbox, URL, CLIENT_STATE) for mailbox in (MAILBOX, OTHER_MAILBOX)]
         self.maintenance = Maintenance(mailboxes=mailboxes, renewal=Renewal(self.calls), sweep=self.sweep)
@@ -70,6 +87,22 @@ def test_every_mailbox_gets_its_subscription_and_its_sweep() -> None:
     assert {one.resource for one in care.calls.live.values()} == {
         wanted(mailbox, URL, CLIENT_STATE).resource for mailbox in (MAILBOX, OTHER_MAILBOX)
     }
+    assert set(care.sweep.swept) == {MAILBOX, OTHER_MAILBOX}
+
+
+def test_the_inbox_is_listed_while_graph_answers_for_the_subscription() -> None:
+    sweep = FakeSweep({MAILBOX: FIRST, OTHER_MAILBOX: SECOND})
+    care = Care(calls=ListedDuring(sweep), sweep=sweep)
+    assert len(care.maintenance.maintain()) == len(FIRST) + len(SECOND)
+    assert len(care.calls.live) == len(care.sweep.left)
+
+
+def test_a_mail_that_came_before_the_subscription_changed_is_found_by_another_sweep() -> None:
+    care = Care()
+    care.maintenance.maintain()  # creates the subscriptions
+    assert sorted(care.sweep.swept) == sorted(2 * [MAILBOX, OTHER_MAILBOX])
+    care.sweep.swept.clear()
+    care.maintenance.maintain()
     assert sorted(care.sweep.swept) == sorted([MAILBOX, OTHER_MAILBOX])
 
 
