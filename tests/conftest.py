@@ -4,8 +4,9 @@ Files that share servers stay on one worker too, so that the servers are started
 marker, `pytestmark = pytest.mark.shares("stack")`. A file without the marker costs a start of its own.
 """
 
+import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,20 @@ class _ByWhatRuns(LoadFileScheduling):  # type: ignore[misc]  # the library has 
 def _group(file: Path) -> str | None:
     found = _MARKER.search(file.read_text(encoding="utf-8"))
     return found[1] if found else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from modules and tests, which live to the end.
+
+    Looking through all of them took a third of the collection's time and a tenth of the tests'.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="module")
