@@ -14,6 +14,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.measuring import not_measured
+
 # The tests of these folders run one after the other: contract tests share servers, and two chaos runs at once would
 # spoil each other's waits.
 _WHOLE = frozenset({"chaos", "contract"})
@@ -57,13 +59,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="module")
 def unmeasured() -> Iterator[None]:
-    """Leave the processes that a module's tests start out of the coverage, which costs a third of their speed.
+    """Leave a module's tests and the processes that they start out of the coverage, which halves their speed.
 
     Use the fixture where other tests run the same code, and where processes are killed: coverage.py writes nothing
     of a killed process.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # coverage.py's own, for `patch = subprocess`
+    with not_measured():
         yield
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from local.stack import Stack
 from operations.migrations import migrate
 from tests.integration.databases import IN_TESTS, Database, Server
 from tests.integration.samples import deliver_samples
+from tests.measuring import not_measured
 from tests.unit.commands.test_cli import Done
 
 # One for each worker of pytest-xdist, which all start a stack of their own.
@@ -24,16 +26,25 @@ DATA = Path(__file__).parents[2] / ".local" / "test" / os.environ.get("PYTEST_XD
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    shutil.rmtree(DATA, ignore_errors=True)
-    with Stack(DATA, simulator_arguments=["--traffic", str(DATA / "traffic.jsonl")]) as stack:
+    with _stack(DATA) as stack:
+        yield stack
+
+
+@contextmanager
+def _stack(data: Path) -> Iterator[Stack]:
+    shutil.rmtree(data, ignore_errors=True)
+    with Stack(data, simulator_arguments=["--traffic", str(data / "traffic.jsonl")]) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-def stack_with_samples(stack: Stack) -> Stack:
-    """The running system, in which every sample of tests/mails is filed."""
-    deliver_samples(stack)
-    return stack
+def stack_with_samples() -> Iterator[Stack]:
+    """A system of its own, in which every sample of tests/mails is filed. Its processes are not measured."""
+    with ExitStack() as running:
+        with not_measured():
+            stack = running.enter_context(_stack(DATA.with_name(f"{DATA.name}-samples")))
+            deliver_samples(stack)
+        yield stack
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from tests.fakes.alerts import RULES
 from tests.fakes.otlp import Receiver, receiving
 from tests.integration.defender import result_of_defender
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 UNKNOWN = upload_address("0" * 32)
 MAIL = b"From: someone@example.org\r\nTo: %s\r\nSubject: {number}\r\n\r\nAnbei.\r\n"
 GROWS, HOLDS = 25, 210  # mails, a few more than the rules allow

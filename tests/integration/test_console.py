@@ -49,6 +49,7 @@ PDF = b"%PDF-1.7\n%%EOF\n"
 
 pytestmark = [
     pytest.mark.shares("samples"),
+    pytest.mark.usefixtures("unmeasured"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
 ]
 
@@ -70,9 +71,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def console(browser: Browser, stack_with_samples: Stack) -> Iterator[Console]:
+def stack(stack_with_samples: Stack) -> Stack:
+    return stack_with_samples
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, stack: Stack) -> Iterator[Console]:
     """One process of the console for all tests. The link that opens the page works once."""
-    with running_console(stack_with_samples) as link, browser.new_context() as context:
+    with running_console(stack) as link, browser.new_context() as context:
         page = context.new_page()
         page.goto(link)
         yield Console(url=page.url.rstrip("/"), signed_in=context.storage_state())

@@ -18,7 +18,7 @@ from local.stack import Stack
 from tests.integration.samples import MAILS, SAMPLES
 from tests.mails.table import Row, table
 
-pytestmark = pytest.mark.shares("samples")
+pytestmark = [pytest.mark.shares("samples"), pytest.mark.usefixtures("unmeasured")]
 
 NOT_CONVERTED = {"smime-encrypted", "smime-opaque", "smime-report"}  # Exchange gives no MIME of these
 
@@ -93,8 +93,8 @@ def test_a_pdf_points_to_the_xml_of_its_invoice(stored: Mapping[str, Stored]) ->
     assert terms["related_id"] is None
 
 
-def test_the_evidence_is_one_record(stack: Stack, stored: Mapping[str, Stored]) -> None:
-    with psycopg.connect(stack.postgres.owner_url, row_factory=dict_row) as database:
+def test_the_evidence_is_one_record(stack_with_samples: Stack, stored: Mapping[str, Stored]) -> None:
+    with psycopg.connect(stack_with_samples.postgres.owner_url, row_factory=dict_row) as database:
         mail = stored["dangerous-types"]
         row = database.execute("select * from ingest.evidence where message_id = %s", [mail.message["id"]]).fetchone()
     assert row is not None

@@ -18,6 +18,8 @@ import requests
 from local.graph.admin.client import MessageState
 from local.graph.process import Simulator, running_simulator
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
 MAILBOXES = ["central@dms.example", *(f"box{number}@dms.example" for number in range(100))]
 SCOPE = ["https://graph.microsoft.com/.default"]

@@ -12,6 +12,8 @@ import requests
 
 from local.graph.process import Simulator, running_simulator
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CENTRAL = "central@dms.example"
 SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
 HEADER = b"Subject: scan\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"

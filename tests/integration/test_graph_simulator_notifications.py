@@ -17,6 +17,8 @@ import requests
 from local.graph.admin.client import MessageState, SubscriptionState
 from local.graph.process import Simulator, running_simulator
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CENTRAL, SECOND = "central@dms.example", "second@dms.example"
 SECRET = "only-graph-knows"  # noqa: S105 - of this test only
 INBOX = f"users/{CENTRAL}/mailFolders('inbox')/messages"

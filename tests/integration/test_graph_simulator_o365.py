@@ -21,6 +21,8 @@ from O365.utils.token import MemoryTokenBackend  # type: ignore[import-untyped] 
 
 from local.graph.process import Simulator, running_simulator
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CENTRAL = "central@dms.example"
 
 

@@ -11,6 +11,8 @@ import requests
 from local.graph.admin.client import AdminError
 from local.graph.process import Simulator, running_simulator
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CENTRAL, SECOND = "central@dms.example", "second@dms.example"
 MAIL = b"From: a@b.example\r\nTo: c@dms.example\r\nSubject: hello\r\n\r\n" + b"hi\r\n" * 200_000
 

@@ -21,6 +21,8 @@ from local.graph.process import Identity, Simulator
 from local.tenants import LocalTenant
 from tests.chaos.mails import Sent, mails
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 MAILBOX = "upload@dms.cloud"
 IDENTITY = Identity(
     client_id="app",

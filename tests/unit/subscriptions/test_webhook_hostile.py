@@ -23,6 +23,8 @@ from tests.fakes.functions import post
 from tests.fakes.payloads import payload
 from tests.fakes.values import CLIENT_STATE, ENVIRONMENT, MAILBOX, OLD_CLIENT_STATE
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 MARK = "<script>hostile</script>"
 SECRETS = (CLIENT_STATE, OLD_CLIENT_STATE)
 

@@ -28,6 +28,8 @@ from ingest.model.limits import Limits
 from local.graph.mail.mime import parse
 from tests.fuzz.targets import sort
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 SAMPLES = Path(__file__).parents[3] / "mails" / "samples"
 _PIECE_OF_TEXT = re.compile(r"ATT\d{5}\.(txt|html?)")
 
