@@ -5,8 +5,10 @@ marker, `pytestmark = pytest.mark.shares("stack")`. A file without the marker co
 """
 
 import gc
+import os
 import re
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.measuring import not_measured
 # The tests of these folders run one after the other: contract tests share servers, and two chaos runs at once would
 # spoil each other's waits.
 _WHOLE = frozenset({"chaos", "contract"})
+_FIRST = "gw0"  # as pytest-xdist calls its workers
 # Read from the text: the process that distributes the tests does not import them. The plugin's own way (`loadgroup`)
 # changes a private attribute of pytest's items, which pytest 9.2 no longer has.
 _MARKER = re.compile(r'^pytestmark = (?:\[\s*)?pytest\.mark\.shares\("(\w+)"\)', re.MULTILINE)
@@ -45,13 +48,15 @@ def _group(file: Path) -> str | None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the garbage collector away from modules and tests, which live to the end.
+    """Collect at the least cost: each worker imports all tests, and with them the whole app.
 
-    Looking through all of them took a third of the collection's time and a tenth of the tests'.
+    One worker measures the imports. The garbage collector leaves modules and tests alone, which live to the end: to
+    look through them took a third of the collection's time and a tenth of the tests'.
     """
     gc.disable()
     try:
-        return (yield)
+        with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", _FIRST) == _FIRST else not_measured():
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()

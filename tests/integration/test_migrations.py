@@ -19,6 +19,7 @@ from operations import migrations, preflight
 from operations.audit import Account
 from operations.migrations import MigrationError, drop_mail_accounts, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
+from tests.measuring import not_measured
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -118,6 +119,13 @@ def growing(server: Server) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture
+def quick() -> Iterator[None]:
+    with not_measured():
+        yield
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", ALL)
 def test_each_migration_can_be_taken_back_and_applied_again(growing: Database, name: str) -> None:
     earlier = ALL[: ALL.index(name)]
