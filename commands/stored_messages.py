@@ -215,9 +215,11 @@ def _list_unrecorded(delete_after: int | None, words: Account | None, form: Form
     with containers_by_name(settings) as container:
         store = container(settings.container)
         for blob in find_unrecorded(operator_database_url(os.environ), store, settings.container):
-            deleted = before is not None and blob.modified_at < before
-            if deleted:
-                store.delete(blob.name)
+            deleted = (
+                before is not None
+                and blob.modified_at < before
+                and store.delete_unused(blob.name, since=blob.modified_at)
+            )
             rows.append({**asdict(blob), "deleted": deleted})
     print_rows(rows, form, empty="Each blob is on record.")
 

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import (
     BlobBlock,
@@ -189,6 +189,23 @@ class BlobStore:
                 raise self._protection(name) from None
             raise self._unavailable("delete", _code(error)) from None
 
+    def delete_unused(self, name: str, *, since: datetime) -> bool:
+        """Delete a blob that no upload has written or found since a moment; return whether the blob is gone.
+
+        Raises BlobProtected, BlobUnavailable.
+        """
+        try:
+            self._container.delete_blob(name, delete_snapshots="include", if_unmodified_since=since)
+        except ResourceNotFoundError:
+            return True
+        except ResourceModifiedError:
+            return False
+        except AzureError as error:
+            if _code(error) in _PROTECTED:
+                raise self._protection(name) from None
+            raise self._unavailable("delete", _code(error)) from None
+        return True
+
     def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
         """Raise BlobProtected for a blob with a legal hold or a policy of its own; return whether the blob is there.
 
@@ -235,13 +252,21 @@ class BlobStore:
         return BlobUnavailable(f"blob {operation}: {code}")
 
     def _must_hold(self, expected: StoredBlob) -> None:
+        """Compare the blob that is there, and write its metadata again: `delete_unused` leaves the blob then.
+
+        A blob of a try that did not commit has no record yet. Raises BlobConflict, BlobUnavailable.
+        """
+        blob = self._container.get_blob_client(expected.name)
         try:
             with span("blob.properties"):
-                found = self._container.get_blob_client(expected.name).get_blob_properties()
+                found = blob.get_blob_properties()
+            if found.size != expected.size or (found.metadata or {}).get("sha256") != expected.sha256:
+                raise BlobConflict(f"the blob {expected.name} is there with other content")
+            with span("blob.metadata"):
+                blob.set_blob_metadata(found.metadata)
         except AzureError as error:
-            raise self._unavailable("properties", _code(error)) from None
-        if found.size != expected.size or (found.metadata or {}).get("sha256") != expected.sha256:
-            raise BlobConflict(f"the blob {expected.name} is there with other content")
+            if _code(error) not in _PROTECTED:  # a protected blob is not deleted either
+                raise self._unavailable("properties", _code(error)) from None
 
 
 _CONTENT = ContentSettings(content_type=CONTENT_TYPE)

@@ -197,3 +197,26 @@ def test_a_blob_without_a_protection_is_there_or_not(blob_service: str, name: st
         assert not store.must_be_unprotected(name, now=NOON)
         store.store(name, [b"x"], size=1, sha256=hashlib.sha256(b"x").hexdigest())
         assert store.must_be_unprotected(name, now=NOON)
+
+
+def test_a_blob_that_a_later_try_has_found_is_in_use(blob_service: str, name: str) -> None:
+    with closing(BlobStore.connect(container=CONTAINER, connection_string=blob_service, account_url=None)) as store:
+
+        def modified() -> datetime:
+            return dict(store.modified())[name]
+
+        put(store, name, b"x", shown="a name")
+        first = modified()
+        while modified() == first:  # the service's times are whole seconds
+            put(store, name, b"x")
+        assert not store.delete_unused(name, since=first)
+        assert b"".join(store.read(name)) == b"x"
+        assert store.delete_unused(name, since=modified())
+        assert store.delete_unused(name, since=first)
+
+
+def test_a_blob_that_is_found_again_keeps_its_metadata(world: World, name: str) -> None:
+    put(world.blobs, name, b"x", shown="a name")
+    before = world.metadata(name)
+    put(world.blobs, name, b"x", shown="another")
+    assert world.metadata(name) == before
