@@ -45,6 +45,6 @@ def _peak(stack: Stack, mailbox: str, mails: list[Sample]) -> int:
 
 def _large(address: str, megabytes: int, number: int) -> Sample:
     message_id = f"<large-{number}@bench.example>"
-    plan = random.Random(number).randbytes(megabytes * 1_000_000)  # noqa: S311 - no secret
+    plan = random.Random(number).randbytes(1_000_000) * megabytes  # noqa: S311 - no secret
     raw = with_files(message_id=message_id, to=address, subject="Bauplan", files={"Plan.pdf": plan})
     return Sample(message_id=message_id, raw=raw, document_sha256s=())
