@@ -73,9 +73,7 @@ def verify(
             )
         _list_unrecorded(delete_after, None if delete_after is None else account(by, why), form)
         return
-    if (message is None) is not every:
-        raise OperatorError("Name one message, or say --all.")
-    number = None if message is None else claim_of(message).number
+    number = _number(message, every=every)
     if derive:
         _prove(number, form)
         return
@@ -114,10 +112,8 @@ def rebuild(
       python -m ingest messages rebuild --all --dry-run --json
       python -m ingest messages rebuild --all --why "rules of 1.5"
     """
-    if (message is None) is not every:
-        raise OperatorError("Name one message, or say --all.")
     words = None if dry_run else account(by, why)
-    number = None if message is None else claim_of(message).number
+    number = _number(message, every=every)
     rows: list[Row] = []
     with _derivation(owner_database_url(os.environ), number, upload=not dry_run) as derivation:
         for comparison in _with_progress(derivation, "Deriving"):
@@ -150,10 +146,7 @@ def restore(
       python -m ingest messages restore 4711 --why "blob was deleted by mistake"
       python -m ingest messages restore --all --why "loss of the storage account"
     """
-    if (message is None) is not every:
-        raise OperatorError("Name one message, or say --all.")
-    words = account(by, why)
-    number = None if message is None else claim_of(message).number
+    words, number = account(by, why), _number(message, every=every)
     rows: list[Row] = []
     incomplete = False
     url = owner_database_url(os.environ)
@@ -175,6 +168,13 @@ def restore(
     print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No blob is missing.")
     if incomplete:
         raise typer.Exit(1)
+
+
+def _number(message: str | None, *, every: bool) -> int | None:
+    """Return the number of the one message that is named; None for all of them."""
+    if (message is None) is not every:
+        raise OperatorError("Name one message, or say --all.")
+    return None if message is None else claim_of(message).number
 
 
 def _differences(comparison: Comparison) -> list[Row]:

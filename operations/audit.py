@@ -16,6 +16,7 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from ingest.errors import OperatorError
+from ingest.storage.database import Connection
 from operations.database import connect, rows_as
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,6 +88,14 @@ class Verified:
     head: str
 
 
+def record_action(
+    connection: Connection, action: str, subject: str, account: Account, *, details: Mapping[str, object]
+) -> None:
+    """Append an action in the transaction that carries it out."""
+    parameters = {"action": action, "subject": subject, "details": json.dumps(details), **account.parameters}
+    connection.execute(_RECORD, parameters)
+
+
 class Audit:
     """The record in one database, seen by a member of ingest_operator. Every call may raise OperatorError."""
 
@@ -96,15 +105,7 @@ class Audit:
     def record(self, action: str, subject: str, account: Account, *, details: Mapping[str, object]) -> None:
         """Append an action that is done elsewhere than in the database: at Graph, or at the blobs."""
         with connect(self._url) as connection:
-            connection.execute(
-                _RECORD,
-                {
-                    "action": action,
-                    "subject": subject,
-                    "details": json.dumps(details),
-                    **account.parameters,
-                },
-            )
+            record_action(connection, action, subject, account, details=details)
 
     def newest(self, *, limit: int) -> list[AuditEntry]:
         """Return up to `limit` entries, the newest first."""

@@ -6,7 +6,6 @@ that the rules of today find, and adds them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,7 +28,7 @@ from ingest.settings import BodyMode
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
 from ingest.storage.words import words_of
-from operations.audit import Account
+from operations.audit import Account, record_action
 from operations.database import connect, rows_as
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
@@ -75,9 +74,6 @@ on conflict do nothing
 # A linked copy is found by the words of its first copy.
 _SEARCH: LiteralString = """
 update ingest.message set search = to_tsvector('simple', %(words)s) where %(message)s in (id, duplicate_of)
-"""
-_RECORD: LiteralString = """
-select ingest.record_action('message.rebuild', %(subject)s, %(details)s::jsonb, %(why)s, %(remark)s)
 """
 _VERSION: LiteralString = "update ingest.message set rules_version = %(version)s where id = %(message)s"
 
@@ -275,14 +271,7 @@ def _must_be_as_compared(connection: Connection, comparison: Comparison) -> None
 def _record(connection: Connection, comparison: Comparison, account: Account, *, lost: int) -> None:
     """Record the rebuild in its own transaction. `lost`: documents that went off the record."""
     details = {"tenant": str(comparison.copy.tenant_id), "found": len(comparison.found), "lost": lost}
-    connection.execute(
-        _RECORD,
-        {
-            "subject": f"message {comparison.copy.number}",
-            "details": json.dumps(details),
-            **account.parameters,
-        },
-    )
+    record_action(connection, "message.rebuild", f"message {comparison.copy.number}", account, details=details)
 
 
 def _name_of_new_blob(copy: Copy, path: tuple[int, ...], content: Spool) -> str:

@@ -6,12 +6,9 @@ MIME anew for each read: an original of other bytes gets a name of its own, and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import LiteralString
-
-from psycopg.rows import class_row
 
 from ingest.documents.budget import Budget
 from ingest.documents.spool import Spool
@@ -24,8 +21,8 @@ from ingest.original import MimeOriginal, message_of, read_header
 from ingest.ports import UPLOAD_BLOCK, Mail
 from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
-from operations.audit import Account
-from operations.database import connect
+from operations.audit import Account, record_action
+from operations.database import connect, rows_as
 from operations.derivation import COPIES, Copy
 from operations.verification import Damage, Verdict
 
@@ -33,9 +30,6 @@ _CONTENTS: LiteralString = """
 select blob_name as name, sha256 from ingest.part where message_id = %(message)s and blob_name is not null
 """
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
-_RECORD: LiteralString = """
-select ingest.record_action('message.restore', %(subject)s, %(details)s::jsonb, %(why)s, %(remark)s)
-"""
 # A linked copy names the blobs of its first copy.
 _NEW_ORIGINAL: LiteralString = """
 update ingest.message set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
@@ -107,9 +101,7 @@ class Restoration:
 
     def _works(self, number: int, names: set[str]) -> Iterator[_Work]:
         with connect(self._url) as connection:
-            with connection.cursor(row_factory=class_row(Copy)) as cursor:
-                copies = cursor.execute(COPIES, {"number": number}).fetchall()
-            for copy in copies:
+            for copy in rows_as(connection, Copy, COPIES, {"number": number}):
                 rows = connection.execute(_CONTENTS, {"message": copy.id}).fetchall()
                 contents = {row["name"]: row["sha256"] for row in rows} | {copy.blob_name: copy.sha256}
                 missing = {name: sha256 for name, sha256 in contents.items() if name in names}
@@ -182,15 +174,7 @@ class Restoration:
         new |= {"size": original.size, "sha256": original.sha256}
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": copy.tenant_id})
-            connection.execute(
-                _RECORD,
-                {
-                    "subject": f"message {copy.number}",
-                    "details": json.dumps(details),
-                    "why": account.why,
-                    "remark": account.remark,
-                },
-            )
+            record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
             if original.name != copy.blob_name:
                 for statement in (_NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
                     connection.execute(statement, new)

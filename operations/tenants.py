@@ -19,7 +19,7 @@ import psycopg
 from ingest.errors import OperatorError
 from ingest.model.message_ref import MessageRef
 from ingest.storage.database import Connection
-from operations.audit import Account
+from operations.audit import Account, record_action
 from operations.database import connect
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
@@ -96,7 +96,6 @@ where id::text = %(text)s or strpos(lower(name), lower(%(text)s)) > 0
 order by id::text <> %(text)s and name is distinct from %(text)s, name limit %(limit)s
 """
 _ADD = "insert into dms_tenant (name) values (%(name)s) returning id"
-_RECORD_ADDED = "select ingest.record_action('tenant.add', %(subject)s, '{}', %(why)s, %(remark)s)"
 ROTATE = "select ingest.rotate_token(%(id)s, %(grace)s, %(why)s, %(remark)s)"
 _DISABLE = "select ingest.disable_tenant(%(id)s, %(why)s, %(remark)s)"
 _ENABLE = "select ingest.enable_tenant(%(id)s, %(why)s, %(remark)s)"
@@ -149,7 +148,7 @@ class Tenants:
                     "where it gets its token by itself."
                 ) from None
             added = find_tenant(connection, str((row or {})["id"]))
-            connection.execute(_RECORD_ADDED, {"subject": f"tenant {added.id}", **account.parameters})
+            record_action(connection, "tenant.add", f"tenant {added.id}", account, details={})
             return added
 
     def rotate(self, wanted: str, account: Account, *, grace: timedelta) -> TenantRecord:
