@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import override
 
 import azure.functions as func
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from answers import outbox
 from ingest import wiring
 from ingest.errors import DatabaseUnavailable, Defect, GraphUnavailable, MalformedRef, SettingsError
+from ingest.model.message import ListedMessage
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import Settings
 from ingest.sweep import Sweep
@@ -288,10 +290,16 @@ def test_without_settings_every_function_says_what_is_missing(name: str, caplog:
 class Cared:
     """An app with a Graph that answers by script and an inbox with mails."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *script: Answer | Exception, mailboxes: str = MAILBOX) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *script: Answer | Exception,
+        mailboxes: str = MAILBOX,
+        mail: FakeMail | None = None,
+    ) -> None:
         settings = Settings.from_env({**ENVIRONMENT, "AZURE_INGEST_MAILBOX": mailboxes})
         self.graph: Graph = graph(*script)
-        self.mail = FakeMail()
+        self.mail = mail or FakeMail()
         sweep = Sweep(inbox=self.mail, backlog=FakeRecords(), limit=100)
         self.out = FakeOut()
         use(monkeypatch, settings=settings, graph=self.graph.client, sweep=sweep)
@@ -307,6 +315,16 @@ class Cared:
     def happens(self, event: LifecycleEvent, mailbox: str = MAILBOX) -> None:
         sent = SubscriptionEvent(mailbox=mailbox, subscription_id="s1", event=event)
         FUNCTIONS["subscription_event"](queue_message(sent.to_json()), self.out)
+
+
+class OneInboxUnreadable(FakeMail):
+    """Mailboxes of which the first one's inbox can't be listed, however often."""
+
+    @override
+    def list_inbox(self, mailbox: str) -> Iterator[Sequence[ListedMessage]]:
+        if mailbox == MAILBOX:
+            raise ValueError("leaked")
+        return super().list_inbox(mailbox)
 
 
 NONE_LISTED = Answer(content={"value": []})
@@ -336,8 +354,8 @@ def test_one_mailboxs_trouble_keeps_nobody_from_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = f"{MAILBOX},{OTHER_MAILBOX}"
-    cared = Cared(monkeypatch, NONE_LISTED, Answer(content=[1]), NONE_LISTED, CREATED, mailboxes=both)
-    cared.mail.journal.trouble["list_inbox"] = [ValueError("leaked")]
+    script = (NONE_LISTED, Answer(content=[1]), NONE_LISTED, CREATED)
+    cared = Cared(monkeypatch, *script, mailboxes=both, mail=OneInboxUnreadable())
     cared.mail.deliver(email())
     left = cared.mail.deliver(email(), OTHER_MAILBOX)
     cared.maintain()
