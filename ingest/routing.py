@@ -26,7 +26,7 @@ MOST_PASSED_OVER = 50  # addresses of one mail that are noted; a mail may name t
 class TurnAwaited(IngestError):
     """The tenants of a mail have had their budget of the hour: the mail waits for the turn of `tenant`, the first.
 
-    `sender`: the proven one, whose mails wait in a line of their own; None for all others.
+    `sender`: the proven one: its mails wait in a line of their own. None for all others.
     """
 
     def __init__(self, tenant: Tenant, sender: str | None) -> None:

@@ -1,7 +1,7 @@
 """Which code of a test run is measured.
 
 Before Python 3.14 coverage.py measures branches by a trace function. Python then reports each line of all libraries,
-too, whose lines are not counted: measured code runs at half of its speed.
+too, although these are not counted: measured code runs at half of its speed.
 
 https://coverage.readthedocs.io/en/latest/config.html#config-run-core
 """
