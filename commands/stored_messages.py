@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -19,6 +19,7 @@ from ingest.errors import OperatorError
 from ingest.settings import ScanHold, Scanner, Settings
 from operations.audit import Account, Audit
 from operations.blobs import containers_by_name
+from operations.database import connect_alone
 from operations.derivation import Comparison, Derivation
 from operations.restoration import Restoration
 from operations.settings import operator_database_url, owner_database_url
@@ -227,7 +228,11 @@ def _list_unrecorded(delete_after: int | None, words: Account | None, form: Form
 @contextmanager
 def _derivation(database_url: str, number: int | None, *, upload: bool) -> Iterator[Derivation]:
     settings = Settings.from_env(os.environ)
-    with containers_by_name(settings) as container, closing(ReaderPool()) as readers:
+    with ExitStack() as opened:
+        if upload:
+            opened.enter_context(connect_alone(database_url))
+        container = opened.enter_context(containers_by_name(settings))
+        readers = opened.enter_context(closing(ReaderPool()))
         options = wiring.filing_options(settings, readers)
         scan = None if settings.scanner is Scanner.OFF else settings.scan_hold is ScanHold.UNTIL_CLEAN
         yield Derivation(database_url, container=container, options=options, number=number, upload=upload, scan=scan)

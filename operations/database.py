@@ -41,6 +41,25 @@ def rows_as[Row](
         return cursor.execute(statement, parameters).fetchall()
 
 
+# To the end of the session.
+_ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('blobs of mails', 0)) as alone"
+
+
+@contextmanager
+def connect_alone(database_url: str) -> Iterator[Connection]:
+    """Open a connection, for the one command at a time that deletes blobs of recorded mails or stores such blobs.
+
+    Beside retention, another command would store blobs anew whose rows go next: they would stay for ever. A second
+    retention would delete blobs that the app has stored anew. Raises OperatorError.
+    """
+    with connect(database_url) as connection:
+        row = connection.execute(_ALONE).fetchone()
+        connection.commit()
+        if row is None or not row["alone"]:
+            raise OperatorError("Another command that deletes or stores blobs of mails is running: wait for its end.")
+        yield connection
+
+
 def _explained(error: psycopg.Error) -> str:
     said = (error.diag.message_primary or type(error).__name__).rstrip(".")
     match error:

@@ -22,7 +22,7 @@ from ingest.ports import UPLOAD_BLOCK, Mail
 from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
 from operations.audit import Account, record_action
-from operations.database import connect, rows_as
+from operations.database import connect, connect_alone, rows_as
 from operations.derivation import COPIES, Copy
 from operations.verification import Damage, Verdict
 
@@ -30,6 +30,12 @@ _CONTENTS: LiteralString = """
 select blob_name as name, sha256 from ingest.part where message_id = %(message)s and blob_name is not null
 """
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
+# Retention is deleting the copy: its blobs are missing by right.
+_ENDING: LiteralString = "select ending from ingest.message where id = %(message)s"
+# In the order of all functions: messages by id, the rows below, and the record of actions last.
+_LOCK: LiteralString = """
+select id from ingest.message where %(message)s in (id, duplicate_of) order by id for update
+"""
 # A linked copy names the blobs of its first copy.
 _NEW_ORIGINAL: LiteralString = """
 update ingest.message set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
@@ -91,13 +97,14 @@ class Restoration:
 
     def restore(self, verdicts: Iterator[Verdict], account: Account) -> Iterator[Restored]:
         """Yield the end of each copy that lacks a blob by these verdicts. Blobs that are there stay as they are."""
-        lost: dict[int, set[str]] = {}
-        for verdict in verdicts:
-            if verdict.damage is Damage.MISSING:
-                lost.setdefault(verdict.blob.number, set()).add(verdict.blob.name)
-        for number, names in lost.items():
-            for work in self._works(number, names):
-                yield self._restore(work, account)
+        with connect_alone(self._url):
+            lost: dict[int, set[str]] = {}
+            for verdict in verdicts:
+                if verdict.damage is Damage.MISSING:
+                    lost.setdefault(verdict.blob.number, set()).add(verdict.blob.name)
+            for number, names in lost.items():
+                for work in self._works(number, names):
+                    yield self._restore(work, account)
 
     def _works(self, number: int, names: set[str]) -> Iterator[_Work]:
         with connect(self._url) as connection:
@@ -105,7 +112,8 @@ class Restoration:
                 rows = connection.execute(_CONTENTS, {"message": copy.id}).fetchall()
                 contents = {row["name"]: row["sha256"] for row in rows} | {copy.blob_name: copy.sha256}
                 missing = {name: sha256 for name, sha256 in contents.items() if name in names}
-                if missing:
+                ending = connection.execute(_ENDING, {"message": copy.id}).fetchone()
+                if missing and ending is not None and not ending["ending"]:
                     yield _Work(copy=copy, missing=missing, container=self._container(copy.container))
 
     def _restore(self, work: _Work, account: Account) -> Restored:
@@ -174,10 +182,10 @@ class Restoration:
         new |= {"size": original.size, "sha256": original.sha256}
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": copy.tenant_id})
-            record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
             if original.name != copy.blob_name:
-                for statement in (_NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
+                for statement in (_LOCK, _NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
                     connection.execute(statement, new)
+            record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
 
 
 def _unsolved(work: _Work, problem: str) -> Restored:

@@ -19,7 +19,7 @@ from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from ingest.storage.database import Connection
 from operations.audit import Account
-from operations.database import connect
+from operations.database import connect, connect_alone
 from operations.settings import RetentionSettings
 
 BATCH = 500  # rows that one statement deletes
@@ -54,8 +54,6 @@ order by id limit %(limit)s
 _MARK_ENDING: LiteralString = "select ingest.mark_ending(%(tenant)s, %(ids)s::bigint[], %(before)s) as ending"
 _KEEP: LiteralString = "select ingest.keep_copies(%(tenant)s, %(ids)s::bigint[])"
 _STAY: LiteralString = "select count(*) as stay from ingest.message where id = any (%(ids)s)"
-# To the end of the session. A second run could delete blobs that were stored anew after the first one.
-_ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('ingest retention', 0)) as alone"
 _EXPIRE_COPIES = "select ingest.expire_copies(%(tenant)s, %(ids)s::bigint[], %(before)s, %(why)s, %(remark)s) as gone"
 # A mail may come to Quarantine long after its receipt: its days count from there. Without a claim, a person moved it.
 _RECENT: LiteralString = """
@@ -142,9 +140,8 @@ class Retention:
     def _mails(self, name: str, days: int, before: datetime) -> Expired:
         due = gone = 0
         protected: list[ProtectedMail] = []
-        with connect(self.database_url) as connection:
-            if not self.dry_run:
-                _must_be_alone(connection)
+        opened = connect if self.dry_run else connect_alone
+        with opened(self.database_url) as connection:
             for batch in self._batches(_DUE_COPIES, before):
                 due += len(batch)
                 for tenant, rows in () if self.dry_run else _by_tenant(batch):
@@ -263,13 +260,6 @@ class Retention:
         with connect(self.database_url) as connection:
             row = connection.execute(statement, {"before": before, **self.account.parameters, **parameters}).fetchone()
         return int((row or {"gone": 0})["gone"])
-
-
-def _must_be_alone(connection: Connection) -> None:
-    row = connection.execute(_ALONE).fetchone()
-    connection.commit()
-    if row is None or not row["alone"]:
-        raise OperatorError("Another run of retention is running: wait for its end.")
 
 
 def _by_tenant(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[int | UUID | None, list[dict[str, Any]]]]:

@@ -20,7 +20,7 @@ from ingest.errors import OperatorError
 from ingest.model.message_ref import MessageRef
 from ingest.storage.database import Connection
 from operations.audit import Account, record_action
-from operations.database import connect
+from operations.database import connect, connect_alone
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
 
@@ -218,15 +218,9 @@ class Tenants:
         self._must_not_be_kept(tenant, retain_days)
         if self.holdings(wanted) != confirmed:
             raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
-        for container in containers:
-            for name in container.names(f"{tenant.id}/"):
-                container.must_be_unprotected(name, now=datetime.now(UTC))
-        count = 0
-        for container in containers:
-            for name in container.names(f"{tenant.id}/"):
-                container.delete(name)
-                count += 1
-        self._change(_FORGET, wanted, account, messages=confirmed.messages, documents=confirmed.documents)
+        with connect_alone(self._url):
+            count = _delete_blobs(f"{tenant.id}/", containers)
+            self._change(_FORGET, wanted, account, messages=confirmed.messages, documents=confirmed.documents)
         return count
 
     def _must_not_be_kept(self, tenant: TenantRecord, retain_days: int | None) -> None:
@@ -247,6 +241,19 @@ class Tenants:
             tenant = find_tenant(connection, wanted)
             connection.execute(statement, {"id": tenant.id, **account.parameters, **parameters})
             return find_tenant(connection, str(tenant.id))
+
+
+def _delete_blobs(prefix: str, containers: Sequence[Container]) -> int:
+    """Delete all blobs below a prefix, or none where one of them is protected; return their number."""
+    for container in containers:
+        for name in container.names(prefix):
+            container.must_be_unprotected(name, now=datetime.now(UTC))
+    count = 0
+    for container in containers:
+        for name in container.names(prefix):
+            container.delete(name)
+            count += 1
+    return count
 
 
 def find_tenant(connection: Connection, wanted: str) -> TenantRecord:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
 from ingest.codes import Reason
 from ingest.errors import BlobProtected, Later, LeaseLost, OperatorError
+from ingest.filing import FilingOptions
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import QuarantinedMail
@@ -18,6 +20,7 @@ from ingest.model.message_ref import MessageRef
 from ingest.storage.blobs import protected_by
 from operations.audit import Account, Audit
 from operations.history import Histories
+from operations.restoration import Restoration
 from operations.retention import Expired, Retention
 from operations.settings import RetentionSettings
 from operations.tenants import Tenants
@@ -347,10 +350,14 @@ def test_two_runs_at_once_delete_no_blob_that_was_stored_in_between(
     old = seed(database, store, "old")
     age(server, database, 11, old.claim.id)
     again: list[str] = []
+    nothing: Any = None
+    restoration = Restoration(database.owner_url, mail=nothing, container=nothing, options=FilingOptions())
 
     def second_run() -> None:
         with pytest.raises(OperatorError, match="is running"):
             run(database, Blobs())
+        with pytest.raises(OperatorError, match="is running"):
+            list(restoration.restore(iter([]), ACCOUNT))
         again.append("refused")
 
     blobs.meanwhile = second_run
