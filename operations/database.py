@@ -49,8 +49,8 @@ _ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('blobs of 
 def connect_alone(database_url: str) -> Iterator[Connection]:
     """Open a connection, for the one command at a time that deletes blobs of recorded mails or stores such blobs.
 
-    Beside retention, another command would store blobs anew whose rows go next: they would stay for ever. A second
-    retention would delete blobs that the app has stored anew. Raises OperatorError.
+    A command beside retention would store blobs again, and retention would delete their rows: these blobs would stay
+    for ever. A second retention would delete blobs that the app has just stored again. Raises OperatorError.
     """
     with connect(database_url) as connection:
         row = connection.execute(_ALONE).fetchone()
