@@ -1,7 +1,7 @@
-"""Which code of a test run is measured.
+"""The coverage's measurement, stopped where a test adds nothing to the coverage.
 
-Before Python 3.14 coverage.py measures branches by a trace function. Python then reports each line of all libraries,
-too, although these are not counted: measured code runs at half of its speed.
+Before Python 3.14 coverage.py measures branches by a trace function. Python then reports the lines of all libraries,
+which are not counted: measured code runs at half of its speed.
 
 https://coverage.readthedocs.io/en/latest/config.html#config-run-core
 """
