@@ -37,6 +37,15 @@ def _stack(data: Path) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="module")
+def own_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A system for one file, whose tests go through all that is stored. Its processes are not measured."""
+    with ExitStack() as running:
+        with not_measured():
+            stack = running.enter_context(_stack(DATA.with_name(f"{DATA.name}-{request.path.stem}")))
+        yield stack
+
+
 @pytest.fixture(scope="session")
 def stack_with_samples() -> Iterator[Stack]:
     """A system of its own, in which every sample of tests/mails is filed. Its processes are not measured."""

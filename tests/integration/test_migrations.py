@@ -84,6 +84,13 @@ def schema_of(database: Database) -> list[tuple[str, ...]]:
     ]
 
 
+@pytest.fixture
+def quick() -> Iterator[None]:
+    """For tests of the SQL. Other tests here measure the code that runs the SQL."""
+    with not_measured():
+        yield
+
+
 def test_an_empty_database_gets_everything(empty_database: Database) -> None:
     assert migrate(empty_database.owner_url) == ALL
 
@@ -92,6 +99,7 @@ def test_an_empty_database_gets_everything(empty_database: Database) -> None:
     assert re.fullmatch("[0-9a-f]{32}", token)
 
 
+@pytest.mark.usefixtures("quick")
 def test_migrating_again_changes_nothing(empty_database: Database) -> None:
     migrate(empty_database.owner_url)
     before = schema_of(empty_database)
@@ -100,6 +108,7 @@ def test_migrating_again_changes_nothing(empty_database: Database) -> None:
     assert schema_of(empty_database) == before
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("key", [BIGINT, UUID], ids=["bigint", "uuid"])
 def test_the_way_back_leaves_the_dms_as_it_was(empty_database: Database, key: dict[str, str]) -> None:
     make_dms(empty_database, key)
@@ -119,12 +128,6 @@ def growing(server: Server) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def quick() -> Iterator[None]:
-    with not_measured():
-        yield
-
-
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", ALL)
 def test_each_migration_can_be_taken_back_and_applied_again(growing: Database, name: str) -> None:
@@ -141,6 +144,7 @@ def test_each_migration_can_be_taken_back_and_applied_again(growing: Database, n
     assert schema_of(growing) == after
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("key", [BIGINT, UUID], ids=["bigint", "uuid"])
 def test_every_tenant_gets_a_token_of_its_own(empty_database: Database, key: dict[str, str]) -> None:
     make_dms(empty_database, key, tenants=3_000)
@@ -168,6 +172,7 @@ def test_every_tenant_gets_a_token_of_its_own(empty_database: Database, key: dic
         )
 
 
+@pytest.mark.usefixtures("quick")
 def test_two_processes_at_once_apply_each_migration_once(empty_database: Database) -> None:
     make_dms(empty_database, tenants=2_000)
     environment = {**os.environ, "INGEST_DATABASE_URL": empty_database.owner_url}
@@ -227,6 +232,7 @@ def wait_until(connection: psycopg.Connection, condition: str) -> None:
     raise AssertionError(f"never came true: {condition}")
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_fill_holds_no_lock_that_anybody_waits_for(empty_database: Database) -> None:
     make_dms(empty_database, tenants=2_000)
     migrate(empty_database.owner_url, to="0001_tenant_token")
@@ -250,6 +256,7 @@ def test_the_fill_holds_no_lock_that_anybody_waits_for(empty_database: Database)
     assert empty_database.value("select name from dms_tenant where slug = 'tenant-1000'") == "busy"
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_index_is_built_beside_writers(empty_database: Database) -> None:
     make_dms(empty_database)
     migrate(empty_database.owner_url, to="0002_fill_tokens")
@@ -306,6 +313,7 @@ def test_impatience_is_said_clearly(empty_database: Database, monkeypatch: pytes
     assert migrate(empty_database.owner_url) == ALL
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_migration_that_was_killed_is_finished_by_the_next(empty_database: Database) -> None:
     make_dms(empty_database, tenants=2_000)
     migrate(empty_database.owner_url, to="0001_tenant_token")
@@ -327,6 +335,7 @@ def test_a_migration_that_was_killed_is_finished_by_the_next(empty_database: Dat
 # Where the DMS has ingest_token already
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nullable", [False, True])
 def test_a_uuid_column_of_the_dms_is_kept(empty_database: Database, nullable: bool) -> None:  # noqa: FBT001 - pytest
     make_dms(empty_database)
@@ -356,6 +365,7 @@ def test_a_uuid_column_of_the_dms_is_kept(empty_database: Database, nullable: bo
     assert empty_database.value("select count(ingest_token) from dms_tenant") == 5  # not ours to drop
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_text_column_of_the_dms_is_kept_and_its_blanks_filled(empty_database: Database) -> None:
     make_dms(empty_database)
     empty_database.run(

@@ -14,10 +14,14 @@ from local.stack import CONTAINER, Stack
 from tests.mails.mime import file, mail, multipart, text
 from tests.unit.commands.test_cli import Done
 
-pytestmark = pytest.mark.shares("stack")
-
 MAILS = 10
 DAMAGES = ("flip a bit", "cut off", "append", "empty", "delete")
+
+
+@pytest.fixture(scope="module")
+def stack(own_stack: Stack) -> Stack:
+    """Most commands here read every blob that there is."""
+    return own_stack
 
 
 @pytest.fixture(scope="module")
