@@ -19,6 +19,7 @@ SUBJECT = "Chaos"
 KINDS = 15  # of mails; so many in a row hold each of them once
 _WITH_LOGO, _WITH_MAIL = 7, 8
 _BOMB_EVERY = 100  # mails; one of so many carries a hostile file as well
+_OLDER_EVERY = 4  # mails; one of so many arrived long ago, and is looked for among the earlier copies before its upload
 _LARGE_EVERY = 10  # of the mails of a kind is as large as that; the others would be drowned in its bytes
 _SENT_AT = datetime(2025, 3, 14, 9, 26, 53, tzinfo=UTC)
 _UNKNOWN_TOKEN = "f" * 32
@@ -84,6 +85,8 @@ def _mail(seed: int, number: int, tenants: Sequence[LocalTenant]) -> Sent:
     tenant = draw.choice(tenants)
     recipients, reason = _recipients(kind, tenant, draw.choice(tenants))
     message = EmailMessage(policy=SMTP)
+    if number % _OLDER_EVERY == 0:
+        message["Received"] = f"from sender.example by exchange.example; {format_datetime(_SENT_AT)}"
     message["Date"] = format_datetime(_SENT_AT)
     # Every seventh mail claims to be the one before it: ids of senders prove nothing.
     message["Message-ID"] = f"<{seed}.{number - (number % 7 == 0)}@sender.example>"

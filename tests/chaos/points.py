@@ -41,7 +41,7 @@ _GRAPH = (
     "renew_subscription",
     "delete_subscription",
 )
-_BLOB = ("put", "put_block", "put_block_list", "properties")
+_BLOB = ("put", "put_block", "put_block_list", "properties", "metadata")
 _QUEUE = ("get", "put", "delete", "release", "renew", "poison")
 
 CALLS = (
@@ -66,6 +66,7 @@ FREQUENT = frozenset(
 # Calls of the app in which no process of the chaos suite can die, each with the reason.
 ELSEWHERE = {
     "sql.count_defect": "no trouble that the suite makes counts as a defect: each is infrastructure's",
+    "sql.admit_sender": "asked of a mail that a person released whose sender was the reason; the suite releases none",
     "sql.count_overrun": "asked of a mail that took eight minutes; the suite has none",
     "graph.list_quarantine": "an operator's command",
     "graph.release_message": "an operator's command",
