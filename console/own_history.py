@@ -73,7 +73,7 @@ def _row(mail: OwnMail, words: Words) -> dict[str, object]:
 
 
 def _in_words(mail: OwnMail, words: Words) -> str:
-    """Return the state, and the number of documents that are kept back by the scan for malware."""
+    """Return the state, and the number of documents that the scan for malware withholds."""
     if mail.held_reason is not None:
         return words("own.declined" if mail.held_reason == HeldReason.DECLINED else "own.held")
     state = words(f"own.{mail.state}")
