@@ -91,7 +91,7 @@ class Claims(Protocol):
         """Keep the claim for another lease, and record the reason of an intended quarantine and the answer to it."""
 
     def admit_sender(self, claim: Claim) -> None:
-        """Let the sender of a message in that was in Quarantine for its sender, and lies in the inbox again."""
+        """Let in the sender of a message that was in Quarantine for its sender, and lies in the inbox again."""
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
         """Record where the message ended."""

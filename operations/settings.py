@@ -39,7 +39,7 @@ def tenant_assertion_key(environ: Mapping[str, str]) -> str | None:
 class RetentionSettings:
     """The days that things are kept; None: for ever. The running app deletes nothing by age.
 
-    `quarantine`: mails in Quarantine since their receipt, and the records of rejections.
+    `quarantine`: mails in Quarantine since their receipt and since their move there, and the records of rejections.
     """
 
     mails: int | None = None

@@ -19,10 +19,10 @@ from operations.tenants import ROTATE, TenantRecord, find_tenant
 
 _PURPOSE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # as the database checks
 
-_ADDRESSES = "select * from ingest.upload_addresses(%(id)s)"
-_ADD_ADDRESS = "select ingest.add_upload_address(%(id)s, %(purpose)s, %(why)s, %(remark)s) as token"
+_TOKENS = "select * from ingest.upload_addresses(%(id)s)"
+_ADD = "select ingest.add_upload_address(%(id)s, %(purpose)s, %(why)s, %(remark)s) as token"
 _SET_PURPOSE = "select ingest.set_address_purpose(%(id)s, %(token)s, %(purpose)s, %(why)s, %(remark)s)"
-_END_ADDRESS = "select ingest.end_upload_address(%(id)s, %(token)s, %(grace)s, %(why)s, %(remark)s)"
+_END = "select ingest.end_upload_address(%(id)s, %(token)s, %(grace)s, %(why)s, %(remark)s)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class UploadToken:
 
 
 class UploadTokens:
-    """The upload addresses of one database's tenants, with an operator's rights. Every call raises OperatorError."""
+    """The upload tokens of one database's tenants, with an operator's rights. Every call raises OperatorError."""
 
     def __init__(self, operator_database_url: str) -> None:
         self._url = operator_database_url
@@ -45,42 +45,42 @@ class UploadTokens:
     def of(self, wanted: str) -> list[UploadToken]:
         """Return the tenant's tokens that route, the main one first."""
         with connect(self._url) as connection:
-            return _addresses(connection, find_tenant(connection, wanted).id)
+            return _tokens(connection, find_tenant(connection, wanted).id)
 
     def add(self, wanted: str, account: Account, *, purpose: str | None) -> UploadToken:
         """Give the tenant one more token, which routes beside the main one. Its mails carry the purpose."""
         _must_be_purpose(purpose)
         with connect(self._url) as connection:
-            return _add_address(connection, find_tenant(connection, wanted).id, purpose, account)
+            return _add_token(connection, find_tenant(connection, wanted).id, purpose, account)
 
     def set_purpose(self, token: str, account: Account, *, purpose: str | None) -> UploadToken:
         """Set the purpose of a token, or take it away. Mails that are stored keep the purpose that they came with."""
         _must_be_purpose(purpose)
         with connect(self._url) as connection:
-            tenant, _ = _address(connection, token)
+            tenant, _ = _token(connection, token)
             connection.execute(
                 _SET_PURPOSE, {"id": tenant.id, "token": token, "purpose": purpose, **account.parameters}
             )
-            return _address(connection, token)[1]
+            return _token(connection, token)[1]
 
     def rotate(self, token: str, account: Account, *, grace: timedelta) -> UploadToken:
         """Replace a token with a fresh one of the same purpose. The old one routes for `grace` more."""
         with connect(self._url) as connection:
-            tenant, old = _address(connection, token)
+            tenant, old = _token(connection, token)
             words = {"id": tenant.id, "grace": grace, **account.parameters}
             if old.main:
                 connection.execute(ROTATE, words)
-                return next(one for one in _addresses(connection, tenant.id) if one.main)
-            fresh = _add_address(connection, tenant.id, old.purpose, account)
-            connection.execute(_END_ADDRESS, {"token": token, **words})
+                return next(one for one in _tokens(connection, tenant.id) if one.main)
+            fresh = _add_token(connection, tenant.id, old.purpose, account)
+            connection.execute(_END, {"token": token, **words})
             return fresh
 
     def end(self, token: str, account: Account, *, grace: timedelta) -> None:
         """Let a token that was added route for `grace` more, and then no longer. The main one is rotated instead."""
         with connect(self._url) as connection:
-            tenant, _ = _address(connection, token)
+            tenant, _ = _token(connection, token)
             words = {"id": tenant.id, "grace": grace, **account.parameters}
-            connection.execute(_END_ADDRESS, {"token": token, **words})
+            connection.execute(_END, {"token": token, **words})
 
 
 def _must_be_purpose(purpose: str | None) -> None:
@@ -90,20 +90,20 @@ def _must_be_purpose(purpose: str | None) -> None:
         )
 
 
-def _addresses(connection: Connection, tenant: int | UUID) -> list[UploadToken]:
-    return rows_as(connection, UploadToken, _ADDRESSES, {"id": tenant})
+def _tokens(connection: Connection, tenant: int | UUID) -> list[UploadToken]:
+    return rows_as(connection, UploadToken, _TOKENS, {"id": tenant})
 
 
-def _address(connection: Connection, token: str) -> tuple[TenantRecord, UploadToken]:
+def _token(connection: Connection, token: str) -> tuple[TenantRecord, UploadToken]:
     """Return the tenant of a token that routes, and the token. Raises OperatorError."""
     tenant = find_tenant(connection, token)
-    found = [one for one in _addresses(connection, tenant.id) if one.token == normal_token(token)]
+    found = [one for one in _tokens(connection, tenant.id) if one.token == normal_token(token)]
     if not found:
         raise OperatorError("Name the address itself, not its tenant (see tenants address list).")
     return tenant, found[0]
 
 
-def _add_address(connection: Connection, tenant: int | UUID, purpose: str | None, account: Account) -> UploadToken:
+def _add_token(connection: Connection, tenant: int | UUID, purpose: str | None, account: Account) -> UploadToken:
     words = {"id": tenant, "purpose": purpose, **account.parameters}
-    token = (connection.execute(_ADD_ADDRESS, words).fetchone() or {})["token"]
-    return next(one for one in _addresses(connection, tenant) if one.token == token)
+    token = (connection.execute(_ADD, words).fetchone() or {})["token"]
+    return next(one for one in _tokens(connection, tenant) if one.token == token)

@@ -145,7 +145,7 @@ class Claims:
     """
 
     def admit_sender(self, claim: Claim) -> None:
-        """Let the sender of a message in that came back from Quarantine and lies in the inbox. Raises LeaseLost."""
+        """Let in the sender of a message that came back from Quarantine to the inbox. Raises LeaseLost."""
         self._write("admit_sender", self.ADMIT_SENDER, claim)
 
     # A sender is let in for one stay of the message in the inbox.

@@ -1,7 +1,7 @@
 -- A mail comes back under its own claim when a person moves it from Deleted Items to the inbox. Its copy was on record, so
 -- that nothing was recorded anew, and the mail was deleted, while retention deleted the copy. From here on
 -- - a copy is due when its claims rest: ended, before the moment that counts, and taken by no owner since;
--- - a mail whose copy is marked is refused, and tried again when the copy is gone;
+-- - a mail with a marked copy is refused, and tried again when the copy is gone;
 -- - an owner that took its claim before the rows went, and may have found blobs that are gone, can record nothing.
 
 -- The two conditions under which retention leaves a copy alone: its mail, or a link to it, is newer; a claim does not rest.
@@ -36,7 +36,7 @@ $$;
 create trigger message_not_ending before insert on ingest.message
     for each row execute function ingest.refuse_ending();
 
--- As before, but a mail is refused whose own copy is marked: nothing is uploaded for such a mail.
+-- As before, but a mail with a marked copy of its own is refused: nothing is uploaded for such a mail.
 create or replace function ingest.link_copy(
     claim bigint, header text, hash text, arrival text, received timestamptz
 ) returns boolean
@@ -69,7 +69,7 @@ begin
 end
 $$;
 
--- As before, for copies whose claims rest. Rows are locked in one order everywhere: claims by mailbox and message, then
+-- As before, for copies with claims that rest. Rows are locked in one order everywhere: claims by mailbox and message, then
 -- messages by id. A claim that is being taken waits, and its owner then finds the mark.
 create or replace function ingest.mark_ending(
     tenant ingest.message.tenant_id%type, copies bigint[], before timestamptz

@@ -3,8 +3,8 @@
 alter table ingest.answer add column domain_hash text;  -- of a taken answer
 alter table ingest.turn add column sender_hash text not null default '';
 drop function ingest.take_answers;
--- At most `most` answers whose mail has ended, now on their way. In 24 hours a sender gets `a_day` answers, the senders of one
--- domain `of_domain`, and all senders `in_all`. An answer beyond a limit ends as suppressed, and is returned with the name
+-- At most `most` answers to mails that have ended, now on their way. In 24 hours a sender gets `a_day` answers, the senders
+-- of one domain `of_domain`, and all senders `in_all`. An answer beyond a limit ends as suppressed, and is returned with the name
 -- of the limit to a caller that gives the last two. An answer that a process took and did not end within a quarter of an
 -- hour is in doubt: that process may have sent it, so no other one does.
 create function ingest.take_answers(
@@ -71,7 +71,7 @@ begin
 end
 $$;
 drop function ingest.wait_for_turn;
--- The claim waits until the sweep gives it a turn, as a mail of the tenant in whose context the caller is. `sender`: the
+-- The claim waits until the sweep gives it a turn, as a mail of the tenant of the caller's context. `sender`: the
 -- proven one; without a proof, all senders stand in one line. A hash is kept.
 create function ingest.wait_for_turn(claim bigint, sender text default null) returns void
     language sql security definer
@@ -82,7 +82,7 @@ as $$
     from ingest.current_tenant() as tenant where tenant is not null
     on conflict do nothing
 $$;
--- The claims of a mailbox whose turn comes: the oldest of each tenant, then the second of each, up to `most`. Within a tenant
+-- The claims of a mailbox that get their turn: the oldest of each tenant, then the second of each, up to `most`. Within a tenant
 -- likewise: the oldest of each sender, then the second of each.
 create or replace function ingest.give_turns(of_mailbox text, most integer)
     returns table (claim_id bigint, place bigint)
