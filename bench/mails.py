@@ -67,7 +67,7 @@ def samples(count: int, *, address: str, label: str, pdf_bytes: int = PDF_BYTES,
 
 @contextmanager
 def silently(admin: Admin) -> Iterator[None]:
-    """Let mails that come during the block be notified never: a backlog."""
+    """Announce no mail that comes during the block: a backlog."""
     admin.set_notification_faults(drop_probability=1.0)
     yield
     admin.set_notification_faults()

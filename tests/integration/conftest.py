@@ -39,7 +39,7 @@ def _stack(data: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def own_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """A system for one file, whose tests go through all that is stored. Its processes are not measured."""
+    """A system for one file with tests that go through all that is stored. Its processes are not measured."""
     with ExitStack() as running:
         with not_measured():
             stack = running.enter_context(_stack(DATA.with_name(f"{DATA.name}-{request.path.stem}")))
