@@ -18,8 +18,9 @@ from local.postgres import Postgres
 
 PASSWORD = "only-in-this-test"  # noqa: S105 - of roles that live as long as the test run
 # A server that is killed loses nothing without fsync, only a machine that loses its power. With fsync, the databases of
-# the tests cost more processor time than the tests. A login takes half of its time with one iteration of its hash.
-IN_TESTS = {"fsync": "off", "scram_iterations": "1"}
+# the tests cost more processor time than the tests. A login takes half of its time with one iteration of its hash. The
+# owner may not end a worker of autovacuum, which is the administrator's: a database could not be dropped beside one.
+IN_TESTS = {"fsync": "off", "scram_iterations": "1", "autovacuum": "off"}
 OWNER, APP, READER, OPERATOR = "test_owner", "test_app", "test_reader", "test_operator"
 
 
