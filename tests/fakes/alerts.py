@@ -1,6 +1,6 @@
 """The local twin of infra/modules/alerts.bicep: the rules of infra/alerts.json, over points instead of AppMetrics.
 
-`Rule.query` is the Kusto that Azure runs: tests/unit/infra/test_kusto.py runs both on the same points.
+`Rule.query` is the Kusto that Azure runs: tests/integration/test_kusto.py runs both on the same points.
 """
 
 from __future__ import annotations
