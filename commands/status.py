@@ -74,7 +74,7 @@ def lines(found: Status) -> list[str]:
         said.insert(1, f"Failing      {found.failing} of them were tried in vain for more than a day")
     said += [f"  {kept.reason:<20} {kept.mails:>6}  {kept.new} new" for kept in found.quarantine]
     if found.held is not None:
-        said += ["", f"Held         {found.held} mails wait for an approval of their sender"]
+        said += ["", f"Waiting room {found.held} mails wait for an approval of their sender"]
     if found.tenants:
         said += ["", "Tenants      of the last 30 days, by mails"]
         said += [
