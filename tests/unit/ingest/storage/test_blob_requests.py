@@ -1,5 +1,7 @@
 """Put Blob as a plain request: what it carries for each kind of credential, and when it is sent again."""
 
+import hashlib
+import io
 from types import TracebackType
 from typing import Self, override
 
@@ -11,10 +13,11 @@ from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTranspo
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import BlobUnavailable
+from ingest.ports import UPLOAD_BLOCK
 from ingest.storage.blob_requests import PutBlob, transport
 from ingest.storage.blobs import PROBE_SECONDS, BlobStore
 
-type Played = int | Exception
+type Played = int | tuple[int, dict[str, str]] | Exception  # a status, its headers where they count
 
 KEY = "bGVha2Vk"
 BY_KEY = f"DefaultEndpointsProtocol=https;AccountName=dms;AccountKey={KEY};EndpointSuffix=core.windows.net"
@@ -36,7 +39,9 @@ class Service(HttpTransport[HttpRequest, HttpResponse]):
         if isinstance(answer, Exception):
             raise answer
         response = requests.Response()
-        response.status_code = answer
+        response.status_code, headers = answer if isinstance(answer, tuple) else (answer, {})
+        response.headers.update(headers)
+        response.raw = io.BytesIO()
         if answer == 409:
             response.headers["x-ms-error-code"] = "BlobAlreadyExists"
         played: HttpResponse = RequestsTransportResponse(request, response)
@@ -140,3 +145,28 @@ def test_a_storage_that_is_silent_is_asked_once_and_not_for_long(trouble: Played
     (options,) = service.options
     assert (options["connection_timeout"], options["read_timeout"]) == (PROBE_SECONDS, PROBE_SECONDS)
     assert PROBE_SECONDS <= 5
+
+
+@pytest.mark.parametrize("code", ["BlobArchived", "LeaseIdMissing", "BlobImmutableDueToPolicy"])
+def test_a_blob_that_is_there_and_takes_no_metadata_is_stored(code: str) -> None:
+    blocks = [bytes(UPLOAD_BLOCK), b"x"]
+    sha256 = hashlib.sha256(b"".join(blocks)).hexdigest()
+    found = {"Content-Length": str(UPLOAD_BLOCK + 1), "x-ms-meta-sha256": sha256}
+    # Two blocks, the list of blocks, the look at the blob, the write of its metadata.
+    service = Service(201, 201, 409, (200, found), (409, {"x-ms-error-code": code}))
+    container = ContainerClient.from_connection_string(BY_KEY, "documents", transport=service)
+    store = BlobStore(container, transport())
+    assert store.store("x", blocks, size=UPLOAD_BLOCK + 1, sha256=sha256).sha256 == sha256
+    store.close()
+    assert "comp=metadata" in service.requests[-1].url
+
+
+def test_a_blob_whose_metadata_met_trouble_is_not_stored_yet() -> None:
+    blocks = [bytes(UPLOAD_BLOCK), b"x"]
+    sha256 = hashlib.sha256(b"".join(blocks)).hexdigest()
+    found = {"Content-Length": str(UPLOAD_BLOCK + 1), "x-ms-meta-sha256": sha256}
+    service = Service(201, 201, 409, (200, found), (404, {"x-ms-error-code": "BlobNotFound"}))
+    store = BlobStore(ContainerClient.from_connection_string(BY_KEY, "documents", transport=service), transport())
+    with pytest.raises(BlobUnavailable, match="BlobNotFound"):
+        store.store("x", blocks, size=UPLOAD_BLOCK + 1, sha256=sha256)
+    store.close()
