@@ -23,7 +23,7 @@ from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
 from operations.audit import Account, record_action
 from operations.database import connect, connect_alone, rows_as
-from operations.derivation import COPIES, Copy
+from operations.derivation import COPIES, MEET_VERDICTS, WITHHOLD, Copy
 from operations.verification import Damage, Verdict
 
 _CONTENTS: LiteralString = """
@@ -49,6 +49,10 @@ where message_id = %(message)s and blob_name = %(old)s
 _NEW_DOCUMENT: LiteralString = """
 update ingest.document set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
 where message_id = %(message)s and blob_name = %(old)s
+"""
+# A look for a verdict that is due goes to the new blob.
+_NEW_SCAN_DUE: LiteralString = """
+update ingest.scan_due set blob_name = %(name)s where blob_name = %(old)s and container = %(container)s
 """
 
 
@@ -171,19 +175,24 @@ class Restoration:
         derive_parts(mail, original, options=self._options, budget=Budget(self._options.limits), store=store)
 
     def _record(self, work: _Work, original: StoredBlob, account: Account) -> None:
-        """Record the action, and in the same transaction an original of other bytes."""
+        """Record the action, and in the same transaction an original of other bytes.
+
+        The scanner may have found the new blob malicious before the record names the blob.
+        """
         copy = work.copy
         details = {
             "tenant": str(copy.tenant_id),
             "blobs": len(work.stored),
             "other_original": original.sha256 != copy.sha256,
         }
-        new = {"message": copy.id, "old": copy.blob_name, "name": original.name}
-        new |= {"size": original.size, "sha256": original.sha256}
+        new = {"message": copy.id, "tenant_id": copy.tenant_id, "container": copy.container, "old": copy.blob_name}
+        new |= {"name": original.name, "size": original.size, "sha256": original.sha256}
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": copy.tenant_id})
             if original.name != copy.blob_name:
-                for statement in (_LOCK, _NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
+                for statement in (_LOCK, MEET_VERDICTS, _NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
+                    connection.execute(statement, new)
+                for statement in (_NEW_SCAN_DUE, WITHHOLD):
                     connection.execute(statement, new)
             record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
 

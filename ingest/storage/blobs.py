@@ -273,8 +273,8 @@ class BlobStore:
 _CONTENT = ContentSettings(content_type=CONTENT_TYPE)
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _PROTECTED = frozenset({"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"})
-# The metadata stays as it is, and the mail of the blob must not wait for that. `delete_unused` deletes no protected and no
-# leased blob. A lifecycle rule archives a blob after days at rest: long after the tries of a mail that has no record yet.
+# The metadata stays as it is, and the mail of the blob must not wait for that. `delete_unused` deletes no protected and
+# no leased blob. A blob is archived after days at rest: long after the tries of a mail without a record.
 _UNWRITABLE = _PROTECTED | {"BlobArchived", "LeaseIdMissing"}
 _BEING_DELETED = "ContainerBeingDeleted"
 _CONTAINER_MISSING = "ContainerNotFound"
