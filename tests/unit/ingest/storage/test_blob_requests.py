@@ -161,7 +161,7 @@ def test_a_blob_that_is_there_and_takes_no_metadata_is_stored(code: str) -> None
     assert "comp=metadata" in service.requests[-1].url
 
 
-def test_a_blob_whose_metadata_met_trouble_is_not_stored_yet() -> None:
+def test_a_blob_that_is_gone_before_its_metadata_is_written_is_not_stored() -> None:
     blocks = [bytes(UPLOAD_BLOCK), b"x"]
     sha256 = hashlib.sha256(b"".join(blocks)).hexdigest()
     found = {"Content-Length": str(UPLOAD_BLOCK + 1), "x-ms-meta-sha256": sha256}
