@@ -30,6 +30,7 @@ from ingest.storage.database import Connection
 from ingest.storage.words import words_of
 from operations.audit import Account, record_action
 from operations.database import connect, rows_as
+from operations.verification import must_see_all
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore
@@ -155,12 +156,14 @@ class Derivation:
     def count(self) -> int:
         """Return the number of copies."""
         with connect(self._url) as connection:
+            must_see_all(connection)
             row = connection.execute(_COUNT, self._parameters).fetchone()
             return int(row["copies"]) if row else 0
 
     def comparisons(self) -> Iterator[Comparison]:
         """Yield one comparison for each copy. Raises BlobUnavailable."""
         with connect(self._url) as connection:
+            must_see_all(connection)
             copies = rows_as(connection, Copy, COPIES, self._parameters)
         for copy in copies:
             yield self._compare(copy)

@@ -102,7 +102,7 @@ def unrecorded(database_url: str, container: BlobStore, name: str) -> Iterator[U
     They are of tries that did not commit. A blob of a mail in work is among them.
     """
     with connect(database_url) as connection:
-        _must_see_all(connection)
+        must_see_all(connection)
         for batch in batched(container.modified(), _BATCH, strict=False):
             rows = connection.execute(_RECORDED, {"container": name, "names": [found for found, _ in batch]})
             recorded = {row["name"] for row in rows}
@@ -123,14 +123,14 @@ class Verification:
     def count(self) -> int:
         """Return the number of blobs to read."""
         with connect(self._url) as connection:
-            _must_see_all(connection)
+            must_see_all(connection)
             row = connection.execute(_COUNT, self._parameters).fetchone()
             return int(row["blobs"]) if row else 0
 
     def verdicts(self) -> Iterator[Verdict]:
         """Yield one verdict for each blob, as it is read. Raises BlobUnavailable: the rest is not proved then."""
         with connect(self._url) as connection, ThreadPoolExecutor(WORKERS) as pool:
-            _must_see_all(connection)
+            must_see_all(connection)
             with connection.cursor("verify", row_factory=class_row(RecordedBlob)) as cursor:
                 cursor.itersize = _BATCH
                 for batch in batched(cursor.execute(_BLOBS, self._parameters), _BATCH, strict=False):
@@ -149,7 +149,7 @@ class Verification:
         return Verdict(blob=blob, damage=None if digest.hexdigest() == blob.sha256 else Damage.WRONG_CONTENT)
 
 
-def _must_see_all(connection: Connection) -> None:
+def must_see_all(connection: Connection) -> None:
     """Row-level security would let any other role verify nothing, and call that well."""
     row = connection.execute(_SEES_ALL).fetchone()
     if not row or not row["sees_all"]:

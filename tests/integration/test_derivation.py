@@ -61,6 +61,16 @@ def derivation(database: Database) -> Derivation:
     return Derivation(database.owner_url, container=no_container, options=FilingOptions(), number=None)
 
 
+def test_a_role_that_sees_no_mail_compares_nothing_and_calls_nothing_well(
+    database: Database, derivation: Derivation
+) -> None:
+    with store_of(database) as store:
+        seed(database, store, "mail")
+    for look in (derivation.count, lambda: list(derivation.comparisons())):
+        with pytest.raises(OperatorError, match="grant ingest_operator"):
+            look()
+
+
 def test_a_malicious_document_that_is_put_on_record_anew_is_withheld_with_the_scanner_off(
     server: Server, database: Database, derivation: Derivation
 ) -> None:

@@ -19,7 +19,7 @@ from operations.verification import Damage, RecordedBlob, Verdict
 from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email
-from tests.integration.databases import Database, Server
+from tests.integration.databases import OWNER, Database, Server
 from tests.integration.test_isolation import add_tenant, document, store_of
 from tests.integration.test_lock_order import VERDICT
 
@@ -49,7 +49,8 @@ def test_a_verdict_on_the_new_bytes_of_an_original_that_comes_before_their_recor
     restoration = Restoration(database.owner_url, mail=mail, container=lambda _name: container, options=FilingOptions())
     recorded = RecordedBlob(number=claim.id, container="documents", name=lost.name, size=1, sha256="lost")
     missing = Verdict(blob=recorded, damage=Damage.MISSING)
-    (restored,) = restoration.restore(iter([missing]), Account(why="loss"))
+    with server.membership("ingest_operator", OWNER):
+        (restored,) = restoration.restore(iter([missing]), Account(why="loss"))
 
     assert (restored.stored, restored.missing, restored.other_bytes) == ([new], [], True)
     with psycopg.connect(database.reader_url) as dms:
