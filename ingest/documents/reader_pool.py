@@ -122,7 +122,7 @@ class _Reader:
         Raises PartRejected(too_costly) too; the process is then dead or at work, and must be closed.
         """
         if sys.platform == "win32":
-            raise NotImplementedError  # see ReaderPool.read
+            raise NotImplementedError  # never reached: ReaderPool.read starts no process on Windows
         with on_disk():
             descriptor = file.fileno()
             file.flush()  # what became a file just now is in a buffer yet
@@ -155,7 +155,7 @@ class _Reader:
 
     def _died(self, seconds: float, budget: Budget) -> Pdf:
         if sys.platform == "win32":
-            raise NotImplementedError  # see ReaderPool.read
+            raise NotImplementedError  # never reached: ReaderPool.read starts no process on Windows
         code = self._process.wait()
         log.warning("reader.died", code=code)
         if code == -signal.SIGPROF:

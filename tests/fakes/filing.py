@@ -71,28 +71,28 @@ class Saved:
         assert (claim.ref, message.ref, len(sha256), last) == (REF, REF, 64, True)
         return False
 
-    # What filing has no business with: a call of it fails the test.
+    # The rest of the Protocol belongs to other rooms: filing must not call it, and a call fails the test.
 
     def claim(self, ref: MessageRef) -> Claim | None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def renew(self, claim: Claim, *, reason: Reason | None = None, answer: Answer | None = None) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def admit_sender(self, claim: Claim) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def end(self, claim: Claim, state: ClaimState, *, reason: Reason | None = None) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def put_off(self, claim: Claim, error: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def count_defect(self, claim: Claim, error: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
     def count_overrun(self, claim: Claim, error: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # meant: filing must not call it
 
 
 def file_mail(raw: bytes, options: FilingOptions | None = None) -> tuple[Saved, Blobs]:

@@ -20,6 +20,7 @@ MAIL = b"From: a@supplier.example\r\nTo: %s\r\nSubject: %d\r\n\r\nAnbei.\r\n"
 LIFETIME = timedelta(minutes=10_080)
 SKEW = timedelta(minutes=5)
 
+# A developer's machine may lack the library. `.ci/run` installs it, so that the build machine runs these tests.
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not here: apt-get install faketime")
 
 
