@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +38,10 @@ from local.tenants import DOMAIN, LocalTenant, upload_address
 CONTAINER = "documents"
 _LOCK = "stack.lock"  # in the directory of a stack, held while it runs
 DEFAULT_MAILBOX = f"upload@{DOMAIN}"
+_ENDED_CLAIMS = """
+select count(*) from ingest.claim
+where message_id = any(%s) and state in ('deleted', 'quarantined', 'gone') and lease_until is null
+"""
 type Step = Callable[[str], AbstractContextManager[object]]
 
 
@@ -171,6 +175,20 @@ class Stack:
             self.tenants.append(tenant)
         self._write_description()
         return tenant
+
+    def wait_for_ended_claims(self, messages: Collection[str], *, timeout: float = 120.0) -> None:
+        """Wait until the claim of each message has ended, by the immutable ids of the messages.
+
+        The app ends a claim after its last request to Graph: at an empty inbox, claims are still held. Raises
+        TimeoutError after `timeout` seconds.
+        """
+        with psycopg.connect(self.postgres.owner_url, autocommit=True) as database:
+
+            def have_ended() -> bool:
+                row = database.execute(_ENDED_CLAIMS, [list(messages)]).fetchone()
+                return row is not None and row[0] == len(messages)
+
+            self.admin.wait_for(have_ended, timeout=timeout, what="the end of the claims")
 
     def ended(self) -> str | None:
         """Name a part that was started and has ended by itself; None where all is well."""

@@ -51,10 +51,7 @@ def test_a_host_with_a_wrong_clock_stores_each_mail_at_its_first_try(stack: Stac
         for number, address in enumerate(addresses)
     ]
 
-    def are_done() -> bool | None:
-        return all(one.folder != "Inbox" for one in stack.admin.messages()) or None
-
-    stack.admin.wait_for(are_done, timeout=60, what="an empty inbox")
+    stack.wait_for_ended_claims(ids)
     with psycopg.connect(stack.postgres.owner_url) as database:
         claims = database.execute(
             "select state, attempts, crashes, ended_at between first_seen_at and now() from ingest.claim"

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import requests
 
-_LONGEST_POLL = 1.0  # seconds; a condition may look at Postgres, too: the simulator sees no change there
+# Seconds. A condition may look at Postgres, too: the simulator sees no change there, which often follows one at once.
+_SHORTEST_POLL, _LONGEST_POLL = 0.02, 1.0
 _PATIENCE = 600.0  # seconds: a series of 50,000 mails takes a minute
 
 
@@ -139,6 +140,7 @@ class Admin:
         Raises TimeoutError after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
+        poll = _SHORTEST_POLL
         while True:
             version = self._call("GET", "/version")["version"]
             if result := condition():
@@ -146,7 +148,8 @@ class Admin:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"waited {timeout} s for {what or condition}")
-            self._call("GET", f"/version?after={version}&timeout={min(left, _LONGEST_POLL)}")
+            now = self._call("GET", f"/version?after={version}&timeout={min(left, poll)}")["version"]
+            poll = _SHORTEST_POLL if now != version else min(2 * poll, _LONGEST_POLL)
 
     # Mail
 
