@@ -14,7 +14,7 @@ import typer
 from commands.context import ByOption, WhyOption, account, claim_of, connected
 from commands.output import CsvOption, Form, JsonOption, Row, form_of, print_rows, progress, say
 from ingest import wiring
-from ingest.documents.reader_pool import ReaderPool
+from ingest.documents.pdf.reader_pool import ReaderPool
 from ingest.errors import OperatorError
 from ingest.settings import ScanHold, Scanner, Settings
 from operations.audit import Account, Audit

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
-from ingest.documents.headers import Headers
+from ingest.documents.headers.fields import Headers
 from ingest.documents.rules import is_automatic
 from ingest.model.answer import Answer, AnswerTarget
 from ingest.model.message import Authentication

@@ -12,12 +12,12 @@ from functools import cache, partial
 
 from ingest.codes import Reason, Rule
 from ingest.documents.budget import Budget
-from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.graph_message import GraphMessage, read_message
-from ingest.documents.headers import Headers
+from ingest.documents.headers.fields import Headers
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool
 from ingest.documents.unpacking.container import Member
+from ingest.documents.unpacking.content_ids import shown_content_ids
 from ingest.errors import ContentInterrupted, PartRejected, Rejected
 from ingest.model.message import Attachment, AttachmentKind, Message
 from ingest.model.message_ref import MessageRef

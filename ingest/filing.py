@@ -12,8 +12,8 @@ from ingest.answers import answer_to_stored
 from ingest.codes import Disposition, Rule
 from ingest.documents.blocked_types import Blocking
 from ingest.documents.budget import Budget, Lane
-from ingest.documents.pdf import read_objects_here
-from ingest.documents.pdf_findings import ReadObjects
+from ingest.documents.pdf.findings import ReadObjects
+from ingest.documents.pdf.reading import read_objects_here
 from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool

@@ -17,10 +17,10 @@ from typing import Protocol
 from ingest import log
 from ingest.answers import Own, target_of
 from ingest.codes import Disposition, Rule
-from ingest.documents import headers as mail_headers
-from ingest.documents.authentication import read_authentication
 from ingest.documents.budget import Budget
-from ingest.documents.headers import Headers, read_headers
+from ingest.documents.headers import fields as mail_headers
+from ingest.documents.headers.authentication import read_authentication
+from ingest.documents.headers.fields import Headers, read_headers
 from ingest.documents.rules import is_placeholder
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import Spool

@@ -9,7 +9,7 @@ from functools import partial
 from ingest import log
 from ingest.answers import Own
 from ingest.claims import log_fields
-from ingest.documents.headers import Headers
+from ingest.documents.headers.fields import Headers
 from ingest.documents.spool import Spool
 from ingest.errors import GraphServerError, MimeUnavailable
 from ingest.fallback import GraphOriginal, download_message

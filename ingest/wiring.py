@@ -19,7 +19,7 @@ from ingest.settings import AnswerTransport, JunkMode, ScanHold, Scanner, Settin
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
     from ingest.answers import Own
-    from ingest.documents.reader_pool import ReaderPool
+    from ingest.documents.pdf.reader_pool import ReaderPool
     from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient, TokenSource
     from ingest.graph.mailbox import Mailboxes
@@ -145,7 +145,7 @@ def own_addresses(settings: Settings) -> Own | None:
 
 def build(settings: Settings) -> App:
     """Build an app for these settings."""
-    from ingest.documents.reader_pool import ReaderPool
+    from ingest.documents.pdf.reader_pool import ReaderPool
     from ingest.graph.client import GraphClient
     from ingest.graph.mailbox import Mailboxes
     from ingest.pipeline import Pipeline

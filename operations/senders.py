@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, LiteralString
 from uuid import UUID
 
-from ingest.documents.sender_address import comparable_address, comparable_domain
+from ingest.documents.headers.sender_address import comparable_address, comparable_domain
 from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.codes import Rule
-from ingest.documents.headers import Headers, parse_headers
+from ingest.documents.headers.fields import Headers, parse_headers
 from ingest.documents.spool import Spool
 from ingest.errors import ContentInterrupted, PartRejected
 

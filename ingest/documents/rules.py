@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ingest.codes import Disposition, Rule
 from ingest.documents import media_types
-from ingest.documents.addresses import without_comments
-from ingest.documents.headers import Headers
-from ingest.documents.parameters import parse_parameters
+from ingest.documents.headers.addresses import without_comments
+from ingest.documents.headers.fields import Headers
+from ingest.documents.headers.parameters import parse_parameters
 from ingest.documents.unpacking.container import Member
 
 _UNPACKED = {

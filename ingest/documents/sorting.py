@@ -16,10 +16,10 @@ from ingest.documents.active_content import find_active_content
 from ingest.documents.blocked_types import USUAL, Blocking
 from ingest.documents.budget import Budget
 from ingest.documents.detection import Detected, detect
-from ingest.documents.einvoice import STEP, read_invoice
-from ingest.documents.invoices import link_invoices
-from ingest.documents.pdf import read_objects_here, read_pdf
-from ingest.documents.pdf_findings import ReadObjects
+from ingest.documents.invoices.einvoice import STEP, read_invoice
+from ingest.documents.invoices.linking import link_invoices
+from ingest.documents.pdf.findings import ReadObjects
+from ingest.documents.pdf.reading import read_objects_here, read_pdf
 from ingest.documents.rules import Facts, decide, full_name
 from ingest.documents.spool import Spool, read_range
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.documents import headers as read
+from ingest.documents.headers import fields as read
 from local.graph.mail.mime import parse
 
 _ATOM = st.text(alphabet="abcdefgXYZ0189!#$%&'*+-/=?^_`{|}~üé", min_size=1, max_size=8).filter(lambda a: "=?" not in a)

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.documents.budget import Budget
-from ingest.documents.einvoice import read_invoice
-from ingest.documents.pdf import read_pdf
+from ingest.documents.invoices.einvoice import read_invoice
+from ingest.documents.pdf.reading import read_pdf
 from ingest.model.invoice import Invoice
 from ingest.model.limits import Limits
 

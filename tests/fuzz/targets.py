@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingest.codes import Disposition
-from ingest.documents import headers
 from ingest.documents.budget import Budget
 from ingest.documents.detection import detect
-from ingest.documents.einvoice import read_invoice
-from ingest.documents.pdf import read_pdf
+from ingest.documents.headers import fields
+from ingest.documents.invoices.einvoice import read_invoice
+from ingest.documents.pdf.reading import read_pdf
 from ingest.documents.rules import of_mail_without_documents
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import BLOCK, HEAD, Spool
@@ -108,10 +108,10 @@ def fuzz_detection(data: bytes) -> None:
 
 def fuzz_headers(data: bytes) -> None:
     """Read a header block, and all that the pipeline asks of one. Addresses have one `@` outside of quotes."""
-    header = headers.parse_headers(data)
-    for ask in (headers.subject, headers.sender, headers.message_id, headers.newest_received):
+    header = fields.parse_headers(data)
+    for ask in (fields.subject, fields.sender, fields.message_id, fields.newest_received):
         ask(header)
-    found = (*headers.to(header), *headers.cc(header), *headers.received_for(header))
+    found = (*fields.to(header), *fields.cc(header), *fields.received_for(header))
     assert all("@" in address for address in found)
     of_mail_without_documents(header)
 

@@ -20,9 +20,9 @@ ALLOWED = 64 * 1024 * 1024  # bytes over idle
 SCRIPT = """
 import base64, hashlib, io, json, os, struct, sys, zipfile, zlib
 from contextlib import contextmanager
-from ingest.documents import pdf # idle is with everything loaded
+from ingest.documents.pdf import reading # idle is with everything loaded
 from ingest.documents import detection # idle is with everything loaded
-from ingest.documents import einvoice # idle is with everything loaded
+from ingest.documents.invoices import einvoice # idle is with everything loaded
 import puremagic, pypdf
 from ingest.ports import UPLOAD_BLOCK
 from ingest.model.blob import StoredBlob

@@ -20,9 +20,9 @@ import pytest
 
 from ingest.codes import Rule
 from ingest.documents.budget import Budget
-from ingest.documents.pdf_findings import INTRICATE, Pdf
-from ingest.documents.reader_pool import ReaderPool
-from ingest.documents.reader_process import MEMORY
+from ingest.documents.pdf.findings import INTRICATE, Pdf
+from ingest.documents.pdf.reader_pool import ReaderPool
+from ingest.documents.pdf.reader_process import MEMORY
 from ingest.documents.spool import Spool
 from ingest.errors import DiskUnavailable, LeaseLost, PartRejected, ReaderUnavailable
 from ingest.model.invoice import InvoiceKind

@@ -103,7 +103,7 @@ OWNERS = {
     "psycopg": {"ingest.storage.database", "ingest.storage.entra", "ingest.storage.gate"},
     "psycopg_pool": {"ingest.storage.database"},
     "alembic": set(),  # operations/ only
-    "pypdf": {"ingest.documents.pdf_objects"},
+    "pypdf": {"ingest.documents.pdf.objects"},
     "puremagic": {"ingest.documents.detection"},
     "sqlalchemy": set(),  # operations/ only
     "typer": set(),  # commands/ only

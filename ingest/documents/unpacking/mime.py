@@ -15,14 +15,14 @@ from functools import partial
 from typing import IO, Final
 
 from ingest.codes import Rule
-from ingest.documents.content_ids import shown_content_ids
-from ingest.documents.encoded_words import decode_bytes
-from ingest.documents.headers import MAX_HEADER, Headers, read_headers, subject
-from ingest.documents.parameters import Parametrised, parse_parameters
+from ingest.documents.headers.encoded_words import decode_bytes
+from ingest.documents.headers.fields import MAX_HEADER, Headers, read_headers, subject
+from ingest.documents.headers.parameters import Parametrised, parse_parameters
 from ingest.documents.spool import BLOCK, read_range
 from ingest.documents.unpacking import transfer_encodings
 from ingest.documents.unpacking.bounded import readable
 from ingest.documents.unpacking.container import Container, Member
+from ingest.documents.unpacking.content_ids import shown_content_ids
 from ingest.documents.unpacking.transfer_encodings import Embedded, find_embedded
 from ingest.errors import PartRejected
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import IO
 
 from ingest.codes import Rule
-from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.media_types import ENCRYPTED_OFFICE, OUTLOOK_MESSAGE, WINDOWS_INSTALLER
 from ingest.documents.unpacking.compound import CompoundFile, Entry, Kind
 from ingest.documents.unpacking.container import Container, Member
+from ingest.documents.unpacking.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 
 # Names of entries in lower case.

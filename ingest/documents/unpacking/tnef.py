@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from ingest.codes import Rule
-from ingest.documents.content_ids import shown_content_ids
 from ingest.documents.spool import read_range
 from ingest.documents.unpacking.container import Container, Member
+from ingest.documents.unpacking.content_ids import shown_content_ids
 from ingest.errors import PartRejected
 
 SIGNATURE = bytes.fromhex("789f3e22")

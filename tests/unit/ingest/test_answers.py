@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.answers import MESSAGE_ID_MARK, Own, answer_to_rejected, answer_to_stored, fit, target_of
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
-from ingest.documents.headers import parse_headers
+from ingest.documents.headers.fields import parse_headers
 from ingest.model.answer import AnswerTarget
 from ingest.model.message import Authentication
 from ingest.model.part import Part

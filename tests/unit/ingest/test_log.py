@@ -104,6 +104,6 @@ def test_no_library_writes_what_strangers_wrote(name: str) -> None:
     importlib.import_module("ingest.graph.client")
     importlib.import_module("ingest.storage.blobs")
     importlib.import_module("ingest.documents.detection")
-    importlib.import_module("ingest.documents.pdf_objects")
+    importlib.import_module("ingest.documents.pdf.objects")
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)
     assert name == "azure.core" or not logging.getLogger(name).isEnabledFor(logging.WARNING)

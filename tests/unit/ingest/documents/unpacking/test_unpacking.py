@@ -10,11 +10,11 @@ import pytest
 import tnefparse
 
 from ingest.codes import Rule
-from ingest.documents.content_ids import MAX_IDS, shown_content_ids
 from ingest.documents.detection import detect
 from ingest.documents.media_types import TEXT, XML
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
 from ingest.documents.unpacking.bounded import Bounded
+from ingest.documents.unpacking.content_ids import MAX_IDS, shown_content_ids
 from ingest.errors import PartRejected
 from tests.mails.catalogue.contents import sign, zipped
 from tests.mails.compound import OutlookFile, OutlookMessage
@@ -353,5 +353,5 @@ def test_content_ids_are_found_whole_wherever_a_block_ends() -> None:
 
 
 def test_the_samples_are_there() -> None:
-    folder = Path(__file__).parents[3] / "mails" / "samples"
+    folder = Path(__file__).parents[4] / "mails" / "samples"
     assert {path.stem for path in folder.glob("*.eml")} == {path.stem for path in folder.glob("*.txt")}

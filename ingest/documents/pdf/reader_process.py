@@ -1,6 +1,6 @@
-"""The process that reads PDFs for the app: started by `ingest.documents.reader_pool`, killed when a file is costly.
+"""The process that reads PDFs for the app: started by `ingest.documents.pdf.reader_pool`, killed when a file is costly.
 
-Standard input is a socket. `ingest.documents.reader_answer` has the form of requests and answers.
+Standard input is a socket. `ingest.documents.pdf.reader_protocol` has the form of requests and answers.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 import time
 from contextlib import suppress
 
-from ingest.documents.pdf_findings import INTRICATE
-from ingest.documents.pdf_objects import read_objects
-from ingest.documents.reader_answer import READY, REQUEST, to_line
+from ingest.documents.pdf.findings import INTRICATE
+from ingest.documents.pdf.objects import read_objects
+from ingest.documents.pdf.reader_protocol import READY, REQUEST, to_line
 
 assert sys.platform != "win32"  # noqa: S101 - the pool starts no process there
 

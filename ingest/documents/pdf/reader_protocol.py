@@ -7,7 +7,7 @@ import struct
 from datetime import date
 from decimal import Decimal
 
-from ingest.documents.pdf_findings import Pdf
+from ingest.documents.pdf.findings import Pdf
 from ingest.model.invoice import Invoice, InvoiceKind
 
 READY = b"\n"  # the first byte of a process

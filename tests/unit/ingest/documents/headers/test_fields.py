@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.documents import headers as read
-from ingest.documents.addresses import addresses
-from ingest.documents.encoded_words import decode_charset, decode_words
-from ingest.documents.headers import MAX_HEADER, Headers, parse_headers, read_headers
+from ingest.documents.headers import fields as read
+from ingest.documents.headers.addresses import addresses
+from ingest.documents.headers.encoded_words import decode_charset, decode_words
+from ingest.documents.headers.fields import MAX_HEADER, Headers, parse_headers, read_headers
 
 REST = b"Subject: Rechnung 4711\r\nTo: a@b.example\r\n\r\nSubject: no header any more\r\n"
 

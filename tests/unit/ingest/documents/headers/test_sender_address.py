@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.documents.sender_address import comparable_address, comparable_domain
+from ingest.documents.headers.sender_address import comparable_address, comparable_domain
 
 
 @pytest.mark.parametrize(

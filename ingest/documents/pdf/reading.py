@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import IO
 
 from ingest.documents.budget import Budget
-from ingest.documents.einvoice import NAMES_IN_PDF
-from ingest.documents.pdf_findings import Pdf, ReadObjects
+from ingest.documents.invoices.einvoice import NAMES_IN_PDF
+from ingest.documents.pdf.findings import Pdf, ReadObjects
 from ingest.documents.spool import read_range
 from ingest.model.invoice import Invoice, InvoiceKind
 
@@ -34,7 +34,7 @@ _OVERLAP = 128  # bytes: longer than any of these names
 
 def read_objects_here(file: IO[bytes], _: Budget) -> Pdf:
     """Read the objects of a PDF in this process: for tests and tools. The app has a ReaderPool."""
-    from ingest.documents.pdf_objects import read_objects  # noqa: PLC0415 - with pypdf, which the app loads elsewhere
+    from ingest.documents.pdf.objects import read_objects  # noqa: PLC0415 - with pypdf, which the app loads elsewhere
 
     return read_objects(file)
 

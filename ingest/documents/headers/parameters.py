@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ingest.documents.addresses import end_of_comment
-from ingest.documents.encoded_words import decode_bytes, decode_charset, decode_words
+from ingest.documents.headers.addresses import end_of_comment
+from ingest.documents.headers.encoded_words import decode_bytes, decode_charset, decode_words
 
 MAX_VALUE: Final = 64 * 1024  # bytes of a field that are read
 MAX_PIECES: Final = 1000  # pieces that one value may come in

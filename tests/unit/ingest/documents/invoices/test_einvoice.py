@@ -13,16 +13,16 @@ import pytest
 
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
-from ingest.documents.einvoice import read_invoice
-from ingest.documents.invoices import link_invoices
-from ingest.documents.pdf import read_pdf
-from ingest.documents.pdf_findings import Pdf
+from ingest.documents.invoices.einvoice import read_invoice
+from ingest.documents.invoices.linking import link_invoices
+from ingest.documents.pdf.findings import Pdf
+from ingest.documents.pdf.reading import read_pdf
 from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.model.limits import Limits
 from ingest.model.part import Part
 from tests.mails import invoices
 
-PAYLOADS = Path(__file__).parents[3] / "payloads" / "documents"
+PAYLOADS = Path(__file__).parents[4] / "payloads" / "documents"
 ZUGFERD_1 = b"""<rsm:CrossIndustryDocument xmlns:rsm="urn:ferd:CrossIndustryDocument:invoice:1p0"
   xmlns:ram="urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:12"
   xmlns:udt="urn:un:unece:uncefact:data:standard:UnqualifiedDataType:15">

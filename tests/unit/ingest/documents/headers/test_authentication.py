@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.documents.authentication import read_authentication
-from ingest.documents.headers import Headers, parse_headers
+from ingest.documents.headers.authentication import read_authentication
+from ingest.documents.headers.fields import Headers, parse_headers
 from ingest.model.message import Authentication
 
 EXCHANGE = (

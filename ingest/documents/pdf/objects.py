@@ -1,6 +1,6 @@
 """The objects of a PDF, read by pypdf: encryption, and the e-invoice among the embedded files.
 
-The app runs this module in a process of its own (`ingest.documents.reader_pool`).
+The app runs this module in a process of its own (`ingest.documents.pdf.reader_pool`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import IO
 import pypdf
 
 from ingest.codes import Rule
-from ingest.documents.einvoice import NAMES_IN_PDF, read_invoice
-from ingest.documents.pdf_findings import INTRICATE, Pdf
+from ingest.documents.invoices.einvoice import NAMES_IN_PDF, read_invoice
+from ingest.documents.pdf.findings import INTRICATE, Pdf
 from ingest.documents.unpacking.bounded import Bounded
 from ingest.errors import IngestError, PartRejected
 from ingest.model.invoice import Invoice, InvoiceKind

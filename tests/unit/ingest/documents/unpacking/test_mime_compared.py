@@ -30,7 +30,7 @@ from tests.fuzz.targets import sort
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
-SAMPLES = Path(__file__).parents[3] / "mails" / "samples"
+SAMPLES = Path(__file__).parents[4] / "mails" / "samples"
 _PIECE_OF_TEXT = re.compile(r"ATT\d{5}\.(txt|html?)")
 
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 from typing import Final
 
 from ingest import log
-from ingest.documents import addresses as address_lists
-from ingest.documents.encoded_words import decode_bytes, decode_words
+from ingest.documents.headers import addresses as address_lists
+from ingest.documents.headers.encoded_words import decode_bytes, decode_words
 
 MAX_HEADER: Final = 10 * 1024 * 1024  # bytes kept of one header block
 MAX_FIELDS: Final = 50_000  # fields of one name that are read

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.documents.encoded_words import decode_bytes
+from ingest.documents.headers.encoded_words import decode_bytes
 
 _PIECE: Final = re.compile(
     r"""

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingest.documents.addresses import without_comments
-from ingest.documents.headers import MAX_TEXT, Headers
-from ingest.documents.sender_address import comparable_address, comparable_domain
+from ingest.documents.headers.addresses import without_comments
+from ingest.documents.headers.fields import MAX_TEXT, Headers
+from ingest.documents.headers.sender_address import comparable_address, comparable_domain
 from ingest.model.message import Authentication
 
 _RESULT = re.compile(r"([a-z][a-z0-9-]{0,31})\s*(?:/\s*\d{1,9}\s*)?=\s*([a-z][a-z0-9]{0,31})(?=\s|$)", re.IGNORECASE)

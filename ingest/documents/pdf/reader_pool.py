@@ -19,9 +19,9 @@ from typing import IO
 from ingest import log
 from ingest.codes import Rule
 from ingest.documents.budget import BEAT_SECONDS, Budget
-from ingest.documents.pdf import read_objects_here
-from ingest.documents.pdf_findings import INTRICATE, Pdf
-from ingest.documents.reader_answer import READY, REQUEST, from_line
+from ingest.documents.pdf.findings import INTRICATE, Pdf
+from ingest.documents.pdf.reader_protocol import READY, REQUEST, from_line
+from ingest.documents.pdf.reading import read_objects_here
 from ingest.documents.spool import on_disk
 from ingest.errors import PartRejected, ReaderUnavailable
 
@@ -32,7 +32,7 @@ _LONGEST_LINE = 64 * 1024  # bytes of an answer
 _CODE = """import os, sys
 os.nice(19)  # honest mails go first, from the first import on
 sys.path[:] = sys.argv[1:]
-from ingest.documents.reader_process import main
+from ingest.documents.pdf.reader_process import main
 main()"""
 
 
