@@ -220,7 +220,7 @@ def _note_poisoned(msg: func.QueueMessage, queue: str, again: func.Out[typing.Li
     try:
         wiring.app().backlog.note_poisoned(ref)
     except Later as trouble:
-        # A poison queue has none of its own: after five tries the message would stay there for days, and no try follow.
+        # No queue stands behind the poison queue: after five attempts the message would lie there for days.
         again.set([ref.to_json()])
         log.warning("message.put_back", mailbox=ref.mailbox, message=ref.message_id, cause=log.describe(trouble))
         return

@@ -34,7 +34,7 @@ _POLICY = SMTP.clone(header_factory=_HEADERS)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letter:
-    """An answer that is ready to be sent. `id` is new for each try."""
+    """An answer that is ready to be sent. `id` is new for each attempt."""
 
     id: UUID
     sender: str

@@ -25,8 +25,8 @@ from ingest.storage.answers import Answers, DueAnswer
 
 AT_A_TIME = 10
 RUN_SECONDS = 45.0  # of one run of the timer, which comes each minute
-MOST_TRIES = 6
-FIRST_DISTANCE = 300.0  # seconds to the second try; doubled for each further one
+MOST_ATTEMPTS = 6
+FIRST_DISTANCE = 300.0  # seconds to the second attempt; doubled for each further one
 
 
 class Recorded(Protocol):
@@ -36,7 +36,7 @@ class Recorded(Protocol):
         """Return answers that no other process sends."""
 
     def end(self, due: DueAnswer, state: AnswerState, *, again_after: float = 0.0) -> None:
-        """Record the state after a try."""
+        """Record the state after an attempt."""
 
 
 class Outbox:
@@ -62,11 +62,11 @@ class Outbox:
     def _send(self, due: DueAnswer) -> bool:
         state, again_after = self._try(due)
         self._records.end(due, state, again_after=again_after)
-        log.info("answer.ended", kind=due.kind, outcome=state, tries=due.tries)
+        log.info("answer.ended", kind=due.kind, outcome=state, tries=due.attempts)
         return state is AnswerState.SENT
 
     def _try(self, due: DueAnswer) -> tuple[AnswerState, float]:
-        """Return the state after a try, and the seconds to the next one where there is one."""
+        """Return the state after an attempt, and the seconds to the next one where there is one."""
         try:
             self._transport.send(self._letter(due))
         except AnswerRefused as refused:
@@ -77,9 +77,9 @@ class Outbox:
             return AnswerState.IN_DOUBT, 0.0
         except Later as later:
             log.warning("answer.put_off", kind=due.kind, cause=log.describe(later))
-            if due.tries >= MOST_TRIES:
+            if due.attempts >= MOST_ATTEMPTS:
                 return AnswerState.REFUSED, 0.0
-            return AnswerState.QUEUED, max(later.retry_after or 0.0, FIRST_DISTANCE * 2 ** (due.tries - 1))
+            return AnswerState.QUEUED, max(later.retry_after or 0.0, FIRST_DISTANCE * 2 ** (due.attempts - 1))
         except Exception as defect:  # noqa: BLE001 - a defect over one answer stops no other
             log.error("answer.defect", kind=due.kind, frames=log.frames(defect))
             return AnswerState.REFUSED, 0.0

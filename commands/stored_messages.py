@@ -54,7 +54,7 @@ def verify(
     \b
     MESSAGE or --all            each blob is there, with the length and the hash on record
     MESSAGE or --all, --derive  each part on record is in its mail's original
-    --unrecorded                blobs that no record names: of tries that did not commit, or were linked
+    --unrecorded                blobs that no record names: of attempts that did not commit, or were linked
 
     Changes nothing without --delete-after. Needs a login that sees every tenant's mails: a member of ingest_operator
     (INGEST_OPERATOR_DATABASE_URL).

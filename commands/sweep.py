@@ -29,10 +29,10 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
         refs = waiting_messages(ours, chosen_mailboxes(ours.settings, mailbox))
         with progress() as bar:
             task = bar.add_task("Ingesting", total=len(refs))
-            for tried in ingest_all(ours, refs):
-                counts.update({tried.result: 1, "documents": tried.documents})
-                if tried.trouble is not None:
-                    say(f"{tried.result.replace('_', ' ')}: {tried.trouble}", err=True)
+            for attempt in ingest_all(ours, refs):
+                counts.update({attempt.result: 1, "documents": attempt.documents})
+                if attempt.trouble is not None:
+                    say(f"{attempt.result.replace('_', ' ')}: {attempt.trouble}", err=True)
                 bar.advance(task)
     names = (*Result, "documents")
     print_record({"messages": len(refs), **{name: counts[name] for name in names}}, as_json=as_json)

@@ -112,7 +112,7 @@ class Verdict(StrEnum):
 
 
 class AnswerState(StrEnum):
-    """The state of an answer after a try to send it. QUEUED: another try follows; IN_DOUBT: perhaps sent."""
+    """The state of an answer after an attempt to send it. QUEUED: another attempt follows; IN_DOUBT: perhaps sent."""
 
     QUEUED = "queued"
     SENT = "sent"

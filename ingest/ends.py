@@ -23,7 +23,7 @@ class Ends:
         self._claims = claims
 
     def delete(self, claim: Claim, scope: Scope) -> None:
-        """Delete a message that this try has filed from the mailbox."""
+        """Delete a message that this attempt has filed from the mailbox."""
         self._mail.delete(claim.ref, scope)
         self._claims.end(claim, ClaimState.DELETED)
 

@@ -72,7 +72,7 @@ class GraphForbidden(GraphUnavailable):
 
 
 class GraphServerError(GraphUnavailable):
-    """Graph answered 500 to every try of one call."""
+    """Graph answered 500 to every attempt of one call."""
 
 
 class GraphThrottled(Later):
@@ -182,11 +182,11 @@ class NotFound(IngestError):
 
 
 class MimeUnavailable(IngestError):
-    """Exchange can't convert or read this message as MIME, on every try."""
+    """Exchange can't convert or read this message as MIME, on every attempt."""
 
 
 class AnswerRefused(IngestError):
-    """An answer can't be sent, on any try."""
+    """An answer can't be sent, on any attempt."""
 
 
 class MalformedRef(IngestError):

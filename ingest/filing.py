@@ -64,7 +64,7 @@ class Filing:
         blob's name follows from tenant, message, the original's hash and the part's place in the original, and a blob
         that exists is not written again. Raises Later, NotFound, Rejected, Defect.
         """
-        # The hash is in the name: Graph generates the MIME anew for each read, and a second try may get other bytes.
+        # The hash is in the name: Graph generates the MIME anew for each read, and the next attempt may get others.
         folder = f"{tenant.id}/{original.message.ref.key}/{original.spool.sha256}"
         if _may_have_come_before(original.message) and self._copies.link(
             self._claim, original.message, original.spool.sha256, last=last

@@ -14,6 +14,7 @@ from functools import partial
 
 from ingest import log, routing
 from ingest.answers import Own, answer_to_rejected
+from ingest.attempts import Attempts
 from ingest.claims import OwnClaims, log_fields
 from ingest.codes import Reason
 from ingest.documents.budget import Pace
@@ -40,12 +41,11 @@ from ingest.rejections import Rejections
 from ingest.routing import Addressing
 from ingest.suspects import Suspects
 from ingest.transfer import Transfer
-from ingest.tries import Tries
 
-DEFECT_LIMIT = 5  # tries that ended in a defect of our own
+DEFECT_LIMIT = 5  # attempts that ended in a defect of our own
 CRASH_LIMIT = 5  # owners that died over the same message
 ATTACHMENT_PATIENCE = timedelta(hours=1)  # from the mail's arrival, for an attachment that Microsoft still scans
-OVERRUN_LIMIT = 2  # tries that took the whole time of a message, while others were filed
+OVERRUN_LIMIT = 2  # attempts that took the whole time of a message, while others were filed
 
 
 class Pipeline:
@@ -79,12 +79,12 @@ class Pipeline:
         self._own = own
         self._own_claims = OwnClaims(claims)
         self._suspects = Suspects(self._own_claims)
-        self._tries = Tries(self._own_claims)
+        self._attempts = Attempts(self._own_claims)
         self._ends = Ends(mail, claims)
         self._rejections = Rejections(mail, tenants, rejections, addressing)
 
     def ingest_message(self, ref: MessageRef, *, assigned: Tenant | None = None) -> Outcome:
-        """Bring one message to where it belongs, from any state that earlier tries left.
+        """Bring one message to where it belongs, from any state that earlier attempts left.
 
         `assigned`: an operator chose this tenant; folder and addresses of the message do not matter then. Raises
         Later (the queue tries again, nothing counts) and Defect (counted on the record; the queue tries again too).
@@ -94,7 +94,7 @@ class Pipeline:
         if claim is None:
             return Busy()
         return self._suspects.in_turn(
-            claim, lambda claim: self._tries.run(claim, partial(self._work_or_wait, claim, assigned))
+            claim, lambda claim: self._attempts.run(claim, partial(self._work_or_wait, claim, assigned))
         )
 
     def _work_or_wait(self, claim: Claim, assigned: Tenant | None) -> Outcome:
@@ -137,7 +137,7 @@ class Pipeline:
         """File the message and delete it.
 
         A record of `stored` by another owner is no proof: a stolen login of the database can write such a record. The
-        try that deletes a message has filed the message itself. A second filing changes nothing.
+        attempt that deletes a message has filed the message itself. A second filing changes nothing.
         """
         with Spool() as spool:
             original, tenants = reading.read(
@@ -149,7 +149,7 @@ class Pipeline:
                 if datetime.now(UTC) - original.message.received_at > ATTACHMENT_PATIENCE:
                     raise Rejected(Reason.ATTACHMENT_PENDING) from None
                 raise
-        self._tries.note_filed()
+        self._attempts.note_filed()
         if original.message.receipt_requested:
             # Exchange may report an unread message to its sender as "deleted without being read".
             with suppress(NotFound):
@@ -167,7 +167,7 @@ class Pipeline:
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
         resolved = routing.resolve(message, self._addressing, self._tenants)
         passed_over = routing.passed_over(resolved)
-        if passed_over or claim.may_have_left:  # an earlier try may have passed over others
+        if passed_over or claim.may_have_left:  # an earlier attempt may have passed over others
             self._tenants.note_passed_over(claim, passed_over)
         tenants = routing.choose_tenants(resolved)
         if not (claim.sender_admitted or claim.stored_before):

@@ -103,7 +103,7 @@ class Claims(Protocol):
         """Give the claim back unfinished, and count a defect of our own."""
 
     def count_overrun(self, claim: Claim, error: str) -> None:
-        """Give the claim back unfinished, and count a try that took the whole time of a message."""
+        """Give the claim back unfinished, and count an attempt that took the whole time of a message."""
 
 
 class Tenants(Protocol):

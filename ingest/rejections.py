@@ -26,7 +26,7 @@ class Rejections:
     def note(self, claim: Claim, reason: Reason, message: Message | None, assigned: Tenant | None) -> None:
         """Record sender and subject of a message with the reason.
 
-        `message`: as the header says, None where this try read no header; then Graph is asked for the few fields.
+        `message`: as the header says, None where this attempt read no header; then Graph is asked for the few fields.
         `assigned`: the tenant that an operator chose. Raises DatabaseUnavailable; a fault of Graph leaves no record.
         """
         message = message or self._described(claim)

@@ -1,4 +1,4 @@
-"""The transfers of one message: tries of a download, the lease kept alive, and one deadline over all of them."""
+"""The transfers of one message: attempts of a download, the lease kept alive, and one deadline over all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.ports import Claims
 
 # Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.
 MESSAGE_SECONDS = 480.0
-CONTENT_TRIES = 3  # of one download within one try of the message
+CONTENT_ATTEMPTS = 3  # of one download within one attempt of the message
 
 type Open = Callable[[], AbstractContextManager[Iterator[bytes]]]
 
@@ -56,8 +56,8 @@ class Transfer:
         if now - self._began > MESSAGE_SECONDS:
             late = f"the message is not filed after {MESSAGE_SECONDS:g} seconds"
             if now - self._began - self._seconds_transferred(now) > MESSAGE_SECONDS / 2:
-                raise Overdue(f"{late}; another try goes on")
-            raise SlowTransfer(f"{late}, most of them in transfers; another try goes on")
+                raise Overdue(f"{late}; another attempt goes on")
+            raise SlowTransfer(f"{late}, most of them in transfers; another attempt goes on")
         if now - self._renewed_at > self._claim.lease_seconds / 3:
             self._claims.renew(self._claim)
             self._renewed_at = now
@@ -66,9 +66,9 @@ class Transfer:
         """Give all blocks of a download to `take`, and return the result. `name` is for the log.
 
         A download that breaks off starts over with a new call of `take`: half of a content counts for nothing.
-        Raises ContentInterrupted after CONTENT_TRIES, and as `keep_alive`.
+        Raises ContentInterrupted after CONTENT_ATTEMPTS, and as `keep_alive`.
         """
-        for attempt in range(1, CONTENT_TRIES):
+        for attempt in range(1, CONTENT_ATTEMPTS):
             try:
                 return self._download_once(open_content, take)
             except ContentInterrupted as interrupted:

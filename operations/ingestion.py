@@ -17,7 +17,7 @@ from ingest.wiring import App
 
 
 class Result(StrEnum):
-    """The end of one message's try, in the words of the summary. The first two are trouble."""
+    """The end of an attempt to ingest a message, in the words of the summary. The first two are trouble."""
 
     FAILED = "failed"
     PUT_OFF = "put_off"
@@ -30,8 +30,8 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tried:
-    """One try: `documents` that were stored, and the `trouble` where there was any."""
+class Attempt:
+    """One attempt: `documents` that were stored, and the `trouble` where there was any."""
 
     result: Result
     documents: int = 0
@@ -50,10 +50,10 @@ def waiting_messages(app: App, mailboxes: Sequence[str]) -> list[MessageRef]:
     return [replace(ref, trigger=Trigger.OPERATOR) for ref in refs]
 
 
-def ingest_all(app: App, refs: Sequence[MessageRef]) -> Iterator[Tried]:
+def ingest_all(app: App, refs: Sequence[MessageRef]) -> Iterator[Attempt]:
     """Ingest messages side by side, as many as a mailbox allows; yield each one's end as it comes."""
     with ThreadPoolExecutor(PLACES) as workers:
-        for done in as_completed([workers.submit(_try, app, ref) for ref in refs]):
+        for done in as_completed([workers.submit(_attempt, app, ref) for ref in refs]):
             yield done.result()
 
 
@@ -73,15 +73,15 @@ def ingest_assigned(app: App, ref: MessageRef, tenant: Tenant) -> str:
             raise OperatorError(f"Not ingested: {type(outcome).__name__.lower()} (see messages show).")
 
 
-def _try(app: App, ref: MessageRef) -> Tried:
+def _attempt(app: App, ref: MessageRef) -> Attempt:
     try:
         with app.gate.yielding():
             outcome = app.pipeline.ingest_message(ref)
     except Later as later:
-        return Tried(result=Result.PUT_OFF, trouble=log.describe(later))
+        return Attempt(result=Result.PUT_OFF, trouble=log.describe(later))
     except IngestError as error:
-        return Tried(result=Result.FAILED, trouble=log.describe(error))
-    return Tried(result=_result(outcome), documents=outcome.documents if isinstance(outcome, Stored) else 0)
+        return Attempt(result=Result.FAILED, trouble=log.describe(error))
+    return Attempt(result=_result(outcome), documents=outcome.documents if isinstance(outcome, Stored) else 0)
 
 
 def _result(outcome: Outcome) -> Result:

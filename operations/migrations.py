@@ -47,7 +47,7 @@ _HOLDS = {
     "0012_operators": {"recorded operator actions": "select count(*) from ingest.audit"},
 }
 LOCK_TIMEOUT = "2s"
-PATIENCE_SECONDS = 300.0  # for locks, over all tries
+PATIENCE_SECONDS = 300.0  # for locks, over all attempts
 _LOCK = 6_108_312_907_014  # the advisory lock of the process that migrates; any number that no other program uses
 _NEXT_STATEMENT = "-- next statement\n"  # in files that run outside of a transaction
 

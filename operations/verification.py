@@ -99,7 +99,7 @@ class Unrecorded:
 def unrecorded(database_url: str, container: BlobStore, name: str) -> Iterator[Unrecorded]:
     """Yield the blobs of the container `name` that no record names. Raises OperatorError, BlobUnavailable.
 
-    They are of tries that did not commit. A blob of a mail in work is among them.
+    They are of attempts that did not commit. A blob of a mail in work is among them.
     """
     with connect(database_url) as connection:
         must_see_all(connection)

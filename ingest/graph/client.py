@@ -130,7 +130,7 @@ class GraphClient:
             return Answer(status=response.status_code, body=value if isinstance(value, dict) else {})
 
     def post_once(self, operation: str, path: str, content: bytes, *, mailbox: str) -> None:
-        """Post a text once: a second try could have its effect twice.
+        """Post a text once: a second attempt could have its effect twice.
 
         Raises InDoubt where Graph may have taken the content; else nothing was taken: GraphRefused and NotFound (4xx),
         GraphForbidden, GraphThrottled, GraphUnavailable (no token), Later (no place at the gate).
@@ -280,7 +280,7 @@ def _blocks(
                 received += len(some)
                 seconds = clock() - began
                 if seconds > min(STREAM_SECONDS, STREAM_GRACE + received / STREAM_RATE):
-                    # Not ContentInterrupted: a new try at once would outlast the invocation.
+                    # Not ContentInterrupted: a new attempt at once would outlast the invocation.
                     raise GraphUnavailable(f"{operation}: {received} bytes in {seconds:.0f} seconds, too slow")
                 if received == expected:
                     leave_gate()  # before the caller works on the last block

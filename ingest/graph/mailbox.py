@@ -30,7 +30,7 @@ PAGE_SIZE = 1000  # messages of a listing request, the most that Outlook takes; 
 QUARANTINE_PAGE_SIZE = 100
 BARREN_PAGES = 100  # so many next links in a row that show no new message end a listing
 
-CONVERSION_WAITS = (1.0,)  # seconds before another try of a MIME that Exchange could not convert
+CONVERSION_WAITS = (1.0,)  # seconds before another attempt of a MIME that Exchange could not convert
 _ATTACHMENT_FIELDS = "id,name,contentType,size,microsoft.graph.fileAttachment/contentId"
 _MESSAGE_FIELDS = (
     "id,internetMessageId,subject,from,toRecipients,ccRecipients,receivedDateTime,internetMessageHeaders,body"

@@ -32,7 +32,7 @@ MAX_BACKOFF_SECONDS = 20.0
 # delete, and the id still finds the item there. Seen in the field, not documented.
 CANNOT_DELETE = "ErrorCannotDeleteObject"
 NO_CODE = "without an error code"
-# Exchange's codes for an item that it can't convert or read. A new try of the call helps only now and then.
+# Exchange's codes for an item that it can't convert or read. A new attempt of the call helps only now and then.
 UNREADABLE_CODES = frozenset(
     {
         "ErrorContentConversionFailed",
@@ -70,7 +70,7 @@ _TRANSIENT = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """An answer, or the lack of one, that is worth another try.
+    """An answer, or the lack of one, that is worth another attempt.
 
     `status`: of the answer, where there was one. `retry_after`: seconds that Graph asked for. `fresh_token`: Graph
     refused the token.
@@ -85,7 +85,7 @@ class Failure:
 def judge(operation: str, status: int, code: str, headers: Mapping[str, str]) -> Failure:
     """Return the failure that an error answer is. `code` is Graph's error code, NO_CODE where there is none.
 
-    Raises NotFound, GraphForbidden, GraphUnavailable or GraphRefused where another try would change nothing.
+    Raises NotFound, GraphForbidden, GraphUnavailable or GraphRefused where another attempt would change nothing.
     """
     cause = f"{status} {code}"
     if status < HTTPStatus.BAD_REQUEST:
@@ -133,7 +133,7 @@ def _error_of(failure: Failure) -> type[Later]:
 
 
 class Retries:
-    """The tries of one call: at most MAX_ATTEMPTS within TOTAL_SECONDS, and one fresh token."""
+    """The attempts of one call: at most MAX_ATTEMPTS within TOTAL_SECONDS, and one fresh token."""
 
     def __init__(self, operation: str, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
         self._operation = operation
@@ -144,7 +144,7 @@ class Retries:
         self._had_fresh_token = False
 
     def wait_or_raise(self, failure: Failure) -> None:
-        """Sleep until the next try. Raises GraphThrottled or GraphUnavailable where no try is left."""
+        """Sleep until the next attempt. Raises GraphThrottled or GraphUnavailable where no attempt is left."""
         self._attempt += 1
         if failure.fresh_token:
             self._allow_fresh_token(failure)

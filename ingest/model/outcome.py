@@ -1,4 +1,4 @@
-"""The outcomes of one try to ingest a message."""
+"""The outcomes of one attempt to ingest a message."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ DAILY_LIMIT = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueAnswer:
-    """An answer that this process sends. `claim`: of the mail. `tries`: with this one."""
+    """An answer that this process sends. `claim`: of the mail. `attempts`: with this one."""
 
     claim: int
     kind: AnswerKind
     answer: Answer = field(repr=False)
-    tries: int
+    attempts: int
 
 
 def answer_parameters(claim: Claim, answer: Answer) -> dict[str, object]:
@@ -72,7 +72,7 @@ class Answers:
     END_ANSWER = "select ingest.end_answer(%(claim)s, %(state)s, %(seconds)s)"
 
     def end(self, due: DueAnswer, state: AnswerState, *, again_after: float = 0.0) -> None:
-        """Record the state after a try; for QUEUED the next try comes after `again_after` seconds."""
+        """Record the state after an attempt; for QUEUED the next attempt comes after `again_after` seconds."""
         self._database.none("end_answer", self.END_ANSWER, claim=due.claim, state=state, seconds=again_after)
 
 
@@ -81,7 +81,7 @@ def _due(row: dict[str, Any]) -> DueAnswer:
     return DueAnswer(
         claim=row["claim_id"],
         kind=kind,
-        tries=row["tries"],
+        attempts=row["tries"],  # the column keeps its name, as does the field of the log event `answer.ended`
         answer=Answer(
             target=AnswerTarget(
                 recipient=row["recipient"],

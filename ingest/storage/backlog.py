@@ -1,4 +1,4 @@
-"""The backlog: messages that the sweep puts on the queue, each time with a growing distance to the next try."""
+"""The backlog: messages that the sweep puts on the queue, each time with a growing distance to the next attempt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Backlog:
     """The claims of one database as the sweep sees them. Every call may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database, *, retry_seconds: float) -> None:
-        """`retry_seconds`: the first distance between two tries of a message."""
+        """`retry_seconds`: the first distance between two attempts of a message."""
         self._database = database
         self._retry = retry_seconds
 
@@ -59,7 +59,8 @@ class Backlog:
     def enqueue(self, mailbox: str, found: Sequence[ListedMessage], *, outstanding: int) -> list[MessageRef]:
         """Return those of `found` that are not on their way, in their order; they are remembered as enqueued now.
 
-        `outstanding`: messages of the mailbox on the queue, these included. The distance to the next try grows with it.
+        `outstanding`: messages of the mailbox on the queue, these included. The distance to the next attempt
+        grows with their number.
         """
         rows = self._database.all(
             "enqueue",
@@ -75,7 +76,7 @@ class Backlog:
         due = {row["message_id"] for row in rows}
         return [item.ref for item in found if item.ref.message_id in due]
 
-    # Begun and not finished, because a process died or a try failed. No listing need show these messages: they may
+    # Begun and not finished, because a process died or an attempt failed. No listing need show these messages: they may
     # have been moved or deleted before the answer was lost, or read by a person. A claim with an attempt is looked for
     # before the app reads or deletes the message.
     ABANDONED = """
@@ -128,7 +129,7 @@ class Backlog:
         rows = self._database.all("give_turns", self.GIVE_TURNS, mailbox=mailbox, limit=limit, retry=distance)
         return [MessageRef(mailbox=mailbox, message_id=row["message_id"], trigger=Trigger.SWEEP) for row in rows]
 
-    # Also those that are being worked on, and those with a next try that is due: they are on the queue all the same.
+    # Also those that are being worked on, and those with an attempt that is due: all of these are on the queue.
     OUTSTANDING = """
     select count(*) as outstanding from ingest.claim
     where mailbox = %(mailbox)s and state in ('waiting', 'processing', 'stored') and enqueued_at is not null

@@ -254,8 +254,8 @@ class BlobStore:
     def _must_hold(self, expected: StoredBlob) -> None:
         """Compare the blob that is there, and write its metadata again: `delete_unused` leaves the blob then.
 
-        A blob of a try that did not commit has no record yet. A blob that takes no metadata is left as it is. Raises
-        BlobConflict, BlobUnavailable.
+        A blob of an attempt that did not commit has no record yet. A blob that takes no metadata is left as it is.
+        Raises BlobConflict, BlobUnavailable.
         """
         blob = self._container.get_blob_client(expected.name)
         try:
@@ -274,7 +274,7 @@ _CONTENT = ContentSettings(content_type=CONTENT_TYPE)
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _PROTECTED = frozenset({"BlobImmutableDueToPolicy", "BlobImmutableDueToLegalHold"})
 # The metadata stays as it is, and the mail of the blob must not wait for that. `delete_unused` deletes no protected and
-# no leased blob. A blob is archived after days at rest: long after the tries of a mail without a record.
+# no leased blob. A blob is archived after days at rest: long after the attempts of a mail without a record.
 _UNWRITABLE = _PROTECTED | {"BlobArchived", "LeaseIdMissing"}
 _BEING_DELETED = "ContainerBeingDeleted"
 _CONTAINER_MISSING = "ContainerNotFound"

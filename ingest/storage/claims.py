@@ -21,7 +21,7 @@ class Claims:
     """The claims of one database. Every call may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database, *, lease_seconds: float, retry_seconds: float) -> None:
-        """Set a claim's life without renewal, and the time that the sweep leaves to the queue's own tries."""
+        """Set a claim's life without renewal, and the time that the sweep leaves to the queue's own attempts."""
         self._database = database
         self._lease = lease_seconds
         self._retry = retry_seconds
@@ -174,7 +174,7 @@ class Claims:
         self._give_back("count_defect", claim, error, defects=1)
 
     def count_overrun(self, claim: Claim, error: str) -> None:
-        """Give the claim back unfinished, and count a try that took the whole time of a message. Raises LeaseLost."""
+        """Give the claim back unfinished, and count an attempt that took all of a message's time. Raises LeaseLost."""
         self._give_back("count_overrun", claim, error, overruns=1)
 
     # Gives back once: a caller that lost the answer may ask again, and no defect is counted twice. The queue retries

@@ -90,7 +90,7 @@ class Copies:
         return True
 
     # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
-    # between two tries.
+    # between two attempts.
     COMMIT = """
     update ingest.claim
     set copies = copies + %(new)s,

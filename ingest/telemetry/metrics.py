@@ -179,7 +179,7 @@ METRICS: tuple[Metric, ...] = (
         kind="counter",
         unit="{answer}",
         event="answer.ended",
-        says="Tries to send an answer to a sender",
+        says="Attempts to send an answer to a sender",
         attributes=("kind", "outcome"),
     ),
     Metric(

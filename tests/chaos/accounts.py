@@ -218,7 +218,7 @@ class _Auditor:
     def check_the_rest(self, sent: Sequence[Sent]) -> None:
         """No row without a blob is checked mail by mail; here: no blob without a row, no row without a mail.
 
-        A try that died has left blobs beside those of the next try, which read another MIME of the same message.
+        An attempt that died has left blobs beside those of the next attempt, which read another MIME of the message.
         """
         copies = [copy for copies in self._copies.values() for copy in copies]
         named = {name for copy in copies for name in (copy.blob_name, *copy.blobs)}

@@ -480,7 +480,7 @@ class Chaos:
 _SIMULATOR = (
     *("--retry-base", "0.3"),
     "--accept-duplicate-subscriptions",  # one that was made although the answer got lost is there twice
-    "--changing-mime",  # a second try reads other bytes
+    "--changing-mime",  # a second attempt reads other bytes
     *("--requests-per-window", "10000000"),  # Outlook's 10,000 in ten minutes would make hours of ten thousand mails
 )
 _PLUGIN = ("--plugin", "tests.chaos.plugin:install")

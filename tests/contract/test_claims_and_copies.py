@@ -333,7 +333,7 @@ def test_a_copy_that_is_there_is_left_as_it_is(world: World) -> None:
     assert world.saved() == {world.first, world.second}
 
 
-def test_who_is_addressed_may_change_between_two_tries(world: World) -> None:
+def test_who_is_addressed_may_change_between_two_attempts(world: World) -> None:
     world.save(world.claim(), world.first, last=False)
     world.leases_run_out()
     again = world.claim()

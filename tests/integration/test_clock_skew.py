@@ -1,4 +1,4 @@
-"""A host with a clock five minutes ahead of Postgres and Graph, or behind, stores every mail at its first try.
+"""A host with a clock five minutes ahead of Postgres and Graph, or behind, stores every mail at its first attempt.
 
 The host runs under libfaketime. Monotonic clocks stay as they are. tests/unit/test_clocks.py has the arithmetic.
 """

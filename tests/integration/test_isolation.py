@@ -578,7 +578,7 @@ STILL_POSSIBLE = {
     "take claims, so that mails wait for a lease": "update ingest.claim set lease_until = now() + interval '1 day'",
     "end claims, so that mails wait for the next sweep": "update ingest.claim set state = 'gone'",
     "send stored mails to Quarantine, on record only": "update ingest.claim set state = 'quarantined'",
-    "count tries and defects, so that mails go to Quarantine": "update ingest.claim set defects = 5",
+    "count attempts and defects, so that mails go to Quarantine": "update ingest.claim set defects = 5",
     "add": "insert into ingest.claim (mailbox, message_id, state, trigger) values ('a', 'b', 'waiting', 'sweep')",
     "note that tenants of tokens that it has were passed over": (
         "select ingest.note_passed_over(1, array['0123456789abcdef'], array['unknown_token'])"

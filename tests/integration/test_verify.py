@@ -155,7 +155,7 @@ def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str], cl
     stray = f"{recorded[0]}.stray"
     with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
         container = service.get_container_client(CONTAINER)
-        container.upload_blob(stray, b"of a try that did not commit")
+        container.upload_blob(stray, b"of an attempt that did not commit")
         done = cli("messages", "verify", "--unrecorded", "--delete-after", "1", "--why", "tidy up", "--json")
         container.delete_blob(stray)
     assert (done.code, [(row["name"], row["deleted"]) for row in rows(done)]) == (0, [(stray, False)]), done.err

@@ -45,7 +45,7 @@ STORY = {
         "suspects",
         "sweep",
         "transfer",
-        "tries",
+        "attempts",
     )
 }
 ADAPTERS = {"graph", "documents", "storage"}

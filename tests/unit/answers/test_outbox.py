@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from answers.letter import Letter
-from answers.outbox import MOST_TRIES, Outbox
+from answers.outbox import MOST_ATTEMPTS, Outbox
 from answers.texts import Templates
 from ingest.codes import AnswerKind, AnswerState
 from ingest.errors import AnswerRefused, GraphThrottled, InDoubt
@@ -41,10 +41,13 @@ class FakeTransport:
             raise self.trouble
 
 
-def due(claim: int, tries: int = 1) -> DueAnswer:
+def due(claim: int, attempts: int = 1) -> DueAnswer:
     target = AnswerTarget(recipient="anna@supplier.example", message_id=None, references=(), subject="", language="en")
     return DueAnswer(
-        claim=claim, kind=AnswerKind.RECEIVED, answer=Answer(target=target, kinds=(AnswerKind.RECEIVED,)), tries=tries
+        claim=claim,
+        kind=AnswerKind.RECEIVED,
+        answer=Answer(target=target, kinds=(AnswerKind.RECEIVED,)),
+        attempts=attempts,
     )
 
 
@@ -60,18 +63,18 @@ def test_what_is_due_is_sent_and_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "tries", "end"),
+    ("trouble", "attempts", "end"),
     [
         (InDoubt("send_mail: 503"), 1, ("in_doubt", 0.0)),
         (AnswerRefused("send_mail: 400"), 1, ("refused", 0.0)),
         (GraphThrottled("send_mail: 429", retry_after=4000), 1, ("queued", 4000.0)),
         (GraphThrottled("send_mail: 429"), 3, ("queued", 1200.0)),
-        (GraphThrottled("send_mail: 429"), MOST_TRIES, ("refused", 0.0)),
+        (GraphThrottled("send_mail: 429"), MOST_ATTEMPTS, ("refused", 0.0)),
         (ZeroDivisionError(), 1, ("refused", 0.0)),
     ],
 )
-def test_trouble_ends_as_it_has_to(trouble: Exception, tries: int, end: tuple[str, float]) -> None:
-    records, transport = FakeRecords([due(1, tries)]), FakeTransport(trouble)
+def test_trouble_ends_as_it_has_to(trouble: Exception, attempts: int, end: tuple[str, float]) -> None:
+    records, transport = FakeRecords([due(1, attempts)]), FakeTransport(trouble)
     assert outbox(records, transport).send() == 0
     assert records.ended == [(1, *end)]
     assert len(transport.letters) == 1

@@ -417,7 +417,7 @@ def test_the_tries_for_an_attachment_that_is_still_scanned_grow_apart(world: Wor
     for _ in range(4):
         with pytest.raises(AttachmentPending):
             world.pipeline.ingest_message(ref)
-        world.records.note_poisoned(ref)  # as after the queue's own few tries
+        world.records.note_poisoned(ref)  # as after the queue's own few attempts
         next_try = world.records.row(ref).next_try_at
         assert next_try is not None
         distances.append(next_try - world.records.now)
@@ -1341,7 +1341,7 @@ def test_a_defect_is_told_with_frames_and_without_the_texts_of_foreign_exception
     assert "leaked" not in str(defect.value)
     assert defect.value.__suppress_context__  # or the host would print the foreign one
     assert "message.defect" in caplog.text
-    assert "builtins.ValueError at tries.py:" in caplog.text
+    assert "builtins.ValueError at attempts.py:" in caplog.text
 
 
 def test_neither_tokens_nor_content_reach_the_log_of_a_stored_mail(

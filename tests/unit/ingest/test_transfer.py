@@ -1,4 +1,4 @@
-"""The transfers of a message: a lease kept alive, bounded tries, and one deadline for all of the message's tenants."""
+"""The transfers of a message: a lease kept alive, bounded attempts, and one deadline for all its tenants."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -8,7 +8,7 @@ import pytest
 from ingest.documents.budget import Lane, Pace
 from ingest.errors import ContentInterrupted, Later, LeaseLost, Overdue, SlowTransfer
 from ingest.model.claim import Claim, ClaimState
-from ingest.transfer import CONTENT_TRIES, MESSAGE_SECONDS, Transfer
+from ingest.transfer import CONTENT_ATTEMPTS, MESSAGE_SECONDS, Transfer
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import ref
 
@@ -93,7 +93,7 @@ def test_a_message_whose_time_went_into_other_work_than_transfers_is_overdue() -
         begun.transfer.keep_alive()
 
 
-def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_tries() -> None:
+def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_attempts() -> None:
     begun = Begun()
     taken: list[int] = []
 
@@ -107,7 +107,7 @@ def test_a_download_that_breaks_off_is_taken_anew_and_ends_after_bounded_tries()
 
     with pytest.raises(ContentInterrupted):
         begun.transfer.download("original", broken, take)
-    assert taken == [1] * CONTENT_TRIES
+    assert taken == [1] * CONTENT_ATTEMPTS
 
 
 def test_a_costly_message_rests_before_an_upload_and_never_between_two_blocks() -> None:

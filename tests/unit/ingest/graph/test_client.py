@@ -165,7 +165,7 @@ def test_a_fresh_token_that_is_refused_ends_it() -> None:
     assert one.tokens.forgotten == 2
 
 
-# Answers that another try would not change
+# Answers that another attempt would not change
 
 
 def test_404_is_not_found() -> None:

@@ -1,4 +1,4 @@
-"""The account of a try: each error is counted or not, logged, and the claim is given back with it."""
+"""The account of an attempt: each error is counted or not, logged, and the claim is given back with it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ingest.model.outcome import Outcome, Stored
 from ingest.refusals import Refusals
 
 
-class Tries:
-    """The tries of this process."""
+class Attempts:
+    """The attempts of this process."""
 
     def __init__(self, claims: OwnClaims) -> None:
         self._claims = claims
@@ -63,7 +63,7 @@ class Tries:
         return outcome
 
     def _put_off_overdue(self, claim: Claim, overdue: Overdue, began: float) -> None:
-        """Count a try that took the whole time of a message, if other messages were filed meanwhile."""
+        """Count an attempt that took the whole time of a message, if other messages were filed meanwhile."""
         if self._filed_at < began:
             log.warning("message.put_off", **log_fields(claim), cause=log.describe(overdue))
             self._claims.give_back(claim, overdue)
