@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ingest import log
 from ingest.claims import log_fields
 from ingest.codes import Reason
-from ingest.errors import NotFound
+from ingest.errors import Later, NotFound
 from ingest.model.answer import Answer
 from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import Scope
@@ -45,7 +45,17 @@ class Ends:
         return Quarantined(reason=reason)
 
     def gone(self, claim: Claim) -> Outcome:
-        """End the claim of a message that left the inbox; complete the quarantine that an earlier owner began."""
+        """End the claim of a message that left the inbox; complete the quarantine that an earlier owner began.
+
+        Raises Later where the message is back in the inbox by then: a person moved it, and the notification met a claim
+        that had not ended yet. No other notification follows, and a message that was read shows in no listing.
+        """
+        outcome = self._end_gone(claim)
+        if self._mail.categories_in_inbox(claim.ref) is not None:
+            raise Later("the message came back to the inbox while its claim ended")
+        return outcome
+
+    def _end_gone(self, claim: Claim) -> Outcome:
         if claim.reason is not None:
             self._claims.end(claim, ClaimState.QUARANTINED, reason=claim.reason)
             return Quarantined(reason=claim.reason)

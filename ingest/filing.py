@@ -60,6 +60,7 @@ class Filing:
     def process_email_message(self, original: Original, tenant: Tenant, *, last: bool) -> int:
         """Store the original and all parts in Blob and their rows in one transaction; return the number of documents.
 
+        An earlier copy of the same mail has the documents: then the message is linked, and brings none.
         Runs inside `tenant_context(tenant)`. `last`: no other tenant gets a copy after this one. Can be repeated: a
         blob's name follows from tenant, message, the original's hash and the part's place in the original, and a blob
         that exists is not written again. Raises Later, NotFound, Rejected, Defect.
@@ -69,8 +70,7 @@ class Filing:
         if _may_have_come_before(original.message) and self._copies.link(
             self._claim, original.message, original.spool.sha256, last=last
         ):
-            log.info("message.linked", message=original.message.ref.message_id)
-            return 0
+            return self._linked(original)
 
         def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
             return self._upload(f"{folder}/{_place(path, original.message.form, content)}", content, {"name": name})
@@ -80,10 +80,17 @@ class Filing:
         budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive, pace=self._transfer.pace)
         parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
         answer = answer_to_stored(original.message.answer_target, parts)
-        held = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
-        if held is not None:
-            log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=held)
+        saved = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
+        if saved.linked:
+            return self._linked(original)
+        if saved.held is not None:
+            log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=saved.held)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
+
+    def _linked(self, original: Original) -> int:
+        """Log that an earlier copy has the parts; return the number of new documents."""
+        log.info("message.linked", message=original.message.ref.message_id)
+        return 0
 
     def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}

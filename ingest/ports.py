@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from ingest.codes import HeldReason, PassedOver, Reason
+from ingest.codes import PassedOver, Reason
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
+from ingest.model.copy import SavedCopy
 from ingest.model.message import UNKNOWN_SENDER, Attachment, Authentication, ListedMessage, Message, Scope
 from ingest.model.message_ref import MessageRef
 from ingest.model.part import Part
@@ -144,10 +145,9 @@ class Copies(Protocol):
         *,
         last: bool,
         answer: Answer | None = None,
-    ) -> HeldReason | None:
+    ) -> SavedCopy:
         """Write the copy of the context's tenant in one transaction; with the `last` one the claim is STORED.
 
-        Returns the reason why the copy waits in the tenant's waiting room; None where the DMS sees the documents.
         `answer` goes to the sender, due with the end of the message. Raises LeaseLost, DatabaseUnavailable.
         """
 

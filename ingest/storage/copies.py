@@ -11,6 +11,7 @@ from ingest.errors import LeaseLost
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim
+from ingest.model.copy import SavedCopy
 from ingest.model.message import Message, OriginalForm
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant
@@ -110,14 +111,13 @@ class Copies:
         *,
         last: bool,
         answer: Answer | None = None,
-    ) -> HeldReason | None:
+    ) -> SavedCopy:
         """Write the message, its parts and its documents for the tenant of the context, in one transaction.
 
         With the `last` tenant's copy the claim becomes STORED in the same transaction. A copy that this tenant has
         already is left as it is. The same mail that was saved under another claim meanwhile is linked. `answer` is
-        queued, where the tenant wants one. Returns the reason why Postgres holds a new copy in the tenant's waiting
-        room; None where the DMS sees the documents. Raises LeaseLost: then nothing was written. Raises
-        DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
+        queued, where the tenant wants one. Raises LeaseLost: then nothing was written. Raises DatabaseUnavailable, and
+        RuntimeError outside of `tenant_context`.
         """
         # In a pipeline, statements without an awaited result share a round trip.
         with self._database.connection("save") as connection, connection.pipeline(), connection.transaction():
@@ -155,11 +155,12 @@ class Copies:
                     connection.execute(self.AWAIT_SCAN, {"message": row["id"], "hidden": self._hidden})
                 if answer is not None:
                     connection.execute(self.QUEUE_ANSWER, answer_parameters(claim, answer))
-            linked = link is not None and (link.fetchone() or {})["linked"]
+            linked = bool(link is not None and (link.fetchone() or {})["linked"])
             self._commit(connection, claim, message, new=linked or row is not None, last=last)
             if row is not None:
                 connection.execute(self.COUNT)
-        return HeldReason(row["held_reason"]) if row is not None and row["held_reason"] else None
+        held = None if row is None else row["held_reason"]
+        return SavedCopy(linked=linked, held=HeldReason(held) if held else None)
 
     def _commit(self, connection: Connection, claim: Claim, message: Message, *, new: bool, last: bool) -> None:
         ours = connection.execute(

@@ -11,6 +11,7 @@ from ingest.filing import Filing, FilingOptions
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
+from ingest.model.copy import SavedCopy
 from ingest.model.invoice import Invoice
 from ingest.model.message import Message, OriginalForm
 from ingest.model.message_ref import MessageRef
@@ -62,10 +63,11 @@ class Saved:
         *,
         last: bool,
         answer: Answer | None = None,
-    ) -> None:
+    ) -> SavedCopy:
         assert answer is None
         assert (claim.ref, message.ref, message.form, last) == (REF, REF, OriginalForm.MIME, True)
         self.original, self.parts = original, tuple(parts)
+        return SavedCopy()
 
     def link(self, claim: Claim, message: Message, sha256: str, *, last: bool) -> bool:
         assert (claim.ref, message.ref, len(sha256), last) == (REF, REF, 64, True)

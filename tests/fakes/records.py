@@ -14,6 +14,7 @@ from ingest.errors import DatabaseUnavailable, LeaseLost
 from ingest.model.answer import Answer
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
+from ingest.model.copy import SavedCopy
 from ingest.model.message import UNKNOWN_SENDER, Authentication, ListedMessage, Message, OriginalForm
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.model.part import Part
@@ -242,17 +243,18 @@ class FakeRecords:
         *,
         last: bool,
         answer: Answer | None = None,
-    ) -> HeldReason | None:
+    ) -> SavedCopy:
         self._step("save")
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
         key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
-        row = self._own(claim)
+        row, linked = self._own(claim), False
         if key not in self.saved:
             first = self._first_of(key, message, original.sha256)
+            linked = first is not None and message.form is OriginalForm.MIME
             self.saved[key] = (
                 Saved(message=message, original=first.original, parts=())
-                if first is not None and message.form is OriginalForm.MIME
+                if first is not None and linked
                 else Saved(message=message, original=original, parts=tuple(parts))
             )
             row.copies += 1
@@ -263,7 +265,8 @@ class FakeRecords:
         row.lease_until = self.now + self.lease_seconds
         row.reason = None
         listed = self._tenant in self.holding | self.refusing and not row.sender_admitted
-        return HeldReason.SENDER_UNKNOWN if listed and not self._lets_in(message.authentication) else None
+        held = listed and not linked and not self._lets_in(message.authentication)
+        return SavedCopy(linked=linked, held=HeldReason.SENDER_UNKNOWN if held else None)
 
     # Turns
 

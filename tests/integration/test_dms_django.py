@@ -144,8 +144,8 @@ def _a_user_lets_a_sender_in(dms: Dms, database: Database, server: Server, tenan
             authentication=Authentication(sender_address="billing@supplier.example", sender_proven=True),
         )
         with store.tenants.tenant_context(tenant):
-            held = store.copies.save(claim, mail, blob(tenant, "held"), [document(tenant, "held")], last=True)
-    assert held is HeldReason.SENDER_UNKNOWN
+            saved = store.copies.save(claim, mail, blob(tenant, "held"), [document(tenant, "held")], last=True)
+    assert saved.held is HeldReason.SENDER_UNKNOWN
     with server.membership("ingest_reader", OWNER):
         decided = json.loads(dms.after("decide"))
     assert decided["before"] == ["abc.pdf"]

@@ -622,25 +622,31 @@ def test_a_duplicate_stores_nothing_twice(world: World) -> None:
 
 
 def moved_in_outlook(world: World, ago: timedelta) -> list[str]:
-    """Ingest a mail of some time ago under two ids; return the steps of the second one."""
+    """Ingest a mail of some time ago under two ids: one document; return the steps of the second one."""
     mail = email()
     mail["Received"] = f"from a by b; {format_datetime(datetime.now(UTC) - ago)}"
     world.pipeline.ingest_message(world.mail.deliver(mail))
     world.journal.steps.clear()
     ref = world.mail.deliver(mail)
-    assert isinstance(world.pipeline.ingest_message(ref), Stored)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=0)
     assert world.saved(ref).parts == ()
     return list(world.journal.steps)
 
 
-def test_an_older_mail_that_comes_in_under_a_new_id_is_linked_before_an_upload(world: World) -> None:
+def test_an_older_mail_that_comes_in_under_a_new_id_is_linked_before_an_upload(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ingest")
     steps = moved_in_outlook(world, timedelta(hours=1))
+    assert "message.linked" in caplog.text
     assert "link" in steps
     assert "store" not in steps
 
 
-def test_a_mail_that_has_just_arrived_is_linked_as_it_is_saved(world: World) -> None:
+def test_a_mail_that_has_just_arrived_is_linked_as_it_is_saved(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ingest")
     steps = moved_in_outlook(world, timedelta(minutes=1))
+    assert "message.linked" in caplog.text
     assert "link" not in steps
     assert "save" in steps
 
@@ -797,10 +803,40 @@ def test_a_message_that_somebody_moved_out_of_the_inbox_is_left_there(world: Wor
 
 def test_a_message_that_vanishes_while_it_is_quarantined_is_acknowledged(world: World) -> None:
     ref = world.mail.deliver(email(to=["info@dms.example"]))
-    world.journal.trouble["quarantine"] = [NotFound("move_message: Graph answered 404")]
-    world.mail.move(ref, "inbox")
+
+    def vanish() -> Exception:
+        world.mail.remove(ref)
+        return NotFound("move_message: Graph answered 404")
+
+    world.journal.trouble["quarantine"] = [vanish]
     world.pipeline.ingest_message(ref)
     assert world.records.row(ref).state in {"gone", "quarantined"}
+
+
+def test_a_404_to_a_quarantine_that_a_second_look_contradicts_is_for_later(world: World) -> None:
+    ref = world.mail.deliver(email(to=["info@dms.example"]))
+    world.journal.trouble["quarantine"] = [NotFound("move_message: Graph answered 404")]
+    with pytest.raises(Later, match="came back to the inbox"):
+        world.pipeline.ingest_message(ref)
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.NO_TOKEN)
+
+
+@pytest.mark.parametrize("end", ["gone", "deleted"])
+def test_a_mail_that_a_person_brings_back_while_its_claim_ends_is_taken_up_again(world: World, end: str) -> None:
+    """The notification of the return meets the claim, and is acknowledged. A mail that was read shows in no listing."""
+    ref = world.mail.deliver(email()) if end == "gone" else stored_before_a_crash(world, email())
+    world.mail.move(ref, "Projects")
+
+    def bring_back() -> None:
+        world.mail.move(ref, "inbox")
+        assert world.pipeline.ingest_message(ref) == Busy()
+
+    world.journal.trouble[f"end.{end}"] = [bring_back]
+    with pytest.raises(Later, match="came back to the inbox"):
+        world.pipeline.ingest_message(ref)
+    assert isinstance(world.pipeline.ingest_message(ref), Stored | CleanedUp)
+    assert world.mail.folder(ref) is None
+    assert world.saved(ref).parts
 
 
 def test_an_operator_may_assign_a_mail_to_a_tenant_wherever_it_lies(world: World) -> None:

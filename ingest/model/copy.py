@@ -1,0 +1,19 @@
+"""A tenant's copy of a message, as it was saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest.codes import HeldReason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedCopy:
+    """The copy on record after `save`.
+
+    `linked`: an earlier copy of the same mail has the parts. `held`: the reason why the copy waits in the tenant's
+    waiting room; None where the DMS sees the documents.
+    """
+
+    linked: bool = False
+    held: HeldReason | None = None
