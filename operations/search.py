@@ -99,10 +99,14 @@ def _day(piece: str, today: date) -> date | None:
         return today - timedelta(days=_DAYS[piece])
     try:
         if (german := _GERMAN_DATE.match(piece)) is not None:
-            return date(int(german[3]), int(german[2]), int(german[1]))
-        return date.fromisoformat(piece) if "-" in piece else None
+            found = date(int(german[3]), int(german[2]), int(german[1]))
+        elif "-" in piece:
+            found = date.fromisoformat(piece)
+        else:
+            return None
     except ValueError:
         return None
+    return found if found < date.max else None  # `bounds` needs the next day
 
 
 # `mails`: the mails that a step looks through; `wanted`: the conditions of the query.

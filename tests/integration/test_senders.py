@@ -70,8 +70,8 @@ def filed(
     mail = replace(values.message(subject=mark, of=claim.ref), authentication=sender)
     mail = replace(mail, sender=sender.sender_address or "", internet_message_id=f"<{mark}@supplier.example>")
     with store.tenants.tenant_context(tenant):
-        held = store.copies.save(claim, mail, blob(tenant, mark), [document(tenant, mark)], last=True)
-    return claim.id, held
+        saved = store.copies.save(claim, mail, blob(tenant, mark), [document(tenant, mark)], last=True)
+    return claim.id, saved.held
 
 
 def seen(database: Database, what: str = "delivered", role: str = READER) -> set[int]:

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from base64 import urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -136,6 +137,16 @@ def test_content_comes_in_a_sandbox_and_without_a_cookie(anna: TestClient) -> No
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_no_link_shows_a_file_name_or_a_subject(anna: TestClient, service: FakeService) -> None:
+    service.parts_of[1] = [fake.part(1, name="Kontoauszug.pdf")]
+    links = [anna.get(f"/mails/7/copies/1/{one}").headers["location"] for one in ("original", "parts/1")]
+    for link in links:
+        readable = b"".join(urlsafe_b64decode(f"{piece}===") for piece in re.split(r"[/.]", link)[-2:])
+        assert b"RE-2026-1188" not in readable
+        assert b"Kontoauszug" not in readable
+        assert b"42/aa" not in readable
 
 
 def test_downloads_have_a_limit_in_a_minute(anna: TestClient) -> None:
