@@ -17,9 +17,9 @@ from ingest.errors import OperatorError
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.settings import AddressSettings, Settings, database_url
 from ingest.wiring import App
-from operations.addresses import UploadAddresses
 from operations.audit import Account
 from operations.inspection import ClaimRecord, Inspection
+from operations.upload_addresses import UploadAddresses
 
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", help="Only this one of the mailboxes in AZURE_INGEST_MAILBOX.")

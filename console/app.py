@@ -20,16 +20,16 @@ from starlette.staticfiles import StaticFiles
 from console.access import SESSION_COOKIE, Access, LoopbackAccess
 from console.assertion import Assertions
 from console.content import Links
-from console.content_answers import ContentAnswers
+from console.content_responses import ContentAnswers
 from console.guard import CONTENT_POLICY, PAGE_POLICY, Guard, RateLimit
 from console.language import COOKIE, LANGUAGES
 from console.mail_page import MailPage
-from console.own_history import OwnHistory
 from console.pages import Pages
 from console.quarantine_page import QuarantinePage
 from console.render import stranger_page, trouble
 from console.senders_page import SendersPage
 from console.service import Service
+from console.tenant_history import OwnHistory
 from ingest.errors import IngestError
 from operations.origin import acting_from
 

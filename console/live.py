@@ -21,11 +21,11 @@ from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
 from operations.history import Histories, MailRecord, PartRecord
 from operations.inspection import Inspection
-from operations.own_history import OwnMail, own_history
 from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
 from operations.status import Status, read_status
+from operations.tenant_history import OwnMail, own_history
 from operations.tenants import Tenants
 from subscriptions.calls import Subscriptions
 

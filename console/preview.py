@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from console.content import Content, Form, Links
+from console.invoice_sheet import MAX_BYTES, Sheet, read_sheet
 from console.pdf_pages import render
 from console.service import Contents
-from console.sheet import MAX_BYTES, Sheet, read_sheet
 from operations.history import Copy, PartRecord
 
 MAX_PAGES = 5  # of a PDF; each is a process of its own

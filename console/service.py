@@ -12,10 +12,10 @@ from uuid import UUID
 from ingest.errors import OperatorError
 from operations.audit import AuditEntry
 from operations.history import MailRecord, PartRecord
-from operations.own_history import OwnMail
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 from operations.status import Status
+from operations.tenant_history import OwnMail
 
 
 class Action(StrEnum):

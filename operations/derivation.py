@@ -27,7 +27,7 @@ from ingest.ports import UPLOAD_BLOCK
 from ingest.settings import BodyMode
 from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
-from ingest.storage.words import words_of
+from ingest.storage.search_words import words_of
 from operations.audit import Account, record_action
 from operations.database import connect, rows_as
 from operations.verification import must_see_all

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from ingest.model.claim import ClaimState
 from ingest.storage.database import Connection
-from ingest.storage.words import searchable
+from ingest.storage.search_words import searchable
 from operations.database import connect, rows_as
 
 NEWEST = 2_000  # mails that the first step looks through

@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from ingest import log
 from ingest.errors import ContentInterrupted, GraphThrottled, GraphUnavailable, InDoubt, Later
 from ingest.graph.retry import NO_CODE, Failure, Retries, judge
-from ingest.one_host import OneHostAdapter
+from ingest.http_adapter import OneHostAdapter
 from ingest.trace import span
 
 CONNECT_SECONDS = 5.0

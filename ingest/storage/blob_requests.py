@@ -21,7 +21,7 @@ from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HTTPPolicy
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransport
 from azure.storage.blob import ContainerClient
 
-from ingest.one_host import OneHostAdapter
+from ingest.http_adapter import OneHostAdapter
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60

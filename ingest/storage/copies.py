@@ -17,8 +17,8 @@ from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from ingest.storage.answers import answer_parameters
 from ingest.storage.database import Connection, Database, as_text
+from ingest.storage.search_words import words_of
 from ingest.storage.tenants import Tenants
-from ingest.storage.words import words_of
 
 
 class Copies:

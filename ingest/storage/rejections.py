@@ -10,8 +10,8 @@ from ingest.codes import Reason
 from ingest.model.claim import Claim
 from ingest.model.message import Message
 from ingest.storage.database import Connection, Database, as_text
+from ingest.storage.search_words import words_of
 from ingest.storage.tenants import Tenants
-from ingest.storage.words import words_of
 
 MAX_TEXT = 2000  # characters of a subject or a sender
 

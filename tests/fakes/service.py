@@ -15,10 +15,10 @@ from operations.audit import AuditEntry
 from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
 from operations.origin import origin
-from operations.own_history import OwnMail
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 from operations.status import Examination, Hour, ReasonCount, Status, TenantVolume
+from operations.tenant_history import OwnMail
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

@@ -15,9 +15,9 @@ from ingest.model.claim import ClaimState
 from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.storage.findings import Findings
 from operations.history import Histories
-from operations.own_history import own_history
 from operations.search import Search
 from operations.status import read_status
+from operations.tenant_history import own_history
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.test_isolation import Store, add_tenant, blob, document, reject, save, store_of

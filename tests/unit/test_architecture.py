@@ -21,7 +21,7 @@ KERNEL = {
         "environment",
         "errors",
         "log",
-        "one_host",
+        "http_adapter",
         "ports",
         "queues",
         "settings",
@@ -92,7 +92,7 @@ OWNERS = {
         "ingest.graph.client",
         "ingest.graph.credentials",
         "ingest.graph.identity",
-        "ingest.one_host",
+        "ingest.http_adapter",
         "ingest.storage.blob_requests",  # the session that carries azure-core's requests
     },
     "urllib3": {"ingest.graph.client"},

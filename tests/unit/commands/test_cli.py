@@ -23,8 +23,8 @@ from commands import context, output
 from commands.app import app, run
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
-from operations.addresses import UploadAddresses
 from operations.tenants import Tenants
+from operations.upload_addresses import UploadAddresses
 from tests.fakes.values import ENVIRONMENT
 
 

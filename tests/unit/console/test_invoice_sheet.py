@@ -2,7 +2,7 @@
 
 import pytest
 
-from console.sheet import MAX_DEPTH, read_sheet
+from console.invoice_sheet import MAX_DEPTH, read_sheet
 from tests.mails import invoices
 
 

@@ -8,7 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from ingest.one_host import OneHostAdapter
+from ingest.http_adapter import OneHostAdapter
 
 URL = "https://graph.example/v1.0"
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.storage.words import MAX_TEXT, searchable, words_of
+from ingest.storage.search_words import MAX_TEXT, searchable, words_of
 
 
 def test_numbers_and_names_fall_into_their_words() -> None:

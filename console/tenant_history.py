@@ -17,7 +17,7 @@ from console.language import Words
 from console.render import templates, words_of
 from console.service import OwnHistories
 from ingest.codes import HeldReason
-from operations.own_history import OwnMail
+from operations.tenant_history import OwnMail
 
 LIMIT = 100
 MAX_QUERY = 500  # characters
@@ -44,7 +44,7 @@ class OwnHistory:
         if mails is None:
             return HTMLResponse("", status_code=HTTPStatus.UNAUTHORIZED)
         return HTMLResponse(
-            templates.get_template("own_history.html").render(w=words_of(request), mails=mails, in_words=_in_words)
+            templates.get_template("tenant_history.html").render(w=words_of(request), mails=mails, in_words=_in_words)
         )
 
     def _mails(self, request: Request) -> list[OwnMail] | None:
