@@ -60,12 +60,12 @@ class Outbox:
         return sent
 
     def _send(self, due: DueAnswer) -> bool:
-        state, again_after = self._try(due)
+        state, again_after = self._attempt(due)
         self._records.end(due, state, again_after=again_after)
         log.info("answer.ended", kind=due.kind, outcome=state, tries=due.attempts)
         return state is AnswerState.SENT
 
-    def _try(self, due: DueAnswer) -> tuple[AnswerState, float]:
+    def _attempt(self, due: DueAnswer) -> tuple[AnswerState, float]:
         """Return the state after an attempt, and the seconds to the next one where there is one."""
         try:
             self._transport.send(self._letter(due))

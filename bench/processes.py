@@ -9,12 +9,6 @@ import psutil
 MIB = 1024 * 1024
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time of one process so far."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
 def cpu_of_threads(pid: int) -> float:
     """Return user and system time so far of all threads of a process except the first."""
     return float(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from checks.examination import Check, Patient, Trouble
+from checks.examination import Check, CheckContext, Trouble
 from ingest import wiring
 from ingest.errors import GraphForbidden, GraphRefused, GraphUnavailable, NotFound
 from ingest.graph.deleted import DeletedItems, read_deleted_items
@@ -58,30 +58,30 @@ _TOKEN_ADVICE = {
 }
 
 
-def _settings(patient: Patient) -> str:
-    settings = patient.settings
+def _settings(context: CheckContext) -> str:
+    settings = context.settings
     return f"complete; mailboxes: {', '.join(settings.mailboxes)}"
 
 
-def _database(patient: Patient) -> str:
-    database.probe(patient.settings.database_url)
+def _database(context: CheckContext) -> str:
+    database.probe(context.settings.database_url)
     return "reached, and the login is accepted"
 
 
-def _token(patient: Patient) -> str:
+def _token(context: CheckContext) -> str:
     try:
-        wiring.credentials(patient.settings).token()
+        wiring.credentials(context.settings).token()
     except GraphUnavailable as refused:
         advice = next((words for code, words in _TOKEN_ADVICE.items() if code in str(refused)), None)
         raise Trouble(str(refused), advice=advice) from None
-    return f"the app signs in to {patient.settings.authority_host}"
+    return f"the app signs in to {context.settings.authority_host}"
 
 
-def _mailbox_access(patient: Patient) -> str:
+def _mailbox_access(context: CheckContext) -> str:
     said = []
-    for mailbox in patient.settings.mailboxes:
+    for mailbox in context.settings.mailboxes:
         try:
-            count = patient.app.mailboxes.count_inbox(mailbox)
+            count = context.app.mailboxes.count_inbox(mailbox)
         except GraphForbidden:
             raise Trouble(f"Graph answers 403 for {mailbox}: the app has no permission") from None
         except (NotFound, GraphRefused, GraphUnavailable) as refused:
@@ -94,16 +94,16 @@ def _mailbox_access(patient: Patient) -> str:
     return "; ".join(said)
 
 
-def _other_mailboxes(patient: Patient) -> str:
-    roles = _roles(wiring.credentials(patient.settings).token())
+def _other_mailboxes(context: CheckContext) -> str:
+    roles = _roles(wiring.credentials(context.settings).token())
     tenant_wide = sorted(role for role in roles if role.startswith("Mail."))
     if tenant_wide:
         raise Trouble(f"the token carries {', '.join(tenant_wide)} for every mailbox of the organisation")
-    other = patient.other_mailbox
+    other = context.other_mailbox
     if other is None:
         raise Trouble("not tried: name a mailbox that the app must not reach, with --other-mailbox", warning=True)
     try:
-        patient.app.mailboxes.count_inbox(other)
+        context.app.mailboxes.count_inbox(other)
     except GraphForbidden:
         return f"{other} is refused, as it should be"
     except (NotFound, GraphRefused):
@@ -125,34 +125,34 @@ def _roles(token: str) -> Sequence[str]:
         return ()
 
 
-def _quarantine(patient: Patient) -> str:
-    name, now, said = patient.settings.quarantine_folder, datetime.now(UTC), []
-    for mailbox in patient.settings.mailboxes:
-        if patient.app.mailboxes.find_quarantine(mailbox) is None:
+def _quarantine(context: CheckContext) -> str:
+    name, now, said = context.settings.quarantine_folder, datetime.now(UTC), []
+    for mailbox in context.settings.mailboxes:
+        if context.app.mailboxes.find_quarantine(mailbox) is None:
             said.append(f"{mailbox}: {name} is made with the first mail for it")
             continue
-        count = patient.app.mailboxes.count_quarantine(mailbox)
-        oldest = next(patient.app.mailboxes.quarantined(mailbox), None)
+        count = context.app.mailboxes.count_quarantine(mailbox)
+        oldest = next(context.app.mailboxes.quarantined(mailbox), None)
         age = f", the oldest of {(now - oldest.received_at).days} days" if oldest else ""
         said.append(f"{mailbox}: {count} in {name}{age}")
     return "; ".join(said)
 
 
-def _junk(patient: Patient) -> str:
-    if patient.settings.sweep_junk is JunkMode.ALWAYS:
+def _junk(context: CheckContext) -> str:
+    if context.settings.sweep_junk is JunkMode.ALWAYS:
         return "swept as well (INGEST_SWEEP_JUNK=always)"
-    counts = {mailbox: patient.app.mailboxes.count_junk(mailbox) for mailbox in patient.settings.mailboxes}
+    counts = {mailbox: context.app.mailboxes.count_junk(mailbox) for mailbox in context.settings.mailboxes}
     if any(counts.values()):
         named = ", ".join(f"{count} in {mailbox}" for mailbox, count in counts.items() if count)
         raise Trouble(f"mails in Junk Email, which the app never reads: {named}", warning=True)
     return "empty"
 
 
-def _deleted(patient: Patient) -> str:
+def _deleted(context: CheckContext) -> str:
     now = datetime.now(UTC)
     fills = {
-        mailbox: fill_of(read_deleted_items(patient.app.graph, mailbox, now=now), now)
-        for mailbox in patient.settings.mailboxes
+        mailbox: fill_of(read_deleted_items(context.app.graph, mailbox, now=now), now)
+        for mailbox in context.settings.mailboxes
     }
     said = "; ".join(f"{mailbox}: {words}" for mailbox, (words, _) in fills.items())
     if any(full for _, full in fills.values()):
@@ -173,9 +173,9 @@ def fill_of(found: DeletedItems, now: datetime) -> tuple[str, bool]:
     ), full
 
 
-def _subscription(patient: Patient) -> str:
-    settings, now = patient.settings, datetime.now(UTC)
-    listed = Subscriptions(patient.app.graph).list()
+def _subscription(context: CheckContext) -> str:
+    settings, now = context.settings, datetime.now(UTC)
+    listed = Subscriptions(context.app.graph).list()
     wrong: list[str] = []
     for mailbox in settings.mailboxes:
         for step in steps(now, listed, wanted_by(settings, mailbox)):
@@ -191,30 +191,30 @@ def _subscription(patient: Patient) -> str:
     return f"one for each of {len(settings.mailboxes)} mailbox(es), none due"
 
 
-def _handshake(patient: Patient) -> str:
+def _handshake(context: CheckContext) -> str:
     """Shake hands with the notification URL as Graph does before it makes a subscription.
 
     https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation
     """
     token = f"doctor & <{secrets.token_hex(8)}>"
-    for door in ("notifications", "lifecycle"):
-        url = f"{patient.settings.notification_url}/api/graph/{door}?validationToken={quote(token, safe='')}"
+    for endpoint in ("notifications", "lifecycle"):
+        url = f"{context.settings.notification_url}/api/graph/{endpoint}?validationToken={quote(token, safe='')}"
         request = urllib.request.Request(url, data=b"", method="POST")  # noqa: S310 - http(s), by Settings
         try:
             with urllib.request.urlopen(request, timeout=_HANDSHAKE_SECONDS) as answer:  # noqa: S310 - likewise
                 body, kind = answer.read(len(token) + 100), answer.headers.get_content_type()
         except urllib.error.HTTPError as error:
             with error:
-                raise Trouble(f"{door}: answered {error.code}") from None
+                raise Trouble(f"{endpoint}: answered {error.code}") from None
         except OSError as error:
-            raise Trouble(f"{door}: not reached ({type(error).__name__})") from None
+            raise Trouble(f"{endpoint}: not reached ({type(error).__name__})") from None
         if body != token.encode() or kind != "text/plain":
-            raise Trouble(f"{door}: something else answers than this app")
-    return f"{patient.settings.notification_url} shakes hands"
+            raise Trouble(f"{endpoint}: something else answers than this app")
+    return f"{context.settings.notification_url} shakes hands"
 
 
-def _queue(patient: Patient) -> str:
-    counts = queue_lengths(QueueAccount.from_env(patient.environ))
+def _queue(context: CheckContext) -> str:
+    counts = queue_lengths(QueueAccount.from_env(context.environ))
     poisoned = {name: count for name, count in counts.items() if name.endswith("-poison") and count}
     if poisoned:
         named = ", ".join(f"{count} in {name}" for name, count in poisoned.items())
@@ -225,22 +225,22 @@ def _queue(patient: Patient) -> str:
     )
 
 
-def _container(patient: Patient) -> str:
-    name = patient.settings.container
-    if not patient.app.blobs.has_container():
+def _container(context: CheckContext) -> str:
+    name = context.settings.container
+    if not context.app.blobs.has_container():
         raise Trouble(f"there is no container {name} in the account: every mail waits")
     return f"{name} is there"
 
 
-def _failing(patient: Patient) -> str:
-    unfinished = patient.app.backlog.unfinished()
+def _failing(context: CheckContext) -> str:
+    unfinished = context.app.backlog.unfinished()
     if unfinished.failing:
         raise Trouble(f"{unfinished.failing} were tried in vain for more than a day", warning=True)
     return f"none; {unfinished.mails} mails are not done"
 
 
-def _malware_scan(patient: Patient) -> str:
-    settings, state = patient.settings, Scans(patient.app.database).state()
+def _malware_scan(context: CheckContext) -> str:
+    settings, state = context.settings, Scans(context.app.database).state()
     if state.unexpected and settings.scanner is not Scanner.DEFENDER:
         raise Trouble(
             f"{state.unexpected} results of Defender for Storage came within a week, and INGEST_SCANNER is "
@@ -258,10 +258,10 @@ def _malware_scan(patient: Patient) -> str:
     return f"{settings.scanner}, {version}; {state.waiting} documents wait for a verdict"
 
 
-def _read_mails(patient: Patient) -> str:
-    if patient.settings.sweep_scope is SweepScope.ALL:
+def _read_mails(context: CheckContext) -> str:
+    if context.settings.sweep_scope is SweepScope.ALL:
         return "swept as well (INGEST_SWEEP_SCOPE=all)"
-    counts = {mailbox: patient.app.mailboxes.count_inbox(mailbox) for mailbox in patient.settings.mailboxes}
+    counts = {mailbox: context.app.mailboxes.count_inbox(mailbox) for mailbox in context.settings.mailboxes}
     read = {mailbox: count.total - count.unread for mailbox, count in counts.items() if count.total > count.unread}
     if read:
         named = ", ".join(f"{count} in {mailbox}" for mailbox, count in read.items())

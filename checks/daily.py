@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 
 from checks.app import CHECKS
-from checks.examination import Patient, Status, examine
+from checks.examination import CheckContext, Status, examine
 from ingest import log
 from ingest.errors import IngestError
 from ingest.storage.findings import Findings
@@ -20,17 +20,17 @@ SETTINGS = "settings"  # the name of the first check
 def report(environ: Mapping[str, str] = os.environ) -> None:
     """Run every check in this environment, log and keep its finding; advice is for `doctor`. Raises nothing."""
     statuses: dict[str, Status] = {}
-    with Patient(environ=environ) as patient:
-        for finding in examine(patient, CHECKS):
+    with CheckContext(environ=environ) as context:
+        for finding in examine(context, CHECKS):
             failed = finding.status is Status.FAILED
             statuses[finding.check] = finding.status
             log.info("doctor.checked", check=finding.check, status=finding.status, failed=int(failed))
         if statuses[SETTINGS] is not Status.FAILED:  # without settings there is no database
-            _keep(patient, statuses)
+            _keep(context, statuses)
 
 
-def _keep(patient: Patient, statuses: Mapping[str, Status]) -> None:
+def _keep(context: CheckContext, statuses: Mapping[str, Status]) -> None:
     try:
-        Findings(patient.app.database).note(statuses)
+        Findings(context.app.database).note(statuses)
     except IngestError as error:
         log.warning("doctor.not_recorded", cause=log.describe(error))

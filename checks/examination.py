@@ -45,7 +45,7 @@ class Trouble(IngestError):
 
 
 @dataclass(kw_only=True)
-class Patient:
+class CheckContext:
     """The subject of the checks: this environment, and the adapters that were built from it."""
 
     environ: Mapping[str, str]
@@ -67,7 +67,7 @@ class Patient:
 
     @cached_property
     def app(self) -> App:
-        """Closed with the patient. Raises SettingsError."""
+        """Closed with the context. Raises SettingsError."""
         app = wiring.build(self.settings)
         self._opened.callback(app.close)
         return app
@@ -78,27 +78,27 @@ class Check:
     """One check: `look` says what it found, or raises IngestError. `needs`: checks that must not have failed."""
 
     name: str
-    look: Callable[[Patient], str]
+    look: Callable[[CheckContext], str]
     advice: str
     needs: Sequence[str] = ("settings",)
 
 
-def examine(patient: Patient, checks: Sequence[Check]) -> Iterator[Finding]:
+def examine(context: CheckContext, checks: Sequence[Check]) -> Iterator[Finding]:
     """Yield each check's finding as soon as it is made. Raises nothing of a check."""
-    unwell: set[str] = set()
+    failed: set[str] = set()
     for check in checks:
-        finding = _finding(check, patient, unwell)
+        finding = _finding(check, context, failed)
         if finding.status in {Status.FAILED, Status.SKIPPED}:
-            unwell.add(check.name)
+            failed.add(check.name)
         yield finding
 
 
-def _finding(check: Check, patient: Patient, unwell: set[str]) -> Finding:
-    missing = [name for name in check.needs if name in unwell]
+def _finding(check: Check, context: CheckContext, failed: set[str]) -> Finding:
+    missing = [name for name in check.needs if name in failed]
     if missing:
         return Finding(check=check.name, status=Status.SKIPPED, said=f"needs: {', '.join(missing)}")
     try:
-        said = check.look(patient)
+        said = check.look(context)
     except Trouble as trouble:
         status = Status.WARNING if trouble.warning else Status.FAILED
         return Finding(check=check.name, status=status, said=str(trouble), advice=trouble.advice or check.advice)

@@ -37,12 +37,12 @@ def doctor(
       python -m ingest doctor
       python -m ingest doctor --other-mailbox ceo@example.com --json
     """
-    from checks.examination import Patient, Status, examine
+    from checks.examination import CheckContext, Status, examine
     from operations.checks import CHECKS
 
     findings: list[Finding] = []
-    with Patient(environ=os.environ, other_mailbox=other_mailbox) as patient:
-        for finding in examine(patient, CHECKS):
+    with CheckContext(environ=os.environ, other_mailbox=other_mailbox) as context:
+        for finding in examine(context, CHECKS):
             findings.append(finding)
             if not as_json:
                 _print(finding)

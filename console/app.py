@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from console.access import SESSION_COOKIE, Access, LoopbackAccess
 from console.assertion import Assertions
 from console.content import Links
-from console.content_responses import ContentAnswers
+from console.content_responses import ContentResponses
 from console.guard import CONTENT_POLICY, PAGE_POLICY, Guard, RateLimit
 from console.language import COOKIE, LANGUAGES
 from console.mail_page import MailPage
@@ -29,7 +29,7 @@ from console.quarantine_page import QuarantinePage
 from console.render import stranger_page, trouble
 from console.senders_page import SendersPage
 from console.service import Service
-from console.tenant_history import OwnHistory
+from console.tenant_history import TenantHistory
 from ingest.errors import IngestError
 from operations.origin import acting_from
 
@@ -61,8 +61,8 @@ def build(
     mail_page = MailPage(service, links)
     quarantine, senders = QuarantinePage(service), SendersPage(service)
     limit = RateLimit(most=DOWNLOADS_A_MINUTE, seconds=_MINUTE)
-    contents = ContentAnswers(service, links, limit, CONTENT_POLICY.format(page=page_url))
-    own = OwnHistory(service=service, assertions=assertions)
+    contents = ContentResponses(service, links, limit, CONTENT_POLICY.format(page=page_url))
+    history = TenantHistory(service=service, assertions=assertions)
     number = "{number:int}"
     return Starlette(
         routes=[
@@ -84,8 +84,8 @@ def build(
             Route("/enter", _enter(access)),
             Route("/language/{language}", _choose_language),
             Route("/content/{link}", contents.answer),
-            Route("/tenant/history", own.as_json),
-            Route("/tenant/history.html", own.as_fragment),
+            Route("/tenant/history", history.as_json),
+            Route("/tenant/history.html", history.as_fragment),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[

@@ -17,7 +17,7 @@ from console.service import Contents
 from ingest.errors import BlobMissing
 
 
-class ContentAnswers:
+class ContentResponses:
     """Answers to links: a part to look at, a part or an original to keep."""
 
     def __init__(self, service: Contents, links: Links, limit: RateLimit, policy: str) -> None:

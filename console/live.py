@@ -10,7 +10,7 @@ from itertools import islice
 from threading import Lock
 
 from console.batch import Batch, work_through
-from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
+from console.service import Action, PlatformState, QuarantinedMail, Result, TenantChoice, Undo
 from ingest import wiring
 from ingest.errors import IngestError, OperatorError
 from ingest.model.message_ref import MessageRef, Trigger, is_id
@@ -25,11 +25,11 @@ from operations.quarantine import Quarantine
 from operations.search import FoundMail, Search
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
 from operations.status import Status, read_status
-from operations.tenant_history import OwnMail, own_history
+from operations.tenant_history import TenantMail, tenant_history
 from operations.tenants import Tenants
 from subscriptions.calls import Subscriptions
 
-SURROUNDINGS_SECONDS = 60.0  # that the state of subscriptions and queues is kept
+PLATFORM_SECONDS = 60.0  # that the state of subscriptions and queues is kept
 STATUS_SECONDS = 15.0  # that the overview's figures are kept
 MAX_CHOICES = 20  # tenants in a list to choose from
 SEPARATOR = "|"
@@ -51,7 +51,7 @@ class LiveService:
         self._audit = Audit(operator_database_url)
         self._quarantine = Quarantine(app, operator_database_url)
         self._status: tuple[float, Status] | None = None
-        self._surroundings: tuple[float, Surroundings] | None = None
+        self._platform_state: tuple[float, PlatformState] | None = None
         self._stores: dict[str, BlobStore] = {}
         self._lock = Lock()
 
@@ -68,21 +68,21 @@ class LiveService:
                 self._status = (time.monotonic() + STATUS_SECONDS, read_status(self._url))
             return self._status[1]
 
-    def surroundings(self) -> Surroundings:
-        """Return the state of subscriptions and queues, at most SURROUNDINGS_SECONDS old."""
+    def platform_state(self) -> PlatformState:
+        """Return the state of subscriptions and queues, at most PLATFORM_SECONDS old."""
         with self._lock:
-            if self._surroundings is None or self._surroundings[0] < time.monotonic():
-                self._surroundings = (time.monotonic() + SURROUNDINGS_SECONDS, self._look_around())
-            return self._surroundings[1]
+            if self._platform_state is None or self._platform_state[0] < time.monotonic():
+                self._platform_state = (time.monotonic() + PLATFORM_SECONDS, self._read_platform_state())
+            return self._platform_state[1]
 
-    def _look_around(self) -> Surroundings:
+    def _read_platform_state(self) -> PlatformState:
         subscribed: Sequence[datetime] | None = None
         lengths: Mapping[str, int] | None = None
         with suppress(IngestError):
             subscribed = [listed.expires_at for listed in Subscriptions(self._app.graph).list()]
         with suppress(IngestError):
             lengths = queue_lengths(self._queues) if self._queues is not None else None
-        return Surroundings(
+        return PlatformState(
             subscriptions=None if subscribed is None else len(subscribed),
             subscribed_until=min(subscribed, default=None) if subscribed else None,
             queued=_total(lengths, poison=False),
@@ -93,9 +93,9 @@ class LiveService:
         """Return the newest mails that the text describes."""
         return self._search.find(text, limit=limit)
 
-    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
+    def tenant_history(self, tenant: str, text: str, *, limit: int) -> Sequence[TenantMail]:
         """Return the newest mails of one tenant that the text describes."""
-        return own_history(self._url, tenant, text, limit=limit)
+        return tenant_history(self._url, tenant, text, limit=limit)
 
     def mail(self, number: int) -> MailRecord | None:
         """Return a mail with its copies and rejections."""

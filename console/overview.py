@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from console import plots
 from console.language import Words
-from console.service import Surroundings
+from console.service import PlatformState
 from console.text import shown
 from operations.status import Examination, Status
 
@@ -28,7 +28,7 @@ class Card:
     style: str = ""
 
 
-def cards(seen: Status, around: Surroundings, words: Words) -> list[Card]:
+def cards(seen: Status, platform: PlatformState, words: Words) -> list[Card]:
     """Return the figures of the entrance now."""
     quarantined = sum(count.mails for count in seen.quarantine)
     late = seen.oldest_seconds is not None and seen.oldest_seconds > OLD_SECONDS
@@ -40,29 +40,31 @@ def cards(seen: Status, around: Surroundings, words: Words) -> list[Card]:
         Card(key="last_stored", value=words.age(seen.last_stored_at)),
         Card(key="last_notified", value=words.age(seen.last_notified_at)),
         Card(key="last_swept", value=words.age(seen.last_swept_at)),
-        _subscription(around, words),
-        _queue(around, words),
+        _subscription(platform, words),
+        _queue(platform, words),
         _examination(seen.examination, words),
     ]
 
 
-def _subscription(around: Surroundings, words: Words) -> Card:
-    if around.subscriptions is None:
+def _subscription(platform: PlatformState, words: Words) -> Card:
+    if platform.subscriptions is None:
         return Card(key="subscription", value=words("overview.unknown"), style="warn")
-    if around.subscribed_until is None:
+    if platform.subscribed_until is None:
         return Card(key="subscription", value=words("overview.no_subscription"), style="bad")
-    left = (around.subscribed_until - datetime.now(UTC)).total_seconds()
+    left = (platform.subscribed_until - datetime.now(UTC)).total_seconds()
     value = words("overview.ends_in", time=words.duration(left)) if left > 0 else words("overview.ended")
     return Card(key="subscription", value=value, style="good" if left > 0 else "bad")
 
 
-def _queue(around: Surroundings, words: Words) -> Card:
-    if around.queued is None:
+def _queue(platform: PlatformState, words: Words) -> Card:
+    if platform.queued is None:
         return Card(key="queue", value=words("overview.unknown"), style="warn")
-    if around.poisoned:
-        value = words("overview.with_poison", count=words.number(around.queued), poison=words.number(around.poisoned))
+    if platform.poisoned:
+        value = words(
+            "overview.with_poison", count=words.number(platform.queued), poison=words.number(platform.poisoned)
+        )
         return Card(key="queue", value=value, style="warn")
-    return Card(key="queue", value=words.number(around.queued), style="good")
+    return Card(key="queue", value=words.number(platform.queued), style="good")
 
 
 def _examination(last: Examination | None, words: Words) -> Card:

@@ -30,7 +30,7 @@ class Pages:
             request,
             "overview.html",
             here="overview",
-            cards=cards(seen, self._service.surroundings(), words),
+            cards=cards(seen, self._service.platform_state(), words),
             plots=drawings(seen, words),
             tenants=seen.tenants,
         )

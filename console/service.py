@@ -15,7 +15,7 @@ from operations.history import MailRecord, PartRecord
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 from operations.status import Status
-from operations.tenant_history import OwnMail
+from operations.tenant_history import TenantMail
 
 
 class Action(StrEnum):
@@ -81,7 +81,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
+class PlatformState:
     """The state of subscriptions and queues now; None where Graph or the queues can't be asked.
 
     `subscribed_until`: the first end of a subscription; `subscriptions`: their number.
@@ -99,7 +99,7 @@ class Overview(Protocol):
     def status(self) -> Status:
         """Return the figures of cards and plots."""
 
-    def surroundings(self) -> Surroundings:
+    def platform_state(self) -> PlatformState:
         """Return the state of subscriptions and queues."""
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
@@ -132,10 +132,10 @@ class MailHistories(Contents, Protocol):
         """Record that a person looks at content."""
 
 
-class OwnHistories(Protocol):
+class TenantHistories(Protocol):
     """The mails of one tenant, for that tenant."""
 
-    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:
+    def tenant_history(self, tenant: str, text: str, *, limit: int) -> Sequence[TenantMail]:
         """Return the newest mails of one tenant, by the text of its id, that the text describes."""
 
 
@@ -183,5 +183,5 @@ class SenderWork(TenantChoices, Protocol):
         """Set the mode of a list, and record it. None takes a purpose's own list out of use."""
 
 
-class Service(Overview, MailHistories, OwnHistories, QuarantineWork, SenderWork, Protocol):
+class Service(Overview, MailHistories, TenantHistories, QuarantineWork, SenderWork, Protocol):
     """All that the pages need."""

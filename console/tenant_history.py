@@ -15,19 +15,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from console.assertion import Assertions
 from console.language import Words
 from console.render import templates, words_of
-from console.service import OwnHistories
+from console.service import TenantHistories
 from ingest.codes import HeldReason
-from operations.tenant_history import OwnMail
+from operations.tenant_history import TenantMail
 
 LIMIT = 100
 MAX_QUERY = 500  # characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OwnHistory:
+class TenantHistory:
     """The two endpoints. `assertions` is None where the DMS's key is not set: then nothing is served."""
 
-    service: OwnHistories
+    service: TenantHistories
     assertions: Assertions | None
 
     def as_json(self, request: Request) -> Response:
@@ -47,15 +47,17 @@ class OwnHistory:
             templates.get_template("tenant_history.html").render(w=words_of(request), mails=mails, in_words=_in_words)
         )
 
-    def _mails(self, request: Request) -> list[OwnMail] | None:
+    def _mails(self, request: Request) -> list[TenantMail] | None:
         tenant = self.assertions.tenant(request.headers.get("authorization", "")) if self.assertions else None
         if tenant is None:
             return None
         query = request.query_params.get("q", "")[:MAX_QUERY]
-        return [mail for mail in self.service.own_history(tenant, query, limit=LIMIT) if str(mail.tenant_id) == tenant]
+        return [
+            mail for mail in self.service.tenant_history(tenant, query, limit=LIMIT) if str(mail.tenant_id) == tenant
+        ]
 
 
-def _row(mail: OwnMail, words: Words) -> dict[str, object]:
+def _row(mail: TenantMail, words: Words) -> dict[str, object]:
     return {
         "number": mail.number,
         "received_at": mail.received_at.isoformat(),
@@ -68,13 +70,13 @@ def _row(mail: OwnMail, words: Words) -> dict[str, object]:
         "state_in_words": _in_words(mail, words),
         "held_reason": mail.held_reason,
         "reason": mail.reason,
-        "reason_in_words": words(f"own.reason.{mail.reason}") if mail.reason else None,
+        "reason_in_words": words(f"tenant_history.reason.{mail.reason}") if mail.reason else None,
     }
 
 
-def _in_words(mail: OwnMail, words: Words) -> str:
+def _in_words(mail: TenantMail, words: Words) -> str:
     """Return the state, and the number of documents that the scan for malware withholds."""
     if mail.held_reason is not None:
-        return words("own.declined" if mail.held_reason == HeldReason.DECLINED else "own.held")
-    state = words(f"own.{mail.state}")
-    return state if not mail.withheld else f"{state}, {words('own.withheld', count=mail.withheld)}"
+        return words("tenant_history.declined" if mail.held_reason == HeldReason.DECLINED else "tenant_history.held")
+    state = words(f"tenant_history.{mail.state}")
+    return state if not mail.withheld else f"{state}, {words('tenant_history.withheld', count=mail.withheld)}"

@@ -50,7 +50,7 @@ _NO_FILE = frozenset({Rule.MAIL_WITHOUT_DOCUMENTS, Rule.BODY})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Own:
+class OwnAddresses:
     """Our own addresses. `domains`: of upload addresses, in lower case. `is_upload`: whether an address is one."""
 
     addresses: AbstractSet[str]
@@ -64,7 +64,7 @@ class Own:
 
 
 def target_of(
-    headers: Headers, authentication: Authentication, subject: str, recipients: Sequence[str], own: Own
+    headers: Headers, authentication: Authentication, subject: str, recipients: Sequence[str], own: OwnAddresses
 ) -> AnswerTarget | None:
     """Return the sender that an answer to a mail goes to; None where the sender gets none.
 

@@ -52,7 +52,7 @@ class OwnClaims:
             claims, self._remembered = self._remembered, []
         for index, (claim, error) in enumerate(claims):
             try:
-                self._end_try(claim, error)
+                self._end_attempt(claim, error)
             except LeaseLost:
                 continue
             except DatabaseUnavailable as unavailable:
@@ -61,7 +61,7 @@ class OwnClaims:
                     self._remembered += claims[index:]
                 return
 
-    def _end_try(self, claim: Claim, error: Exception) -> None:
+    def _end_attempt(self, claim: Claim, error: Exception) -> None:
         match error:
             case TooCostly():
                 self._claims.count_overrun(claim, log.describe(error))

@@ -29,7 +29,7 @@
     ├── MimeUnavailable           Exchange gives no MIME of this mail: the mail is read from Graph's own message
     ├── NotFound                  Graph has no such thing any more: normal, acknowledged
     ├── TurnAwaited               in ingest.routing: the mail waits for its tenant's turn
-    ├── AnswerRefused            an answer to a sender is never sent
+    ├── AnswerRefused             an answer to a sender is never sent
     ├── MalformedRef              a queue message that names no message
     ├── NotANotification          in subscriptions.notifications: a body that holds no event
     ├── NotAResult                in scanning.results: a queue message that holds no result of a malware scan

@@ -14,7 +14,7 @@ from ingest.documents.blocked_types import Blocking
 from ingest.documents.budget import Budget, Lane
 from ingest.documents.pdf.findings import ReadObjects
 from ingest.documents.pdf.reading import read_objects_here
-from ingest.documents.rules import of_mail_without_documents
+from ingest.documents.rules import decide_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
 from ingest.model.blob import StoredBlob
@@ -73,7 +73,9 @@ class Filing:
             return self._linked(original)
 
         def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
-            return self._upload(f"{folder}/{_place(path, original.message.form, content)}", content, {"name": name})
+            return self._upload(
+                f"{folder}/{_name_below_original(path, original.message.form, content)}", content, {"name": name}
+            )
 
         name = f"{folder}/original.{original.message.form.extension}"
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
@@ -155,7 +157,9 @@ def _body(original: Original, options: FilingOptions, budget: Budget, store: Sto
 
 def _original_as_part(original: Original, stored: StoredBlob, shut: Rule | None) -> Part:
     """Return the original as a part. `shut`: the rule by which the original stays shut and is a document."""
-    disposition, rule = of_mail_without_documents(original.headers) if shut is None else (Disposition.DOCUMENT, shut)
+    disposition, rule = (
+        decide_mail_without_documents(original.headers) if shut is None else (Disposition.DOCUMENT, shut)
+    )
     media_type = original.message.form.media_type
     return Part(
         position=ORIGINAL_POSITION,
@@ -170,11 +174,14 @@ def _original_as_part(original: Original, stored: StoredBlob, shut: Rule | None)
     )
 
 
-def _place(path: tuple[int, ...], form: OriginalForm, content: Spool) -> str:
-    """Return a part's name below its original, such as `002.001`.
+def _name_below_original(path: tuple[int, ...], form: OriginalForm, content: Spool) -> str:
+    """Return a part's name below its original: its place, such as `002.001`, with its own hash where that is needed.
 
-    Graph's attachments are downloads of their own, and the hash of the JSON does not fix their bytes: each has its
-    own hash in the name.
+    Graph's attachments are downloads of their own, and the hash of the JSON does not fix their bytes.
     """
-    place = ".".join(f"{number:03d}" for number in path) or "body"
-    return place if form is OriginalForm.MIME else f"{place}.{content.sha256}"
+    return place_of(path) if form is OriginalForm.MIME else f"{place_of(path)}.{content.sha256}"
+
+
+def place_of(path: tuple[int, ...]) -> str:
+    """Return a part's place in the tree of parts as blob names have it: `002.001`, or `body` for BODY_PATH."""
+    return ".".join(f"{number:03d}" for number in path) or "body"

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Protocol
 
 from ingest import log
-from ingest.answers import Own, target_of
+from ingest.answers import OwnAddresses, target_of
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.headers import fields as mail_headers
@@ -182,7 +182,7 @@ def message_of(
     received_at: datetime | None,
     *,
     authserv_id: str | None = None,
-    own: Own | None = None,
+    own: OwnAddresses | None = None,
 ) -> Message:
     """Return the message's metadata. `received_at`: the time in the inbox's listing, where a listing has shown it.
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from ingest import log, routing
-from ingest.answers import Own, answer_to_rejected
+from ingest.answers import OwnAddresses, answer_to_rejected
 from ingest.attempts import Attempts
 from ingest.claims import OwnClaims, log_fields
 from ingest.codes import Reason
@@ -64,7 +64,7 @@ class Pipeline:
         addressing: Addressing,
         filing: FilingOptions | None = None,
         authserv_id: str | None = None,
-        own: Own | None = None,
+        own: OwnAddresses | None = None,
     ) -> None:
         """`own`: our addresses, where senders get answers; None where they get none."""
         self._mail = mail

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from ingest import log
-from ingest.answers import Own
+from ingest.answers import OwnAddresses
 from ingest.claims import log_fields
 from ingest.documents.headers.fields import Headers
 from ingest.documents.spool import Spool
@@ -38,7 +38,7 @@ class Reading:
         scope: Scope,
         *,
         authserv_id: str | None = None,
-        own: Own | None = None,
+        own: OwnAddresses | None = None,
     ) -> None:
         """`authserv_id` and `own`: as in `ingest.original.message_of`."""
         self._mail = mail

@@ -18,7 +18,7 @@ from ingest.errors import SettingsError
 from ingest.settings import AnswerTransport, JunkMode, ScanHold, Scanner, Settings
 
 if TYPE_CHECKING:  # these modules are heavy, and imported on first use
-    from ingest.answers import Own
+    from ingest.answers import OwnAddresses
     from ingest.documents.pdf.reader_pool import ReaderPool
     from ingest.filing import FilingOptions
     from ingest.graph.client import GraphClient, TokenSource
@@ -129,14 +129,14 @@ def filing_options(settings: Settings, readers: ReaderPool) -> FilingOptions:
     )
 
 
-def own_addresses(settings: Settings) -> Own | None:
+def own_addresses(settings: Settings) -> OwnAddresses | None:
     """Return our own addresses, which get no answers; None where no sender gets one."""
-    from ingest.answers import Own
+    from ingest.answers import OwnAddresses
     from ingest.routing import token_of
 
     if settings.answers is AnswerTransport.OFF:
         return None
-    return Own(
+    return OwnAddresses(
         addresses=frozenset((*settings.mailboxes, settings.answer_from)),
         domains=settings.address_domains,
         is_upload=lambda address: token_of(address, settings.address_pattern) is not None,

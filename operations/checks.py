@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from checks import app
-from checks.examination import Check, Patient, Trouble
+from checks.examination import Check, CheckContext, Trouble
 from operations import migrations
 from operations.inspection import Inspection
 
 
-def _database(patient: Patient) -> str:
-    current, known = _inspection(patient).schema_version(), migrations.names()
+def _database(context: CheckContext) -> str:
+    current, known = _inspection(context).schema_version(), migrations.names()
     if current is None:
         raise Trouble("no migration is applied")
     if current not in known:
@@ -17,21 +17,21 @@ def _database(patient: Patient) -> str:
     missing = known[known.index(current) + 1 :]
     if missing:
         raise Trouble(f"the database is at {current}; missing: {', '.join(missing)}")
-    if _inspection(patient).has_mail_accounts():
+    if _inspection(context).has_mail_accounts():
         raise Trouble("ready; the DMS's old mail accounts are still there, until it has switched", warning=True)
     return f"at {current}"
 
 
-def _role(patient: Patient) -> str:
-    powers = _inspection(patient).excess_powers()
+def _role(context: CheckContext) -> str:
+    powers = _inspection(context).excess_powers()
     if powers:
         raise Trouble(f"the role in INGEST_DATABASE_URL {'; '.join(powers)}")
     return "has what ingest_app has, and nothing else"
 
 
-def _inspection(patient: Patient) -> Inspection:
+def _inspection(context: CheckContext) -> Inspection:
     """Return the database as the app sees it."""
-    return Inspection(patient.settings.database_url)
+    return Inspection(context.settings.database_url)
 
 
 _DATABASE = (

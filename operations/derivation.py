@@ -16,7 +16,7 @@ from ingest.codes import RULES_VERSION, Disposition, Rule
 from ingest.documents.budget import Budget
 from ingest.documents.spool import Spool
 from ingest.errors import BlobMissing, ContentInterrupted, OperatorError
-from ingest.filing import FilingOptions, derive_parts
+from ingest.filing import FilingOptions, derive_parts, place_of
 from ingest.model.blob import StoredBlob
 from ingest.model.message import OriginalForm
 from ingest.model.message_ref import MessageRef
@@ -279,8 +279,7 @@ def _record(connection: Connection, comparison: Comparison, account: Account, *,
 
 def _name_of_new_blob(copy: Copy, path: tuple[int, ...], content: Spool) -> str:
     """Return a name below the original's folder that no earlier version of the rules gave to another content."""
-    place = ".".join(f"{number:03d}" for number in path) or "body"
-    return f"{copy.blob_name.rpartition('/')[0]}/{place}.{content.sha256}"
+    return f"{copy.blob_name.rpartition('/')[0]}/{place_of(path)}.{content.sha256}"
 
 
 def _compared(copy: Copy, recorded: Sequence[RecordedPart], derived: Sequence[Part]) -> Comparison:

@@ -22,7 +22,7 @@ order by received_at desc, number desc limit %(limit)s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OwnMail:
+class TenantMail:
     """A mail as its tenant sees it: `stored`, or `quarantined` for a `reason` (ingest.codes.Reason).
 
     `withheld`: the documents of `documents` that the DMS does not see. `held_reason`: the mail waits for an approval,
@@ -42,7 +42,7 @@ class OwnMail:
     held_reason: str | None = None
 
 
-def own_history(database_url: str, tenant: str, text: str, *, limit: int) -> list[OwnMail]:
+def tenant_history(database_url: str, tenant: str, text: str, *, limit: int) -> list[TenantMail]:
     """Return the newest mails of one tenant that `text` describes. `tenant`: the text of its id.
 
     `text` is understood as in the search over all mails, without the words of tenants. Raises OperatorError.
@@ -57,4 +57,4 @@ def own_history(database_url: str, tenant: str, text: str, *, limit: int) -> lis
     }
     parameters |= {"since": None, "until": None} if query.day is None else bounds(query.day)
     with connect(database_url) as connection:
-        return rows_as(connection, OwnMail, _HISTORY, parameters)
+        return rows_as(connection, TenantMail, _HISTORY, parameters)

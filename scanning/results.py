@@ -68,7 +68,7 @@ def read_event(text: str, name_of: Callable[[str], str | None], container: str) 
     )
 
 
-def of_tags(tags: Mapping[str, str], container: str, blob_name: str) -> ScanResult | None:
+def read_tags(tags: Mapping[str, str], container: str, blob_name: str) -> ScanResult | None:
     """Return the result in a blob's index tags; None where Defender has written none yet."""
     word = tags.get(TAG)
     if word is None:

@@ -14,7 +14,7 @@ from ingest.model.blob import ScanResult
 from ingest.settings import Scanner
 from ingest.storage.scans import DueScan, Recording, Scans
 from scanning.clamd import CLAMAV, Clamd, Response
-from scanning.results import of_tags, read_event
+from scanning.results import read_event, read_tags
 
 TAGS_AT_A_TIME = 50  # blobs that are taken for a look at their tags
 LOOK_SECONDS = 45.0  # of one run of the timer, which comes each minute
@@ -133,7 +133,7 @@ class Watch:
     def _verdict(self, scan: DueScan) -> ScanResult | None:
         """Return the verdict on one blob; None where Defender has none yet."""
         if self._clamd is None:
-            return of_tags(self._blobs.tags(scan.blob_name), scan.container, scan.blob_name)
+            return read_tags(self._blobs.tags(scan.blob_name), scan.container, scan.blob_name)
         response = self._clamd.scan(self._blobs.read(scan.blob_name))
         return ScanResult(
             container=scan.container,

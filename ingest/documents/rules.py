@@ -100,7 +100,7 @@ def _document_or_container(facts: Facts) -> Decision:
     return Disposition.DOCUMENT, Rule.FILE
 
 
-def of_mail_without_documents(headers: Headers) -> Decision:
+def decide_mail_without_documents(headers: Headers) -> Decision:
     """Return disposition and rule of a mail without another document in it. `headers`: of the mail."""
     if is_automatic(headers):
         return Disposition.REJECTED, Rule.AUTOMATIC

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from console.service import Action, QuarantinedMail, Result, Surroundings, TenantChoice, Undo
+from console.service import Action, PlatformState, QuarantinedMail, Result, TenantChoice, Undo
 from ingest.errors import BlobMissing, OperatorError
 from operations.audit import AuditEntry
 from operations.history import Copy, MailRecord, PartRecord, Rejection
@@ -18,7 +18,7 @@ from operations.origin import origin
 from operations.search import FoundMail
 from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 from operations.status import Examination, Hour, ReasonCount, Status, TenantVolume
-from operations.tenant_history import OwnMail
+from operations.tenant_history import TenantMail
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -160,7 +160,7 @@ class FakeService:
     """A `Service`. `journal` holds what people did, in order."""
 
     found: Sequence[FoundMail] = ()
-    own: Sequence[OwnMail] = ()
+    own: Sequence[TenantMail] = ()
     mails: dict[int, MailRecord] = field(default_factory=dict)
     parts_of: dict[int, list[PartRecord]] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class FakeService:
     journal: list[str] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)  # of the journal's lines
     trouble: Exception | None = None
-    around: Surroundings = field(default_factory=Surroundings)
+    platform: PlatformState = field(default_factory=PlatformState)
     examination: Examination | None = None
     result: Result | None = None  # of the next action, in place of full success
 
@@ -212,14 +212,14 @@ class FakeService:
             examination=self.examination,
         )
 
-    def surroundings(self) -> Surroundings:
-        return self.around
+    def platform_state(self) -> PlatformState:
+        return self.platform
 
     def search(self, text: str, *, limit: int) -> Sequence[FoundMail]:
         self._may_fail()
         return [mail for mail in self.found if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
 
-    def own_history(self, tenant: str, text: str, *, limit: int) -> Sequence[OwnMail]:  # noqa: ARG002 - every tenant's
+    def tenant_history(self, tenant: str, text: str, *, limit: int) -> Sequence[TenantMail]:  # noqa: ARG002 - every tenant's
         self._may_fail()
         return [mail for mail in self.own if text.lower() in f"{mail.sender} {mail.subject}".lower()][:limit]
 

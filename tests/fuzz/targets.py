@@ -17,7 +17,7 @@ from ingest.documents.detection import detect
 from ingest.documents.headers import fields
 from ingest.documents.invoices.einvoice import read_invoice
 from ingest.documents.pdf.reading import read_pdf
-from ingest.documents.rules import of_mail_without_documents
+from ingest.documents.rules import decide_mail_without_documents
 from ingest.documents.sorting import Sorter
 from ingest.documents.spool import BLOCK, HEAD, Spool
 from ingest.documents.unpacking import cms, mime, msg, tnef, zip  # noqa: A004 - named by the format, as its neighbours are
@@ -113,7 +113,7 @@ def fuzz_headers(data: bytes) -> None:
         ask(header)
     found = (*fields.to(header), *fields.cc(header), *fields.received_for(header))
     assert all("@" in address for address in found)
-    of_mail_without_documents(header)
+    decide_mail_without_documents(header)
 
 
 def fuzz_sorting(data: bytes) -> None:

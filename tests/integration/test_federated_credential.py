@@ -14,7 +14,7 @@ import jwt
 import pytest
 
 from checks.app import CHECKS
-from checks.examination import Finding, Patient, Status, examine
+from checks.examination import CheckContext, Finding, Status, examine
 from ingest import wiring
 from ingest.graph.client import GraphClient
 from ingest.settings import Settings
@@ -117,9 +117,9 @@ def environment(world: World, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, s
 
 
 def token_check(environment: Mapping[str, str]) -> Finding:
-    with Patient(environ=environment) as patient:
+    with CheckContext(environ=environment) as context:
         wanted = [one for one in CHECKS if one.name in {"settings", "token"}]
-        return next(found for found in examine(patient, wanted) if found.check == "token")
+        return next(found for found in examine(context, wanted) if found.check == "token")
 
 
 def test_graph_takes_the_token_that_the_identity_was_exchanged_for(

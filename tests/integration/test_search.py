@@ -17,7 +17,7 @@ from ingest.storage.findings import Findings
 from operations.history import Histories
 from operations.search import Search
 from operations.status import read_status
-from operations.tenant_history import own_history
+from operations.tenant_history import tenant_history
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.test_isolation import Store, add_tenant, blob, document, reject, save, store_of
@@ -116,15 +116,15 @@ def test_a_tenants_own_search_sees_no_other(search: Search) -> None:
 def test_a_tenants_own_history_has_its_stored_and_its_rejected_mails(database: Database, search: Search) -> None:
     (beta,) = search.find("beta")
     tenant = str(beta.tenant_id)
-    found = own_history(database.operator_url, tenant, "", limit=10)
+    found = tenant_history(database.operator_url, tenant, "", limit=10)
     assert {(mail.subject, mail.state, mail.reason, mail.documents) for mail in found} == {
         ("beta", "stored", None, 1),
         ("gamma", "quarantined", "tenant_inactive", 0),
     }
-    assert [mail.subject for mail in own_history(database.operator_url, tenant, "gam", limit=10)] == ["gamma"]
-    assert [mail.subject for mail in own_history(database.operator_url, tenant, "stored", limit=10)] == ["beta"]
-    assert own_history(database.operator_url, tenant, "waiting", limit=10) == []
-    assert len(own_history(database.operator_url, tenant, "", limit=1)) == 1
+    assert [mail.subject for mail in tenant_history(database.operator_url, tenant, "gam", limit=10)] == ["gamma"]
+    assert [mail.subject for mail in tenant_history(database.operator_url, tenant, "stored", limit=10)] == ["beta"]
+    assert tenant_history(database.operator_url, tenant, "waiting", limit=10) == []
+    assert len(tenant_history(database.operator_url, tenant, "", limit=1)) == 1
 
 
 def test_the_dms_reads_the_same_history_and_no_mail_of_no_tenant(database: Database, search: Search) -> None:
@@ -148,7 +148,7 @@ def test_a_mail_that_left_quarantine_is_rejected_no_more(database: Database, sto
     again = store.claims.claim(values.ref(message_id="AAk-gamma"))
     assert again is not None
     assert search.find("gamma") == []
-    assert len(own_history(database.operator_url, str(gamma.tenant_id), "", limit=10)) == 1
+    assert len(tenant_history(database.operator_url, str(gamma.tenant_id), "", limit=10)) == 1
     # For the same reason again: the rejection counts once more, and is there once.
     store.claims.end(again, ClaimState.QUARANTINED, reason=Reason.TENANT_INACTIVE)
     assert [mail.number for mail in search.find("gamma")] == [gamma.number]

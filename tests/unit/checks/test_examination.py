@@ -8,7 +8,7 @@ import pytest
 
 from checks import daily
 from checks.app import CHECKS
-from checks.examination import Check, Patient, Status, Trouble, examine
+from checks.examination import Check, CheckContext, Status, Trouble, examine
 from ingest import log
 from ingest.errors import GraphUnavailable
 from ingest.wiring import App
@@ -35,7 +35,7 @@ def test_a_finding_says_what_was_found_and_what_to_do() -> None:
         check("ours", raising(KeyError("leaked"))),
         check("after", lambda: "never asked", needs=("failed",)),
     ]
-    found = list(examine(Patient(environ={}), checks))
+    found = list(examine(CheckContext(environ={}), checks))
     assert [(one.check, one.status) for one in found] == [
         ("well", Status.OK),
         ("warned", Status.WARNING),
@@ -74,9 +74,9 @@ def test_no_way_to_graph_is_no_matter_of_permissions() -> None:
         def count_inbox(self, _: str) -> NoReturn:
             raise GraphUnavailable("get_inbox: ConnectionError after 6 attempts")
 
-    patient = Patient(environ=ENVIRONMENT)
-    patient.app = cast("App", SimpleNamespace(mailboxes=Mailboxes()))
+    context = CheckContext(environ=ENVIRONMENT)
+    context.app = cast("App", SimpleNamespace(mailboxes=Mailboxes()))
     (access,) = (one for one in CHECKS if one.name == "mailbox access")
-    (found,) = examine(patient, [access])
+    (found,) = examine(context, [access])
     assert (found.status, found.said) == (Status.FAILED, "get_inbox: ConnectionError after 6 attempts")
     assert "GRAPH_BASE_URL" in (found.advice or "")

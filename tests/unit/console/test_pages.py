@@ -16,7 +16,7 @@ from console.app import DOWNLOADS_A_MINUTE
 from console.guard import RateLimit
 from console.language import LANGUAGES, Words, texts
 from console.mail_page import timeline
-from console.service import Action, Result, Surroundings, Undo
+from console.service import Action, PlatformState, Result, Undo
 from console.text import shown
 from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
@@ -238,7 +238,7 @@ def test_both_languages_say_the_same_things() -> None:
     ("prefix", "codes"),
     [
         ("reason", set(Reason) | {"none"}),
-        ("own.reason", set(Reason)),
+        ("tenant_history.reason", set(Reason)),
         ("advice", set(Reason) | {"none"}),
         ("rule", set(Rule)),
         ("disposition", set(Disposition)),
@@ -283,17 +283,19 @@ def test_the_rejections_of_a_mail_are_in_its_history() -> None:
 
 
 @pytest.mark.parametrize(
-    ("around", "examination", "said"),
+    ("platform", "examination", "said"),
     [
-        (Surroundings(), None, ["unknown", "none yet"]),
-        (Surroundings(subscriptions=0, queued=0, poisoned=0), None, ["none"]),
+        (PlatformState(), None, ["unknown", "none yet"]),
+        (PlatformState(subscriptions=0, queued=0, poisoned=0), None, ["none"]),
         (
-            Surroundings(subscriptions=1, subscribed_until=datetime.now(UTC) + timedelta(days=3), queued=7, poisoned=2),
+            PlatformState(
+                subscriptions=1, subscribed_until=datetime.now(UTC) + timedelta(days=3), queued=7, poisoned=2
+            ),
             Examination(at=fake.NOON, failed=("queue", "token"), warned=()),
             ["ends in 2 d", "7, and 2 poisoned", "failed: queue, token"],
         ),
         (
-            Surroundings(subscriptions=1, subscribed_until=fake.NOON - timedelta(days=400), queued=7, poisoned=0),
+            PlatformState(subscriptions=1, subscribed_until=fake.NOON - timedelta(days=400), queued=7, poisoned=0),
             Examination(at=fake.NOON, failed=(), warned=()),
             ["has ended", "all well"],
         ),
@@ -301,9 +303,9 @@ def test_the_rejections_of_a_mail_are_in_its_history() -> None:
     ids=["nothing known", "no subscription", "trouble", "ended"],
 )
 def test_the_overview_says_how_subscription_queue_and_examination_are(
-    anna: TestClient, service: FakeService, around: Surroundings, examination: Examination | None, said: list[str]
+    anna: TestClient, service: FakeService, platform: PlatformState, examination: Examination | None, said: list[str]
 ) -> None:
-    service.around, service.examination = around, examination
+    service.platform, service.examination = platform, examination
     page = anna.get("/").text
     assert [text for text in said if text not in page] == []
     assert "Tischlerei Südha" in page  # the plot by tenant

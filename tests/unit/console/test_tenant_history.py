@@ -22,7 +22,7 @@ from console.assertion import AUDIENCE, MAX_SECONDS, Assertions
 from console.language import texts
 from ingest.codes import Reason
 from ingest.errors import SettingsError
-from operations.tenant_history import OwnMail
+from operations.tenant_history import TenantMail
 from tests.fakes.service import NOON, FakeService
 
 KEY = Ed25519PrivateKey.generate()
@@ -39,8 +39,8 @@ def signed(key: Ed25519PrivateKey = KEY, **changes: object) -> str:
     return f"Bearer {jwt.encode(claims(**changes), key, algorithm='EdDSA')}"
 
 
-def mail_of(tenant: int, reason: Reason | None = None) -> OwnMail:
-    return OwnMail(
+def mail_of(tenant: int, reason: Reason | None = None) -> TenantMail:
+    return TenantMail(
         tenant_id=tenant,
         number=tenant,
         received_at=NOON,
@@ -101,7 +101,7 @@ def test_a_rejected_mail_is_there_with_its_reason_in_words(reason: Reason, langu
     headers = {"authorization": signed(), "accept-language": language}
     (mail,) = client.get("/tenant/history", headers=headers).json()["mails"]
     assert (mail["state"], mail["reason"], mail["state_in_words"]) == ("quarantined", reason, state)
-    assert mail["reason_in_words"] == texts(language)[f"own.reason.{reason}"]
+    assert mail["reason_in_words"] == texts(language)[f"tenant_history.reason.{reason}"]
     assert escape(mail["reason_in_words"]) in client.get("/tenant/history.html", headers=headers).text
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.answers import MESSAGE_ID_MARK, Own, answer_to_rejected, answer_to_stored, fit, target_of
+from ingest.answers import MESSAGE_ID_MARK, OwnAddresses, answer_to_rejected, answer_to_stored, fit, target_of
 from ingest.codes import AnswerKind, Disposition, Reason, Rule
 from ingest.documents.headers.fields import parse_headers
 from ingest.model.answer import AnswerTarget
@@ -14,7 +14,7 @@ from ingest.model.message import Authentication
 from ingest.model.part import Part
 
 PROVED = Authentication(dmarc="pass", sender_authenticated=True)
-OWN = Own(
+OWN = OwnAddresses(
     addresses=frozenset({"upload@dms.example", "answers@dms.example"}),
     domains=frozenset({"dms.example"}),
     is_upload=lambda address: address.startswith("upload."),

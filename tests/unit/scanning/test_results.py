@@ -6,7 +6,7 @@ import pytest
 
 from ingest.codes import Verdict
 from ingest.model.blob import ScanResult
-from scanning.results import TAG, TIME_TAG, NotAResult, is_name_of_ours, of_tags, read_event
+from scanning.results import TAG, TIME_TAG, NotAResult, is_name_of_ours, read_event, read_tags
 from tests.fakes.payloads import payload
 
 CONTAINER_URL = "https://dms.blob.core.windows.net/documents/"
@@ -69,13 +69,13 @@ def test_an_array_of_one_event_is_read() -> None:
 
 def test_the_tag_says_what_the_event_says() -> None:
     tags = {TAG: "Malicious", TIME_TAG: "2026-11-27T11:31:54Z"}
-    result = of_tags(tags, "documents", NAME)
+    result = read_tags(tags, "documents", NAME)
     assert result is not None
     assert (result.verdict, result.scanned_at) == (Verdict.MALICIOUS, datetime(2026, 11, 27, 11, 31, 54, tzinfo=UTC))
 
 
 def test_a_blob_without_the_tag_has_no_verdict_yet() -> None:
-    assert of_tags({"mine": "1"}, "documents", NAME) is None
+    assert read_tags({"mine": "1"}, "documents", NAME) is None
 
 
 @pytest.mark.parametrize("name", ["001", "42/x/y/001", f"../{NAME}", f"{NAME}/copy", NAME.upper(), f"Copies/{NAME}"])
