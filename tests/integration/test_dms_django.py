@@ -126,7 +126,7 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
     assert seen["documents"] == [["old-code", "abc.pdf", document_id, part.sha256, values.message().subject, None]]
     assert seen["history"] == [
         [values.message().subject, "stored", 1, None],
-        ["Kaputt", "quarantined", 0, texts("de")["own.reason.unreadable"]],
+        ["Kaputt", "quarantined", 0, texts("de")["tenant_history.reason.unreadable"]],
     ]
     assert seen["taken_over"] == [1, [], {document_id: content.decode()}]
 

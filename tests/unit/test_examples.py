@@ -108,5 +108,5 @@ def test_a_document_that_another_worker_took_is_no_fault() -> None:
 def test_each_reason_has_the_words_of_the_console_in_both_languages() -> None:
     example = runpy.run_path(str(Path(__file__).parents[2] / "docs/examples/mail_history.py"))
     for language, words in example["REASONS"].items():
-        assert words == {str(code): texts(language)[f"own.reason.{code}"] for code in Reason}
+        assert words == {str(code): texts(language)[f"tenant_history.reason.{code}"] for code in Reason}
         assert example["OTHER"][language]
