@@ -51,8 +51,8 @@ where part.message_id = %(message)s order by part.position
 """
 _OPEN: LiteralString = "select ingest.open_tenant(%(tenant)s)"
 # Before the rows below the message, as everywhere: a decision on a held mail and retention wait for the rebuild.
-_LOCK: LiteralString = "select ending, tenant_id, sha256 from ingest.message where id = %(message)s for update"
-MEET_VERDICTS: LiteralString = "select pg_advisory_xact_lock_shared(ingest.verdicts_of(%(tenant_id)s, %(sha256)s))"
+_LOCK: LiteralString = "select ending from ingest.message where id = %(message)s for update"
+MEET_VERDICTS: LiteralString = "select ingest.meet_verdicts_on(%(message)s)"
 _DELETE_DOCUMENTS: LiteralString = "delete from ingest.document where message_id = %(message)s"
 _DELETE_PARTS: LiteralString = "delete from ingest.part where message_id = %(message)s"
 _TEXTS: LiteralString = """
@@ -63,14 +63,6 @@ select array[subject, sender, internet_message_id] as of_mail,
         where document.message_id = message.id
     ) as of_invoices
 from ingest.message where id = %(message)s
-"""
-# A verdict holds with the scanner turned off, too.
-WITHHOLD: LiteralString = """
-insert into ingest.withheld (document_id, tenant_id, reason)
-select document.id, document.tenant_id, 'malicious'
-from ingest.document join ingest.scan using (blob_name, container)
-where document.message_id = %(message)s and scan.verdict = 'malicious'
-on conflict do nothing
 """
 # A linked copy is found by the words of its first copy.
 _SEARCH: LiteralString = """
@@ -210,7 +202,6 @@ class Derivation:
             cursor.executemany(Copies.INSERT_PART, rows)
         if self._scan is not None:
             connection.execute(Copies.AWAIT_SCAN, {"message": copy.id, "hidden": self._scan})
-        connection.execute(WITHHOLD, {"message": copy.id})
         connection.execute(_VERSION, {"message": copy.id, "version": RULES_VERSION})
         texts = connection.execute(_TEXTS, {"message": copy.id}).fetchone() or {}
         words = words_of((*texts["of_mail"], *texts["names"], *texts["of_invoices"]))
@@ -268,7 +259,7 @@ def _must_be_as_compared(connection: Connection, comparison: Comparison) -> None
         raise OperatorError(
             f"The record of message {comparison.copy.number} has changed since it was compared: run the command again."
         )
-    connection.execute(MEET_VERDICTS, found)
+    connection.execute(MEET_VERDICTS, {"message": comparison.copy.id})
 
 
 def _record(connection: Connection, comparison: Comparison, account: Account, *, lost: int) -> None:

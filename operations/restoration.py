@@ -23,7 +23,7 @@ from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
 from operations.audit import Account, record_action
 from operations.database import connect, connect_alone, rows_as
-from operations.derivation import COPIES, MEET_VERDICTS, WITHHOLD, Copy
+from operations.derivation import COPIES, MEET_VERDICTS, Copy
 from operations.verification import Damage, Verdict
 
 _CONTENTS: LiteralString = """
@@ -35,6 +35,12 @@ _ENDING: LiteralString = "select ending from ingest.message where id = %(message
 # In the order of all functions: messages by id, the rows below, and the record of actions last.
 _LOCK: LiteralString = """
 select id from ingest.message where %(message)s in (id, duplicate_of) order by id for update
+"""
+# The parts keep their names below the former hash: a verdict on such a name finds the copy by this row.
+_FORMER_ORIGINAL: LiteralString = """
+insert into ingest.former_original (tenant_id, sha256, message_id)
+select tenant_id, sha256, id from ingest.message where id = %(message)s
+on conflict do nothing
 """
 # A linked copy names the blobs of its first copy.
 _NEW_ORIGINAL: LiteralString = """
@@ -50,6 +56,7 @@ _NEW_DOCUMENT: LiteralString = """
 update ingest.document set blob_name = %(name)s, size = %(size)s, sha256 = %(sha256)s
 where message_id = %(message)s and blob_name = %(old)s
 """
+_WITHHOLD: LiteralString = "select ingest.withhold_known(%(message)s)"
 # A look for a verdict that is due goes to the new blob.
 _NEW_SCAN_DUE: LiteralString = """
 update ingest.scan_due set blob_name = %(name)s where blob_name = %(old)s and container = %(container)s
@@ -185,14 +192,14 @@ class Restoration:
             "blobs": len(work.stored),
             "other_original": original.sha256 != copy.sha256,
         }
-        new = {"message": copy.id, "tenant_id": copy.tenant_id, "container": copy.container, "old": copy.blob_name}
+        new = {"message": copy.id, "container": copy.container, "old": copy.blob_name}
         new |= {"name": original.name, "size": original.size, "sha256": original.sha256}
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": copy.tenant_id})
             if original.name != copy.blob_name:
-                for statement in (_LOCK, MEET_VERDICTS, _NEW_ORIGINAL, _NEW_PART, _NEW_DOCUMENT):
+                for statement in (_LOCK, _FORMER_ORIGINAL, _NEW_ORIGINAL, MEET_VERDICTS):
                     connection.execute(statement, new)
-                for statement in (_NEW_SCAN_DUE, WITHHOLD):
+                for statement in (_NEW_PART, _NEW_DOCUMENT, _NEW_SCAN_DUE, _WITHHOLD):
                     connection.execute(statement, new)
             record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
 

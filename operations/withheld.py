@@ -22,9 +22,10 @@ left join ingest.scan on scan.blob_name = document.blob_name and scan.container 
 left join ingest.tenant_name as tenant on tenant.id = withheld.tenant_id
 where withheld.released_at is null
     and (%(number)s::bigint is null or message.claim_id = %(number)s)
-    and (%(verdict)s::text is null or scan.verdict = %(verdict)s)
 group by withheld.document_id, withheld.tenant_id, tenant.name, message.claim_id, document.name, scan.verdict,
     scan.scanner, scan.malware, scan.said
+having %(verdict)s::text is null or scan.verdict = %(verdict)s
+    or %(verdict)s = 'malicious' and bool_or(withheld.reason = 'malicious')
 order by min(withheld.since), withheld.document_id limit %(limit)s
 """
 _TENANT: LiteralString = "select tenant_id from ingest.withheld where document_id = %(document)s limit 1"

@@ -328,7 +328,7 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         *TENANT_TABLES,
         *("assignment", "passed_over", "rejection", "token", "disabled_tenant", "old_address"),
         *("tenant_hour", "tenant_budget", "turn", "sender", "sender_list"),
-        *("scan", "withheld", "scan_due", "answer", "answer_rule"),
+        *("scan", "withheld", "scan_due", "answer", "answer_rule", "former_original"),
     }
     for row in tables:
         assert row["enabled"], row
@@ -357,6 +357,9 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select * from ingest.withheld",
         "delete from ingest.withheld",
         "select * from ingest.scan_due",
+        "select * from ingest.former_original",
+        "select ingest.withhold_content(1, '{x}')",
+        "select ingest.end_left_claims('{}', now(), 'x', 'x')",
         "select ingest.release_document('00000000-0000-0000-0000-000000000000', 1, '', '')",
         "select ingest.may_receive(1)",
         "select ingest.over_budget(1, 0)",
