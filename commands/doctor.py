@@ -1,4 +1,4 @@
-"""`doctor`."""
+"""`doctor`: the checks of all that the app needs, with advice for each that fails."""
 
 from __future__ import annotations
 

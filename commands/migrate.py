@@ -1,4 +1,4 @@
-"""`migrate`."""
+"""`migrate`: the schema of this version, in the database of the DMS or in an empty one."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, WhyOption, account, tenant_of
+from commands.csv_input import read_csv
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
@@ -100,7 +99,8 @@ def import_addresses(
     if from_csv is None:
         imported = OldAddresses(owner_database_url(os.environ)).add_mail_accounts(words, column=column)
     else:
-        imported = _addresses().add_all(_pairs(from_csv), words, source=Source.CSV)
+        pairs = ((row["tenant"], row["address"]) for _, row in read_csv(from_csv, "tenant", "address"))
+        imported = _addresses().add_all(pairs, words, source=Source.CSV)
     for line in imported.skipped:
         say(f"skipped {line}", err=True)
     skipped = len(imported.skipped)
@@ -165,18 +165,6 @@ def _must_be_foreign(address: str) -> None:
     ours = AddressSettings.from_env(os.environ).domains
     if normal_address(address).rpartition("@")[2] in ours:
         raise OperatorError(f"{address} is an address of ours, not a tenant's old one.")
-
-
-def _pairs(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {"tenant", "address"} <= set(rows.fieldnames or ()):
-                raise OperatorError(f"{path} needs the columns tenant and address in its first line.")
-            for row in rows:
-                yield row["tenant"] or "", row["address"] or ""
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise OperatorError(f"{path} can't be read: {type(error).__name__}.") from None
 
 
 def _end_of(text: str) -> datetime:

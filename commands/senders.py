@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ from typing import Annotated
 import typer
 
 from commands.context import ByOption, TenantArgument, WhyOption, account, tenant_of
+from commands.csv_input import read_csv
 from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from operations.senders import GENERAL, Decision, SenderMode, Senders
@@ -121,7 +120,8 @@ def import_senders(
     Example:
       python -m ingest tenants senders import 42 suppliers.csv --why "ticket 7"
     """
-    imported = _senders().allow_all(tenant_of(tenant), _lines(from_csv), account(by, why), purpose=purpose)
+    lines = ((number, row["sender"]) for number, row in read_csv(from_csv, "sender"))
+    imported = _senders().allow_all(tenant_of(tenant), lines, account(by, why), purpose=purpose)
     for line in imported.wrong:
         say(line, err=True)
     print_record({"added": imported.added, "known": imported.known, "wrong": len(imported.wrong)}, as_json=as_json)
@@ -236,15 +236,3 @@ def _mode(text: str, purpose: str) -> SenderMode | None:
         return SenderMode(text)
     except ValueError:
         raise OperatorError(f"{text!r} is no mode: write {', '.join(SenderMode)} or general.") from None
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if "sender" not in (rows.fieldnames or ()):
-                raise OperatorError(f"{path} needs the column sender in its first line.")
-            for row in rows:
-                yield rows.line_num, row["sender"] or ""
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise OperatorError(f"{path} can't be read: {type(error).__name__}.") from None

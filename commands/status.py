@@ -1,4 +1,4 @@
-"""`status`."""
+"""`status`: the state of the entrance, in a few lines."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from operations.database import connect_alone
 from operations.derivation import Comparison, Derivation
 from operations.restoration import Restoration
 from operations.settings import operator_database_url, owner_database_url
-from operations.verification import Verdict, Verification
+from operations.verification import CheckedBlob, Verification
 from operations.verification import unrecorded as find_unrecorded
 
 OneMessageArgument = Annotated[
@@ -80,7 +80,7 @@ def verify(
         return
     damaged, count = _damaged(number)
     print_rows(
-        [{**asdict(verdict.blob), "damage": verdict.damage} for verdict in damaged],
+        [{**asdict(one.blob), "damage": one.damage} for one in damaged],
         form,
         empty=f"All of {count} blobs are what was stored." if count else "Nothing is stored of it.",
     )
@@ -155,7 +155,7 @@ def restore(
         verification = Verification(url, reader=container, number=number)
         options = wiring.filing_options(ours.settings, readers)
         restoration = Restoration(url, mail=ours.mailboxes, container=container, options=options)
-        for one in restoration.restore(verification.verdicts(), words):
+        for one in restoration.restore(verification.check(), words):
             incomplete |= bool(one.missing)
             rows.append(
                 {
@@ -252,15 +252,15 @@ def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:
         say(f"{underivable} copies were left out: Exchange had no MIME of them, only Graph's message.", err=True)
 
 
-def _damaged(number: int | None) -> tuple[list[Verdict], int]:
-    """Return the verdicts on damaged blobs, and the number of blobs that were read."""
+def _damaged(number: int | None) -> tuple[list[CheckedBlob], int]:
+    """Return the damaged blobs, and the number of blobs that were read."""
     damaged, count = [], 0
     with containers_by_name(Settings.from_env(os.environ)) as container, progress() as bar:
         verification = Verification(operator_database_url(os.environ), reader=container, number=number)
         task = bar.add_task("Verifying", total=verification.count())
-        for verdict in verification.verdicts():
+        for checked in verification.check():
             count += 1
             bar.advance(task)
-            if verdict.damage is not None:
-                damaged.append(verdict)
+            if checked.damage is not None:
+                damaged.append(checked)
     return damaged, count

@@ -1,17 +1,24 @@
-"""Blob containers for an operator's command, opened for its time."""
+"""Blob containers as operators' commands read and open them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ingest import wiring
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore
+
+
+class BlobReader(Protocol):
+    """The blobs of a container, as far as they are read."""
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """Yield a blob's content. Raises BlobMissing, BlobUnavailable."""
 
 
 @contextmanager

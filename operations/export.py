@@ -14,11 +14,11 @@ from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
 from uuid import UUID
 
 from ingest.errors import OperatorError
 from ingest.model.message import OriginalForm
+from operations.blobs import BlobReader
 from operations.download import new_file
 from operations.history import Copy, Histories, PartRecord
 from operations.inspection import ClaimRecord
@@ -28,14 +28,7 @@ MAX_NAME = 80  # characters of a sender's file name in the zip; the manifest has
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Reader(Protocol):
-    """The blobs of a container."""
-
-    def read(self, name: str) -> Iterator[bytes]:
-        """Yield a blob's content. Raises BlobMissing, BlobUnavailable."""
-
-
-def export_mail(histories: Histories, number: int, target: Path, *, reader: Callable[[str], Reader]) -> int:
+def export_mail(histories: Histories, number: int, target: Path, *, reader: Callable[[str], BlobReader]) -> int:
     """Write the evidence of mail `number` to the zip file `target`; return the number of files in it.
 
     `reader` gives a container's blobs by the container's name. Raises OperatorError where there is no such mail,
@@ -78,7 +71,7 @@ class _Bundle:
         return len(self._sums)
 
 
-def _add_copy(bundle: _Bundle, claim: ClaimRecord, copy: Copy, parts: Sequence[PartRecord], blobs: Reader) -> None:
+def _add_copy(bundle: _Bundle, claim: ClaimRecord, copy: Copy, parts: Sequence[PartRecord], blobs: BlobReader) -> None:
     folder = f"tenant-{copy.tenant_id}"
     places = {
         part.position: f"{folder}/parts/{part.position:03d}-{_safe(part.name)}" for part in parts if part.blob_name

@@ -24,7 +24,7 @@ from ingest.storage.blobs import BlobStore
 from operations.audit import Account, record_action
 from operations.database import connect, connect_alone, rows_as
 from operations.derivation import COPIES, MEET_VERDICTS, Copy
-from operations.verification import Damage, Verdict
+from operations.verification import CheckedBlob, Damage
 
 _CONTENTS: LiteralString = """
 select blob_name as name, sha256 from ingest.part where message_id = %(message)s and blob_name is not null
@@ -106,13 +106,13 @@ class Restoration:
         self._container = container
         self._options = replace(options, body=BodyMode.ALWAYS)  # a body on record is looked for, too
 
-    def restore(self, verdicts: Iterator[Verdict], account: Account) -> Iterator[Restored]:
-        """Yield the end of each copy that lacks a blob by these verdicts. Blobs that are there stay as they are."""
+    def restore(self, checked: Iterator[CheckedBlob], account: Account) -> Iterator[Restored]:
+        """Yield the end of each copy that lacks one of these blobs. Blobs that are there stay as they are."""
         with connect_alone(self._url):
             lost: dict[int, set[str]] = {}
-            for verdict in verdicts:
-                if verdict.damage is Damage.MISSING:
-                    lost.setdefault(verdict.blob.number, set()).add(verdict.blob.name)
+            for one in checked:
+                if one.damage is Damage.MISSING:
+                    lost.setdefault(one.blob.number, set()).add(one.blob.name)
             for number, names in lost.items():
                 for work in self._works(number, names):
                     yield self._restore(work, account)

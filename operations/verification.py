@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import batched
-from typing import TYPE_CHECKING, LiteralString, Protocol
+from typing import TYPE_CHECKING, LiteralString
 
 from psycopg.rows import class_row
 
 from ingest.errors import BlobMissing, OperatorError
 from ingest.storage.database import Connection
+from operations.blobs import BlobReader
 from operations.database import connect
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
@@ -73,18 +74,11 @@ class RecordedBlob:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class CheckedBlob:
     """The state of a blob; `damage` is None where all is well."""
 
     blob: RecordedBlob
     damage: Damage | None
-
-
-class Reader(Protocol):
-    """The reader of a container's blobs."""
-
-    def read(self, name: str) -> Iterator[bytes]:
-        """Raises BlobMissing, BlobUnavailable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +108,7 @@ def unrecorded(database_url: str, container: BlobStore, name: str) -> Iterator[U
 class Verification:
     """The blobs of one message, or of all of them. Every call may raise OperatorError."""
 
-    def __init__(self, database_url: str, *, reader: Callable[[str], Reader], number: int | None) -> None:
+    def __init__(self, database_url: str, *, reader: Callable[[str], BlobReader], number: int | None) -> None:
         """`reader` gives a container's by its name; `number`: the message's, None for all."""
         self._url = database_url
         self._reader = reader
@@ -127,30 +121,33 @@ class Verification:
             row = connection.execute(_COUNT, self._parameters).fetchone()
             return int(row["blobs"]) if row else 0
 
-    def verdicts(self) -> Iterator[Verdict]:
-        """Yield one verdict for each blob, as it is read. Raises BlobUnavailable: the rest is not proved then."""
+    def check(self) -> Iterator[CheckedBlob]:
+        """Yield each blob with its state, as it is read. Raises BlobUnavailable: the rest is not proved then."""
         with connect(self._url) as connection, ThreadPoolExecutor(WORKERS) as pool:
             must_see_all(connection)
             with connection.cursor("verify", row_factory=class_row(RecordedBlob)) as cursor:
                 cursor.itersize = _BATCH
                 for batch in batched(cursor.execute(_BLOBS, self._parameters), _BATCH, strict=False):
-                    yield from pool.map(self._judge, batch)
+                    yield from pool.map(self._check, batch)
 
-    def _judge(self, blob: RecordedBlob) -> Verdict:
+    def _check(self, blob: RecordedBlob) -> CheckedBlob:
         digest, size = hashlib.sha256(), 0
         try:
             for block in self._reader(blob.container).read(blob.name):
                 digest.update(block)
                 size += len(block)
         except BlobMissing:
-            return Verdict(blob=blob, damage=Damage.MISSING)
+            return CheckedBlob(blob=blob, damage=Damage.MISSING)
         if size != blob.size:
-            return Verdict(blob=blob, damage=Damage.WRONG_LENGTH)
-        return Verdict(blob=blob, damage=None if digest.hexdigest() == blob.sha256 else Damage.WRONG_CONTENT)
+            return CheckedBlob(blob=blob, damage=Damage.WRONG_LENGTH)
+        return CheckedBlob(blob=blob, damage=None if digest.hexdigest() == blob.sha256 else Damage.WRONG_CONTENT)
 
 
 def must_see_all(connection: Connection) -> None:
-    """Row-level security would let any other role verify nothing, and call that well."""
+    """Raise OperatorError for a role that does not see the rows of all tenants.
+
+    Row-level security hides rows without an error: such a role would find nothing wrong, because it sees nothing.
+    """
     row = connection.execute(_SEES_ALL).fetchone()
     if not row or not row["sees_all"]:
         raise OperatorError(

@@ -15,7 +15,7 @@ from ingest.model.message import Scope
 from ingest.storage.copies import Copies
 from operations.audit import Account
 from operations.restoration import Restoration
-from operations.verification import Damage, RecordedBlob, Verdict
+from operations.verification import CheckedBlob, Damage, RecordedBlob
 from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email
@@ -48,7 +48,7 @@ def test_a_verdict_on_the_new_bytes_of_an_original_that_comes_before_their_recor
     container: Any = blobs
     restoration = Restoration(database.owner_url, mail=mail, container=lambda _name: container, options=FilingOptions())
     recorded = RecordedBlob(number=claim.id, container="documents", name=lost.name, size=1, sha256="lost")
-    missing = Verdict(blob=recorded, damage=Damage.MISSING)
+    missing = CheckedBlob(blob=recorded, damage=Damage.MISSING)
     with server.membership("ingest_operator", OWNER):
         (restored,) = restoration.restore(iter([missing]), Account(why="loss"))
 
