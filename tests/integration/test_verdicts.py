@@ -22,7 +22,7 @@ from operations.audit import Account
 from operations.derivation import Comparison, Copy, Derivation, RecordedPart
 from operations.migrations import migrate, roll_back
 from operations.restoration import Restoration
-from operations.verification import Damage, RecordedBlob, Verdict
+from operations.verification import CheckedBlob, Damage, RecordedBlob
 from operations.withheld import WithheldDocuments
 from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
@@ -80,7 +80,7 @@ class World:
         assert row is not None
         lost = RecordedBlob(number=self.number, container="documents", name=row[0], size=1, sha256="lost")
         with self.server.membership("ingest_operator", OWNER):
-            (restored,) = restoration.restore(iter([Verdict(blob=lost, damage=Damage.MISSING)]), ACCOUNT)
+            (restored,) = restoration.restore(iter([CheckedBlob(blob=lost, damage=Damage.MISSING)]), ACCOUNT)
         assert restored.other_bytes
 
     def rebuild(self) -> None:
