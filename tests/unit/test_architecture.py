@@ -67,6 +67,13 @@ ROOMS: dict[str, set[str]] = {
     "functions": {"kernel", "telemetry", "wiring", "subscriptions", "maintenance", "scanning", "answers", "checks"},
     "command line": {"kernel"},
 }
+# The folders in ingest/documents, each with the neighbours that it may see: none of these decides about a part.
+DOCUMENTS = {
+    "headers": set[str](),
+    "invoices": {"media_types"},
+    "unpacking": {"headers", "media_types", "spool"},
+    "pdf": {"budget", "invoices", "spool", "unpacking"},
+}
 PREFIXES = {
     "ingest.model": "kernel",
     "ingest.graph": "graph",
@@ -155,6 +162,20 @@ def test_a_room_sees_only_what_it_is_built_on(module: str) -> None:
     room = room_of(module)
     seen = {room_of(name) for name in imports(module) if name in MODULES_WITH_A_SUBJECT}
     assert seen - {room} <= ROOMS[room]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        name
+        for name in MODULES_WITH_A_SUBJECT
+        if name.startswith("ingest.documents.") and name.split(".")[2] in DOCUMENTS
+    ],
+)
+def test_a_reader_of_formats_sees_nothing_that_decides_about_a_part(module: str) -> None:
+    folder = module.split(".")[2]
+    seen = {name.split(".")[2] for name in imports(module) if is_of(name, "ingest.documents")}
+    assert seen - {folder} <= DOCUMENTS[folder]
 
 
 def test_every_module_has_its_room() -> None:
