@@ -199,7 +199,7 @@ def test_a_blob_without_a_protection_is_there_or_not(blob_service: str, name: st
         assert store.must_be_unprotected(name, now=NOON)
 
 
-def test_a_blob_that_a_later_try_has_found_is_in_use(blob_service: str, name: str) -> None:
+def test_a_blob_that_a_later_attempt_has_found_is_in_use(blob_service: str, name: str) -> None:
     with closing(BlobStore.connect(container=CONTAINER, connection_string=blob_service, account_url=None)) as store:
 
         def modified() -> datetime:

@@ -31,7 +31,7 @@ def stack(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.mark.parametrize("offset", ["+5m", "-5m"])
-def test_a_host_with_a_wrong_clock_stores_each_mail_at_its_first_try(stack: Stack, offset: str) -> None:
+def test_a_host_with_a_wrong_clock_stores_each_mail_at_its_first_attempt(stack: Stack, offset: str) -> None:
     (host,) = stack.hosts
     host.stop()
     clock = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

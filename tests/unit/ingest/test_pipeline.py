@@ -229,7 +229,7 @@ def test_without_a_listing_the_newest_received_header_has_the_time(world: World)
     assert world.saved(ref).message.received_at == datetime(2026, 3, 2, 9, 0, 5, tzinfo=UTC)
 
 
-def test_a_second_try_that_reads_other_bytes_meets_no_conflict(world: World) -> None:
+def test_a_second_attempt_that_reads_other_bytes_meets_no_conflict(world: World) -> None:
     ref = world.mail.deliver(email())
     world.journal.trouble["save"] = [DatabaseUnavailable("down")]
     with pytest.raises(DatabaseUnavailable):
@@ -411,7 +411,7 @@ def test_a_placeholder_of_a_scan_is_no_document(
     assert world.records.saved == {}
 
 
-def test_the_tries_for_an_attachment_that_is_still_scanned_grow_apart(world: World) -> None:
+def test_the_attempts_for_an_attachment_that_is_still_scanned_grow_apart(world: World) -> None:
     ref = world.mail.deliver(scanned("ATP Scan In Progress"))
     distances = []
     for _ in range(4):

@@ -128,7 +128,7 @@ def test_a_blob_that_is_there_is_said_at_once() -> None:
     assert by_key(service).put("x", b"content", {}) == (409, "BlobAlreadyExists")
 
 
-def test_tries_have_an_end() -> None:
+def test_attempts_have_an_end() -> None:
     service = Service(503, 503, 503, 503)
     assert by_key(service).put("x", b"content", {})[0] == 503
     assert len(service.requests) == 4
