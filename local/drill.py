@@ -162,14 +162,9 @@ class Drill:
                 self._sent |= {str(mail["Message-ID"])}
 
     def _wait_until_stored(self) -> None:
-        """Wait for an empty inbox. The timer goes off now: its next turn may be minutes away."""
+        """Wait until each mail has ended. The timer goes off now: its next turn may be minutes away."""
         self._stack.maintain()
-        admin = self._stack.admin
-
-        def is_empty() -> bool | None:
-            return not any(message.folder == "Inbox" for message in admin.messages()) or None
-
-        admin.wait_for(is_empty, timeout=_PATIENCE, what="an empty inbox")
+        self._stack.wait_for_empty_inbox()
 
     def _wait_for_one_subscription(self) -> None:
         """Wait until Graph notifies the new app alone: its `maintain` takes the old subscription for a wrong one."""

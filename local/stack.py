@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +29,7 @@ from local import azurite
 from local.environment import NAME as ENVIRONMENT
 from local.environment import write_environment
 from local.functions_host.process import FunctionsHost, HostKind, find_core_tools
-from local.graph.admin.client import Admin
+from local.graph.admin.client import Admin, MessageState
 from local.graph.process import GraphEndpoint, Identity, Simulator
 from local.postgres import Postgres
 from local.processes import free_port, make_private
@@ -38,10 +38,13 @@ from local.tenants import DOMAIN, LocalTenant, upload_address
 CONTAINER = "documents"
 _LOCK = "stack.lock"  # in the directory of a stack, held while it runs
 DEFAULT_MAILBOX = f"upload@{DOMAIN}"
-_ENDED_CLAIMS = """
-select count(*) from ingest.claim
-where message_id = any(%s) and state in ('deleted', 'quarantined', 'gone') and lease_until is null
+_PATIENCE = 180.0  # seconds, for a machine that does much else
+_INBOX = "Inbox"  # its display name at the simulator
+_HAS_ENDED = """
+select from ingest.claim
+where message_id = %s and state in ('deleted', 'quarantined', 'gone') and lease_until is null
 """
+_IN_WORK = "select from ingest.claim where lease_until is not null limit 1"
 type Step = Callable[[str], AbstractContextManager[object]]
 
 
@@ -176,19 +179,32 @@ class Stack:
         self._write_description()
         return tenant
 
-    def wait_for_ended_claims(self, messages: Collection[str], *, timeout: float = 120.0) -> None:
-        """Wait until the claim of each message has ended, by the immutable ids of the messages.
+    def wait_for_end(self, message: str, *folders: str) -> MessageState:
+        """Wait until a message is in one of the folders, or `deleted`, and its claim has ended; return its state.
 
-        The app ends a claim after its last request to Graph: at an empty inbox, claims are still held. Raises
-        TimeoutError after `timeout` seconds.
+        `message` is the immutable id. Without a folder, each but the inbox will do. The app ends a claim after its last
+        request to Graph: a message that has left the inbox may still be in work. Raises TimeoutError.
         """
         with psycopg.connect(self.postgres.owner_url, autocommit=True) as database:
 
-            def have_ended() -> bool:
-                row = database.execute(_ENDED_CLAIMS, [list(messages)]).fetchone()
-                return row is not None and row[0] == len(messages)
+            def at_its_end() -> MessageState | None:
+                state = next(one for one in self.admin.messages() if one.id == message)
+                there = state.folder in folders if folders else state.folder != _INBOX
+                return state if there and database.execute(_HAS_ENDED, [message]).fetchone() is not None else None
 
-            self.admin.wait_for(have_ended, timeout=timeout, what="the end of the claims")
+            return self.admin.wait_for(
+                at_its_end, timeout=_PATIENCE, what=f"the end of a mail in {' or '.join(folders) or 'any folder'}"
+            )
+
+    def wait_for_empty_inbox(self) -> None:
+        """Wait until no message is in an inbox, and the app works on none. Raises TimeoutError."""
+        with psycopg.connect(self.postgres.owner_url, autocommit=True) as database:
+
+            def is_empty() -> bool:
+                left = any(one.folder == _INBOX for one in self.admin.messages())
+                return not left and database.execute(_IN_WORK).fetchone() is None
+
+            self.admin.wait_for(is_empty, timeout=_PATIENCE, what="an empty inbox, and the end of all claims")
 
     def ended(self) -> str | None:
         """Name a part that was started and has ended by itself; None where all is well."""

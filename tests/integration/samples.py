@@ -15,17 +15,16 @@ SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
 MAILS = sorted(path.stem for path in SAMPLES.glob("*.eml"))
 TENANT = "Die Muster GmbH"
 _WITH_LINK = [name for name in MAILS if name.startswith("cloud-attachment")]  # no MIME holds a link
-_PATIENCE = 90.0  # seconds
 
 
 def deliver_samples(stack: Stack) -> None:
-    """Send every sample, and return when no mail is in the inbox."""
+    """Send every sample, and return when each has ended."""
     with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
         database.execute("insert into dms_tenant (name, ingest_token) values (%s, %s)", [TENANT, TOKEN])
     _send(stack, [name for name in MAILS if name not in _WITH_LINK])
     for name in _WITH_LINK:
         _send_with_link(stack, name)
-    stack.admin.wait_for(lambda: not _in_inbox(stack), timeout=_PATIENCE, what="all samples to leave the inbox")
+    stack.wait_for_empty_inbox()
 
 
 def _send(stack: Stack, names: Sequence[str]) -> None:
@@ -39,7 +38,3 @@ def _send(stack: Stack, names: Sequence[str]) -> None:
 def _send_with_link(stack: Stack, name: str) -> None:
     link = SAMPLES.joinpath(f"{name}.txt").read_text(encoding="utf-8").partition("\n")[0].removeprefix("link: ")
     stack.admin.deliver(SAMPLES.joinpath(f"{name}.eml").read_bytes(), [ADDRESS], links=[link])
-
-
-def _in_inbox(stack: Stack) -> list[str]:
-    return [state.id for state in stack.admin.messages() if state.folder.lower() == "inbox"]

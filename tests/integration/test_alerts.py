@@ -103,7 +103,7 @@ def test_quarantine_grows_and_holds(receiver: Receiver, stack: Stack) -> None:
     mail, mailbox = MAIL % UNKNOWN.encode(), stack.identity.mailboxes[0]
     stack.admin.deliver_series(mail, [UNKNOWN], count=GROWS)
     assert fired("quarantine-grows", receiver)
-    stack.admin.wait_for(lambda: not in_inbox(stack), timeout=120, what="an empty inbox")
+    stack.wait_for_empty_inbox()
     # The folder's size counts, also of mails that a person has moved there.
     stack.admin.set_notification_faults(drop_probability=1.0)
     stack.admin.deliver_series(mail, [UNKNOWN], count=HOLDS - GROWS)

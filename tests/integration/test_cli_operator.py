@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.graph.admin.client import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
 from operations.origin import origin
@@ -49,14 +48,6 @@ def send(stack: Stack, *to: str, subject: str) -> str:
     mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
     (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
     return message.id
-
-
-def wait_for(stack: Stack, message_id: str, *folders: str) -> None:
-    def there() -> MessageState | None:
-        found = {one.id: one for one in stack.admin.messages()}
-        return found[message_id] if found[message_id].folder in folders else None
-
-    stack.admin.wait_for(there, what=f"the mail in {folders}")
 
 
 def copies(stack: Stack, message_id: str) -> list[tuple[str, str | None]]:
@@ -105,7 +96,7 @@ def test_the_apps_own_role_is_told_that_it_is_too_weak(
 def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]) -> None:
     tenant = tenant_of(stack, "Assigned GmbH")
     mail = send(stack, "upload.nobodystoken00@dms.cloud", subject="Adresse vertippt")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
 
     (listed,) = [one for one in ok(cli("quarantine", "list", "--json")) if one["subject"] == "Adresse vertippt"]
     assert listed["reason"] == "unknown_token"
@@ -120,7 +111,7 @@ def test_a_mail_in_quarantine_is_assigned(stack: Stack, cli: Callable[..., Done]
     assert done.code == 0, done.err
     assert "1 document(s)" in done.out
     assert copies(stack, mail) == [(tenant.id, "anna")]
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     shown = ok(cli("messages", "show", number, "--json"))
     assert (shown["state"], shown["assigned_by"], shown["reason"]) == ("deleted", "anna", None)
     again = cli("quarantine", "assign", number, "--tenant", tenant.address, *WHY)
@@ -133,7 +124,7 @@ def test_one_mail_has_one_number_everywhere_and_everything_on_record_is_shown(
 ) -> None:
     for subject in ("the one before", "Rechnung mit einer Nummer"):  # so that the numbers of claim and copy may differ
         mail = send(stack, stack.add_tenant("Nummern GmbH").address, subject=subject)
-        wait_for(stack, mail, "deleted")
+        stack.wait_for_end(mail, "deleted")
     number = ok(cli("messages", "show", mail, "--json"))["number"]
     (listed,) = [one for one in ok(cli("messages", "list", "--json")) if one["message_id"] == mail]
     found = ok(cli("messages", "find", str(number), "--json"))
@@ -172,8 +163,8 @@ def test_quarantine_is_listed_and_released_by_reason_with_a_warning_and_a_record
     tenant = tenant_of(stack, "Pause GmbH")
     assert cli("tenants", "disable", tenant.id, *WHY).code == 0
     mail, other = send(stack, tenant.address, subject="Pause"), send(stack, "nobody@dms.cloud", subject="Kein Ziel")
-    wait_for(stack, mail, "Quarantine")
-    wait_for(stack, other, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
+    stack.wait_for_end(other, "Quarantine")
 
     listed = ok(cli("quarantine", "list", "--reason", "tenant_inactive", "--json"))
     assert {one["reason"] for one in listed} == {"tenant_inactive"}
@@ -181,12 +172,12 @@ def test_quarantine_is_listed_and_released_by_reason_with_a_warning_and_a_record
     too_early = cli("quarantine", "release", "--reason", "tenant_inactive", "--why", "too early")
     assert too_early.code == 0, too_early.err
     assert f"warning: {mail} will come back as tenant_inactive: its tenant is still switched off" in too_early.err
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
 
     assert cli("tenants", "enable", tenant.id, *WHY).code == 0
     released = cli("quarantine", "release", "--reason", "tenant_inactive", "--why", "enabled")
     assert "warning" not in "".join(line for line in released.err.splitlines() if mail in line)
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     assert copies(stack, mail) == [(tenant.id, None)]
     (kept,) = [one for one in stack.admin.messages() if one.id == other]
     assert kept.folder == "Quarantine"
@@ -198,7 +189,7 @@ def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cl
     tenant = tenant_of(stack, "Paused AG")
     assert cli("tenants", "disable", tenant.id, *WHY).code == 0
     mail = send(stack, tenant.address, subject="Zu früh")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     shown = ok(cli("messages", "show", mail, "--json"))
     assert shown["reason"] == "tenant_inactive"
     (passed_over,) = shown["passed_over"]
@@ -209,7 +200,7 @@ def test_a_disabled_tenants_mail_is_released_once_it_is_enabled(stack: Stack, cl
 
     assert cli("tenants", "enable", tenant.id, *WHY).code == 0
     assert cli("quarantine", "release", mail, *WHY).code == 0
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     assert copies(stack, mail) == [(tenant.id, None)]
     assert ok(cli("messages", "show", mail, "--json"))["passed_over"] == []
     assert "moved elsewhere" in (again := cli("quarantine", "release", mail, *WHY)).err or "deleted" in again.err
@@ -233,7 +224,7 @@ def test_a_sweep_ingests_here_and_now_for_the_first_or_for_all(
     assert "Ingesting" in done.err  # progress
     expected = [(second.id, None), (first.id, None)]
     assert copies(stack, mail) == (expected if route == "all" else expected[:1])
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
 
 
 @pytest.mark.usefixtures("clean")
@@ -249,7 +240,7 @@ def test_a_sweep_says_what_it_had_to_put_off(stack: Stack, cli: Callable[..., Do
     assert "put off: GraphForbidden" in done.err
     stack.admin.clear_faults()
     assert cli("sweep").code == 0
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
 
 
 def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
@@ -270,7 +261,7 @@ def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
 
 def test_messages_are_listed_by_state(cli: Callable[..., Done], stack: Stack) -> None:
     mail = send(stack, "nobody@dms.cloud", subject="Ohne Adresse")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     found = ok(cli("messages", "list", "--state", "quarantined", "--limit", "1000", "--json"))
     assert mail in {one["message_id"] for one in found}
     assert {one["state"] for one in found} == {"quarantined"}
@@ -425,7 +416,7 @@ def test_retention_counts_what_is_due_and_deletes_nothing_in_a_dry_run(
 ) -> None:
     tenant = stack.add_tenant("Wird aufbewahrt")
     mail = send(stack, tenant.address, subject="kept")
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     refused = cli("retention", "--why", "yearly run")
     assert (refused.code, "kept for ever" in refused.err) == (1, True)
     monkeypatch.setenv("INGEST_RETAIN_MAILS", "3650")
@@ -448,12 +439,12 @@ def test_retention_counts_what_is_due_and_deletes_nothing_in_a_dry_run(
 
 def test_a_mail_is_deleted_from_quarantine_and_brought_back(stack: Stack, cli: Callable[..., Done]) -> None:
     mail = send(stack, "nobody@dms.cloud", subject="advertising")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     done = cli("quarantine", "delete", mail, "no-such-mail", "--why", "advertising")
     assert (done.code, "deleted: 1" in done.out, "1 of 2 mail(s)" in done.err) == (1, True, True)
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     assert cli("quarantine", "bring-back", mail, "--why", "a mistake").code == 0
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     found = cli("messages", "find", "advertising", "no", "token", "--csv")
     assert found.out.splitlines()[0].startswith("number,mailbox,state,reason")
     assert "quarantined,no_token" in found.out
@@ -463,7 +454,7 @@ def test_an_original_is_downloaded_and_the_look_is_on_record(
     stack: Stack, cli: Callable[..., Done], tmp_path: Path
 ) -> None:
     mail = send(stack, stack.add_tenant("Lädt herunter").address, subject="looked at")
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     target = tmp_path / "mail.eml"
     done = cli("messages", "download", mail, "--to", str(target), "--why", "the tenant asks")
     assert done.code == 0, done.err

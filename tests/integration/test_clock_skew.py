@@ -51,7 +51,8 @@ def test_a_host_with_a_wrong_clock_stores_each_mail_at_its_first_attempt(stack: 
         for number, address in enumerate(addresses)
     ]
 
-    stack.wait_for_ended_claims(ids)
+    for message_id in ids:
+        stack.wait_for_end(message_id)
     with psycopg.connect(stack.postgres.owner_url) as database:
         claims = database.execute(
             "select state, attempts, crashes, ended_at between first_seen_at and now() from ingest.claim"

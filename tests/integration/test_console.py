@@ -28,7 +28,7 @@ from local.tenants import LocalTenant
 from operations.audit import Account
 from operations.senders import SenderMode, Senders
 from tests.integration.samples import MAILS
-from tests.integration.test_cli_operator import copies, wait_for
+from tests.integration.test_cli_operator import copies
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # No sandbox, as tests may run as root; nothing that calls home.
@@ -142,7 +142,7 @@ def hold(stack: Stack, tenant: LocalTenant) -> None:
 
 def test_a_mail_is_found_by_its_sender_as_one_types(stack: Stack, page: Page) -> None:
     tenant = stack.add_tenant("Suchmann KG")
-    wait_for(stack, deliver(stack, tenant.address, "Rechnung 4711", "anna@find-me.example"), "deleted")
+    stack.wait_for_end(deliver(stack, tenant.address, "Rechnung 4711", "anna@find-me.example"), "deleted")
     page.get_by_role("link", name="Mails", exact=True).click()
     page.get_by_role("searchbox").press_sequentially("find-me today")
     expect(page.locator("#found tbody tr")).to_have_count(1)
@@ -155,7 +155,7 @@ def test_a_mail_is_found_by_its_sender_as_one_types(stack: Stack, page: Page) ->
 def test_a_quarantined_mail_is_assigned_and_its_document_is_there(stack: Stack, page: Page) -> None:
     tenant = stack.add_tenant("Zugeordnet GmbH")
     mail = deliver(stack, "upload.00000000000000000000000000000000@dms.cloud", "Falsche Adresse 815")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     page.get_by_role("link", name="Quarantine", exact=True).click()
     page.get_by_role("checkbox", name="Choose the mail Falsche Adresse 815").check()
     page.get_by_label("Why (is recorded)").fill("The supplier was asked")
@@ -173,14 +173,14 @@ def test_a_quarantined_mail_is_assigned_and_its_document_is_there(stack: Stack, 
 
 def test_a_deleted_mail_comes_back(stack: Stack, page: Page) -> None:
     mail = deliver(stack, "nobody@dms.cloud", "Aus Versehen gelöscht")
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
     page.get_by_role("link", name="Quarantine", exact=True).click()
     page.get_by_role("checkbox", name="Choose the mail Aus Versehen gelöscht").check()
     page.get_by_label("Why (is recorded)").fill("spam")
     page.get_by_role("button", name="Delete").click()
-    wait_for(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     page.get_by_role("button", name="Undo").click()
-    wait_for(stack, mail, "Quarantine")
+    stack.wait_for_end(mail, "Quarantine")
 
 
 def test_every_sample_can_be_looked_at(console: Console, page: Page) -> None:
@@ -217,7 +217,7 @@ def test_html_and_svg_with_a_script_and_a_name_of_255_characters_are_shown_and_r
     mail.add_attachment(HOSTILE_HTML, maintype="text", subtype="html", filename=names["html"])
     mail.add_attachment(HOSTILE_SVG, maintype="image", subtype="svg+xml", filename=names["svg"])
     (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
-    wait_for(stack, message.id, "deleted")
+    stack.wait_for_end(message.id, "deleted")
     dialogs: list[str] = []
     stopped: list[str] = []
 
@@ -272,12 +272,12 @@ def look_at_parts(page: Page, kinds: Sequence[str], seen: set[str]) -> None:
 )
 def test_no_page_has_a_serious_barrier(stack: Stack, console: Console, page: Page) -> None:
     tenant = stack.add_tenant("Barrierefrei eG")
-    wait_for(stack, deliver(stack, tenant.address, "Rechnung ohne Hürden"), "deleted")
-    wait_for(stack, deliver(stack, "nobody@dms.cloud", "Ohne Adresse"), "Quarantine")
+    stack.wait_for_end(deliver(stack, tenant.address, "Rechnung ohne Hürden"), "deleted")
+    stack.wait_for_end(deliver(stack, "nobody@dms.cloud", "Ohne Adresse"), "Quarantine")
     page.goto(f"{console.url}/mails?q=Hürden")
     mail = page.locator("#found tbody a").first.get_attribute("href")
     hold(stack, tenant)
-    wait_for(stack, deliver(stack, tenant.address, "Wartet auf eine Person"), "deleted")
+    stack.wait_for_end(deliver(stack, tenant.address, "Wartet auf eine Person"), "deleted")
     lists = f"/senders?tenant={tenant.id}"
     for path in ("/", "/mails", str(mail), "/quarantine", "/held", "/senders", lists, "/audit"):
         page.goto(console.url + path)
@@ -292,7 +292,7 @@ def test_no_page_has_a_serious_barrier(stack: Stack, console: Console, page: Pag
 
 def test_everything_is_reached_by_keyboard(stack: Stack, page: Page) -> None:
     tenant = stack.add_tenant("Tastatur AG")
-    wait_for(stack, deliver(stack, tenant.address, "Nur mit Tasten"), "deleted")
+    stack.wait_for_end(deliver(stack, tenant.address, "Nur mit Tasten"), "deleted")
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to the content")
     while page.locator(":focus").inner_text() != "Mails":
@@ -310,7 +310,7 @@ def test_everything_is_reached_by_keyboard(stack: Stack, page: Page) -> None:
 @pytest.mark.parametrize("context", [{"java_script_enabled": False}], indirect=True)
 def test_reading_needs_no_script(stack: Stack, page: Page) -> None:
     tenant = stack.add_tenant("Skriptlos OHG")
-    wait_for(stack, deliver(stack, tenant.address, "Ohne Skript"), "deleted")
+    stack.wait_for_end(deliver(stack, tenant.address, "Ohne Skript"), "deleted")
     page.get_by_role("link", name="Mails", exact=True).click()
     page.get_by_role("searchbox").fill("skript")
     page.get_by_role("button", name="Search").click()

@@ -28,9 +28,7 @@ def test_three_processes_stay_below_four_requests_at_a_time(tmp_path: Path) -> N
         admin.set_latency(5)  # of a Graph that is near
         admin.reset_counters()
         admin.deliver_now()
-        admin.wait_for(
-            lambda: all(message.folder != "Inbox" for message in admin.messages()), timeout=300, what="an empty inbox"
-        )
+        stack.wait_for_empty_inbox()
         requests = admin.requests()
         assert requests.throttled < requests.total / 100
         assert max(requests.max_concurrent.values()) == 4  # the places are used, too

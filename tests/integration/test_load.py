@@ -8,7 +8,6 @@ from email.message import EmailMessage
 import psycopg
 import pytest
 
-from local.graph.admin.client import MessageState
 from local.stack import Stack
 from local.tenants import LocalTenant
 
@@ -47,12 +46,7 @@ def in_inbox(stack: Stack) -> int:
 def arrive(stack: Stack, tenant: LocalTenant, subject: str) -> None:
     """Deliver a mail by webhook, and return when it is stored and deleted."""
     [state] = stack.admin.deliver(mail_to(tenant, subject), list(stack.identity.mailboxes))
-
-    def ended() -> MessageState | None:
-        found = [one for one in stack.admin.messages() if one.id == state.id and one.folder == "deleted"]
-        return found[0] if found else None
-
-    stack.admin.wait_for(ended, timeout=PATIENCE, what="the new mail")
+    stack.wait_for_end(state.id, "deleted")
 
 
 def value(stack: Stack, query: str) -> int:
@@ -86,7 +80,7 @@ def test_new_mail_goes_before_a_backlog(busy: Stack) -> None:
     busy.admin.wait_for(lambda: in_inbox(busy) < BACKLOG, timeout=PATIENCE, what="the work on the backlog")
     arrive(busy, other, "new")
     assert in_inbox(busy) > BACKLOG // 2, "most of the backlog is still to be worked on"
-    busy.admin.wait_for(lambda: in_inbox(busy) == 0, timeout=PATIENCE, what="the end of the backlog")
+    busy.wait_for_empty_inbox()
     assert everything_is_stored_once(busy, backlog, BACKLOG)
     assert value(busy, "select count(*) from ingest.claim where attempts > 1") == 0, "no queue message was a repetition"
 
@@ -105,7 +99,7 @@ def test_a_flood_of_one_tenant_waits_while_anothers_mail_is_stored(busy: Stack) 
     assert asked <= 4, "only the other tenant's mail was asked for"
     assert waiting(busy) == waits
     busy.maintain()
-    busy.admin.wait_for(lambda: in_inbox(busy) == 0, timeout=PATIENCE, what="the turns of the flood")
+    busy.wait_for_empty_inbox()
     assert everything_is_stored_once(busy, flood, FLOOD)
     # A late notification can put a mail in line again between its turn and its end: the next sweep takes it out.
     busy.maintain()

@@ -64,8 +64,8 @@ def test_a_dms_moves_over_step_by_step(stack: Stack) -> None:
 
     token = done(stack, "sql", "SELECT ingest_token FROM dms_tenant WHERE slug = 'suedhang'").split()[0]
     address = upload_address(token)
-    stack.admin.deliver(INVOICE % address.encode(), [address])
-    stack.admin.wait_for(lambda: all(state.folder == "deleted" for state in stack.admin.messages()), what="the mail")
+    (mail,) = stack.admin.deliver(INVOICE % address.encode(), [address])
+    stack.wait_for_end(mail.id, "deleted")
     with psycopg.connect(stack.postgres.dms_url) as dms:
         assert dms.execute("select name from ingest.document").fetchall() == [("r.pdf",)]
 

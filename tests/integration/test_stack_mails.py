@@ -10,7 +10,6 @@ import pytest
 
 from local.demo.evidence import evidence
 from local.demo.run import run_mails
-from local.graph.admin.client import MessageState
 from local.postgres import DMS_LOGIN
 from local.stack import Stack
 from local.tenants import DEMO_TENANTS, LocalTenant, upload_address
@@ -61,13 +60,6 @@ def send(stack: Stack, to: str, subject: str, *, results: str | None, sender: st
     return next(one.id for one in stack.admin.messages() if one.internet_message_id == message_id)
 
 
-def ends_in(stack: Stack, message_id: str, folder: str) -> MessageState:
-    def there() -> MessageState | None:
-        return next((one for one in stack.admin.messages() if one.id == message_id and one.folder == folder), None)
-
-    return stack.admin.wait_for(there, what=f"the mail in {folder}")
-
-
 def rows(stack: Stack, statement: str, *parameters: object) -> list[tuple[object, ...]]:
     with psycopg.connect(stack.postgres.owner_url) as owner:
         return owner.execute(statement.encode(), parameters).fetchall()
@@ -104,7 +96,7 @@ def test_a_mail_of_a_sender_that_is_not_on_the_list_waits_until_a_person_approve
         ),
     }
     for message_id in mails.values():
-        ends_in(stack, message_id, "deleted")
+        stack.wait_for_end(message_id, "deleted")
     assert {subject: rows(stack, COPY, message_id) for subject, message_id in mails.items()} == {
         "on the list": [(None, BILLING, True, None)],
         "unknown": [(None, "x@a.example", True, "sender_unknown")],
@@ -126,7 +118,7 @@ def test_a_mail_of_a_sender_that_is_not_on_the_list_waits_until_a_person_approve
     }
     senders.decide(held["unknown"].number, Decision.APPROVE_SENDER, ANNA)
     second = send(stack, tenant.address, "known now", results=PROVEN.format("a.example"), sender="x@a.example")
-    ends_in(stack, second, "deleted")
+    stack.wait_for_end(second, "deleted")
     assert {subject for subject, _ in seen_by_dms(stack, tenant)} == {"on the list", "unknown", "known now"}
 
 
@@ -135,13 +127,11 @@ def test_a_refused_mail_goes_to_quarantine_and_is_released_as_any_other(stack: S
     tenant, senders = stack.add_tenant("Strict"), Senders(stack.postgres.owner_url)
     senders.set_mode(tenant.id, SenderMode.QUARANTINE, ANNA)
     mail = send(stack, tenant.address, "refused", results=PROVEN.format("supplier.example"))
-    assert ends_in(stack, mail, "Quarantine").categories == ("sender_not_allowed",)
+    assert stack.wait_for_end(mail, "Quarantine").categories == ("sender_not_allowed",)
     assert rows(stack, COPY, mail) == []
-    ended = "select 1 from ingest.claim where message_id = %s and state = 'quarantined'"
-    stack.admin.wait_for(lambda: rows(stack, ended, mail), what="the record of the Quarantine")
     stack.admin.mark_read(mail, is_read=False)
     stack.admin.move(mail, "inbox")
-    ends_in(stack, mail, "deleted")
+    stack.wait_for_end(mail, "deleted")
     assert rows(stack, COPY, mail) == [(None, BILLING, True, None)]
     assert seen_by_dms(stack, tenant) == {("refused", None)}
 
@@ -161,7 +151,7 @@ def test_an_address_with_a_purpose_has_its_label_and_its_own_list_to_the_last_ro
         "to the main address": send(stack, tenant.address, "to the main address", results=proven),
     }
     for message_id in mails.values():
-        ends_in(stack, message_id, "deleted")
+        stack.wait_for_end(message_id, "deleted")
     assert {subject: rows(stack, COPY, message_id) for subject, message_id in mails.items()} == {
         "to cash": [("cash", BILLING, True, None)],
         "to outgoing": [("outgoing", BILLING, True, "sender_unknown")],

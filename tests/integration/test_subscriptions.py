@@ -59,11 +59,7 @@ def test_one_without_a_lifecycle_url_makes_room_and_mails_are_announced_again(st
     assert stack.admin.wait_for(right, what="a subscription with a lifecycle URL").id != before
     mail = b"From: a@supplier.example\r\nTo: nobody@dms.cloud\r\nSubject: announced\r\n\r\ntext\r\n"
     (message,) = stack.admin.deliver(mail, [stack.identity.mailboxes[0]])
-
-    def is_done() -> bool | None:
-        return any(one.id == message.id and one.folder == "Quarantine" for one in stack.admin.messages()) or None
-
-    stack.admin.wait_for(is_done, what="the mail in Quarantine")
+    stack.wait_for_end(message.id, "Quarantine")
 
 
 def test_one_is_renewed_when_half_of_its_life_is_over(stack: Stack, app: wiring.App) -> None:

@@ -134,7 +134,7 @@ class Admin:
         counts: dict[str, int] = self._call("GET", "/folders")[mailbox]
         return counts
 
-    def wait_for[T](self, condition: Callable[[], T | None], *, timeout: float = 30.0, what: str = "") -> T:
+    def wait_for[T](self, condition: Callable[[], T | None], *, timeout: float = 120.0, what: str = "") -> T:
         """Look again after every change until `condition` gives something true; that is the result.
 
         Raises TimeoutError after `timeout` seconds.
