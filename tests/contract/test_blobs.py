@@ -183,7 +183,7 @@ def test_a_name_that_was_cut_in_the_middle_of_a_character_is_no_trouble(world: W
     assert unquote(world.metadata(name)["name"]) == "scan ?"
 
 
-def test_a_service_that_is_down_is_told_as_that() -> None:
+def test_a_service_that_is_down_raises_blob_unavailable() -> None:
     account = "AccountName=dms;AccountKey=bGVha2Vk;BlobEndpoint=http://127.0.0.1:1/dms;"
     nobody = BlobStore.connect(container=CONTAINER, connection_string=account, account_url=None, retries=0)
     with pytest.raises(BlobUnavailable) as unavailable:

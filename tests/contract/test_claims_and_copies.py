@@ -255,14 +255,14 @@ def test_an_error_of_any_text_can_be_remembered(world: World) -> None:
     assert world.state()[0] == "waiting"
 
 
-def test_overruns_count(world: World) -> None:
+def test_overruns_are_counted_apart_from_defects(world: World) -> None:
     world.claims.count_overrun(world.claim(), "TooCostly")
     world.claims.put_off(world.claim(), "Later")
     claim = world.claim()
     assert (claim.overruns, claim.defects, claim.crashes) == (1, 0, 0)
 
 
-def test_defects_count(world: World) -> None:
+def test_defects_are_counted_and_trouble_is_not(world: World) -> None:
     world.claims.count_defect(world.claim(), "Defect")
     world.claims.put_off(world.claim(), "Later")
     assert world.claim().defects == 1
@@ -369,7 +369,7 @@ def test_nothing_is_saved_outside_of_a_tenants_context(world: World) -> None:
         world.copies.save(claim, message(of=claim.ref), original, [], last=True)
 
 
-def test_one_tenant_at_a_time(world: World) -> None:
+def test_contexts_of_two_tenants_cannot_be_nested(world: World) -> None:
     with world.tenants.tenant_context(world.first), pytest.raises(RuntimeError):
         world.save(world.claim(), world.second)
 

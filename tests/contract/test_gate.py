@@ -132,7 +132,7 @@ def test_mailboxes_do_not_wait_for_each_other(new_gate: Callable[[], MailboxGate
             pass
 
 
-def test_a_place_is_given_back_whatever_happens_inside(
+def test_a_place_is_given_back_however_the_request_ends(
     new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str
 ) -> None:
     gate = new_gate()
@@ -141,7 +141,7 @@ def test_a_place_is_given_back_whatever_happens_inside(
     assert held_places(postgres) == 0
 
 
-def test_no_place_is_kept_for_nobody(new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str) -> None:
+def test_a_surplus_place_is_not_kept(new_gate: Callable[[], MailboxGate], postgres: Postgres, mailbox: str) -> None:
     # A place comes back to a thread that is just being given another one: it needs only one of them.
     gate = new_gate()
     asking, go_on = threading.Event(), threading.Event()
@@ -187,7 +187,7 @@ def test_a_lost_connection_frees_its_places_and_is_made_anew(
     assert held_places(postgres) == 0
 
 
-def test_a_database_that_is_down_is_told_as_that(mailbox: str) -> None:
+def test_a_database_that_is_down_raises_database_unavailable(mailbox: str) -> None:
     gate = MailboxGate("postgresql://ingest:leaked@127.0.0.1:1/dms")
     with pytest.raises(DatabaseUnavailable) as unavailable, gate(mailbox):
         pass

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(to=st.lists(_field(), max_size=3), cc=st.lists(_field(), max_size=2))
-def test_the_same_recipients_as_graph_shows(
+def test_the_recipients_are_those_that_graph_shows(
     folder: Path, to: list[tuple[str, list[str]]], cc: list[tuple[str, list[str]]]
 ) -> None:
     fields = [f"To: {text}\r\n" for text, _ in to] + [f"CC: {text}\r\n" for text, _ in cc]

@@ -179,7 +179,7 @@ def test_a_message_that_was_moved_is_read_wherever_it_is(world: World) -> None:
         original(world, ref, Scope.INBOX)
 
 
-def test_the_categories_are_told_of_what_is_in_the_inbox_only(world: World) -> None:
+def test_the_categories_are_returned_for_messages_in_the_inbox_only(world: World) -> None:
     ref = world.deliver(email())
     assert world.mail.categories_in_inbox(ref) == ()
     world.mail.quarantine(ref, Reason.NO_TOKEN, ["Red"])
@@ -197,7 +197,7 @@ def test_deleting_is_done_however_often(world: World) -> None:
     assert world.inbox() == []
 
 
-def test_quarantine_tells_the_latest_reason_and_keeps_other_categories(world: World) -> None:
+def test_quarantine_shows_the_latest_reason_and_keeps_other_categories(world: World) -> None:
     ref = world.deliver(email())
     world.mail.quarantine(ref, Reason.NO_TOKEN, ["Red", "unknown_token"])
     assert world.where(ref) == ("Quarantine", ("Red", "no_token"))
@@ -244,7 +244,7 @@ def test_junk_is_brought_into_the_inbox_a_limited_number_at_a_time(world: World)
     assert world.mail.bring_in_junk(world.mailbox, limit=2) == 0
 
 
-def test_whoever_has_the_wrong_secret_is_told_by_code_and_not_by_secret(
+def test_a_wrong_secret_is_named_by_its_error_code_and_never_quoted(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(simulator.ca_file))
@@ -253,7 +253,7 @@ def test_whoever_has_the_wrong_secret_is_told_by_code_and_not_by_secret(
     assert "leaked" not in str(refused.value)
 
 
-def test_an_authority_that_is_down_is_told_as_that() -> None:
+def test_an_authority_that_is_down_raises_graph_unavailable() -> None:
     nobody = ClientCredentials(
         client_id="app",
         tenant_id="tenant",

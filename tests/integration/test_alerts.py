@@ -68,12 +68,12 @@ def test_no_report_at_all_fires_until_one_comes(receiver: Receiver, stack: Stack
     assert quiet("no-report", receiver)
 
 
-def test_a_credential_that_ends(receiver: Receiver, stack: Stack) -> None:
+def test_a_credential_that_ends_fires(receiver: Receiver, stack: Stack) -> None:
     stack.maintain()
     assert fired("credential-ends", receiver)
 
 
-def test_notifications_that_are_silent(receiver: Receiver, stack: Stack) -> None:
+def test_notifications_that_are_silent_fire(receiver: Receiver, stack: Stack) -> None:
     assert quiet("silent-notifications", receiver)
     stack.admin.set_notification_faults(drop_probability=1.0)
     for _ in range(6):
@@ -84,7 +84,7 @@ def test_notifications_that_are_silent(receiver: Receiver, stack: Stack) -> None
     stack.admin.set_notification_faults()
 
 
-def test_the_oldest_mail(receiver: Receiver, stack: Stack) -> None:
+def test_a_mail_that_is_late_fires(receiver: Receiver, stack: Stack) -> None:
     stack.maintain()
     assert quiet("oldest-mail", receiver)
     with psycopg.connect(stack.postgres.owner_url) as connection:
@@ -97,7 +97,7 @@ def test_the_oldest_mail(receiver: Receiver, stack: Stack) -> None:
     assert fired("oldest-mail", receiver)
 
 
-def test_quarantine_grows_and_holds(receiver: Receiver, stack: Stack) -> None:
+def test_a_quarantine_that_grows_and_one_that_holds_mails_fire(receiver: Receiver, stack: Stack) -> None:
     assert quiet("quarantine-grows", receiver)
     assert quiet("quarantine-holds", receiver)
     mail, mailbox = MAIL % UNKNOWN.encode(), stack.identity.mailboxes[0]
@@ -115,7 +115,7 @@ def test_quarantine_grows_and_holds(receiver: Receiver, stack: Stack) -> None:
     assert fired("quarantine-holds", receiver)
 
 
-def test_a_poison_queue(receiver: Receiver, stack: Stack) -> None:
+def test_a_poison_queue_fires(receiver: Receiver, stack: Stack) -> None:
     assert quiet("poison-queue", receiver)
     with QueueServiceClient.from_connection_string(stack.azurite.connection_string) as service:
         queue = service.create_queue(f"{EVENTS}-poison")
@@ -124,7 +124,7 @@ def test_a_poison_queue(receiver: Receiver, stack: Stack) -> None:
     assert fired("poison-queue", receiver)
 
 
-def test_a_subscription_that_is_not_renewed(receiver: Receiver, stack: Stack) -> None:
+def test_a_subscription_that_is_not_renewed_fires(receiver: Receiver, stack: Stack) -> None:
     assert quiet("subscription-ends", receiver)
     stack.admin.add_fault(403, method="POST", path="/subscriptions")
     for subscription in stack.admin.subscriptions():
@@ -134,7 +134,7 @@ def test_a_subscription_that_is_not_renewed(receiver: Receiver, stack: Stack) ->
     stack.admin.clear_faults()
 
 
-def test_a_check_that_fails(receiver: Receiver, stack: Stack) -> None:
+def test_a_check_that_fails_fires(receiver: Receiver, stack: Stack) -> None:
     assert quiet("doctor-fails", receiver)
     stack.admin.add_fault(403, path="/mailFolders")
     run(stack, "examine")
@@ -142,13 +142,13 @@ def test_a_check_that_fails(receiver: Receiver, stack: Stack) -> None:
     stack.admin.clear_faults()
 
 
-def test_results_of_a_scan_that_are_not_expected(receiver: Receiver, stack: Stack) -> None:
+def test_a_result_of_a_scan_that_is_not_expected_fires(receiver: Receiver, stack: Stack) -> None:
     assert quiet("scan-unexpected", receiver)
     result_of_defender(stack, stored_blob(stack), "clean")
     assert fired("scan-unexpected", receiver)
 
 
-def test_malware_that_is_found(receiver: Receiver, stack: Stack) -> None:
+def test_malware_that_is_found_fires(receiver: Receiver, stack: Stack) -> None:
     assert quiet("malware-found", receiver)
     (host,) = stack.hosts
     host.stop()
@@ -172,7 +172,7 @@ def stored_blob(stack: Stack) -> str:
     return stack.admin.wait_for(name, timeout=60, what="a stored document")
 
 
-def test_every_rule_is_proven_here() -> None:
+def test_every_rule_of_an_alert_is_proven_here() -> None:
     source = Path(__file__).read_text("utf-8")
     for name in RULES:
         assert f'"{name}"' in source, f"no test produces the condition of {name}"

@@ -265,7 +265,7 @@ def test_every_history_of_owners_ends_as_the_model_says(world: World) -> None:
     )
 
 
-def test_a_claim_whose_answer_got_lost_counts_against_nobody(world: World) -> None:
+def test_a_claim_with_a_lost_answer_counts_against_no_mail(world: World) -> None:
     ref = MessageRef(mailbox=MAILBOX, message_id="in doubt", trigger=Trigger.SWEEP)
     claim = world.claims.claim(ref)
     assert claim is not None

@@ -64,7 +64,7 @@ def tenant_of(stack: Stack, name: str) -> LocalTenant:
     return stack.add_tenant(name)
 
 
-def test_tenants(cli: Callable[..., Done]) -> None:
+def test_a_tenant_is_added_rotated_disabled_and_shown(cli: Callable[..., Done]) -> None:
     added = ok(cli("tenants", "add", "Bäckerei Köhler", *WHY, "--json"))
     assert added["address"].startswith("upload.")
     assert added["state"] == "active"
@@ -82,9 +82,7 @@ def test_tenants(cli: Callable[..., Done]) -> None:
     assert "Bäckerei Köhler" in cli("tenants", "list").out
 
 
-def test_the_apps_own_role_is_told_that_it_is_too_weak(
-    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_apps_own_role_is_refused_as_too_weak(cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INGEST_OWNER_DATABASE_URL")
     for command in (("tenants", "list"), ("tenants", "rotate", "1", *WHY)):
         done = cli(*command)
@@ -243,7 +241,7 @@ def test_a_sweep_says_what_it_had_to_put_off(stack: Stack, cli: Callable[..., Do
     stack.wait_for_end(mail, "deleted")
 
 
-def test_subscriptions(stack: Stack, cli: Callable[..., Done]) -> None:
+def test_subscriptions_are_listed_renewed_and_deleted(stack: Stack, cli: Callable[..., Done]) -> None:
     (one,) = ok(cli("subscriptions", "list", "--json"))
     assert one["next"] == "kept"
     assert f"renewed {one['id']}" in cli("subscriptions", "renew").out

@@ -374,7 +374,9 @@ class TestStart:
             ({"AzureFunctionsJobHost__extensions__queues__batchSize": "33"}, "extensions.queues.batchSize"),
         ],
     )
-    def test_wrong_settings_are_told_and_end_it(self, app: App, settings: dict[str, str], complaint: str) -> None:
+    def test_wrong_settings_are_printed_and_end_the_host(
+        self, app: App, settings: dict[str, str], complaint: str
+    ) -> None:
         self.refuses(app, complaint, **settings)
 
     @pytest.mark.parametrize(
@@ -392,15 +394,15 @@ def on_blob(blob: func.InputStream) -> None: ...
             ),
         ],
     )
-    def test_an_app_that_cannot_be_run_is_told_and_ends_it(self, app: App, source: str, complaint: str) -> None:
+    def test_an_app_that_cannot_be_run_is_named_and_ends_the_host(self, app: App, source: str, complaint: str) -> None:
         (app.folder / "function_app.py").write_text(source)
         self.refuses(app, complaint)
 
-    def test_a_port_that_is_taken_is_told_and_ends_it(self, app: App, serving: Host) -> None:
+    def test_a_port_that_is_taken_is_named_and_ends_the_host(self, app: App, serving: Host) -> None:
         port = serving.url.rpartition(":")[2]
         self.refuses(app, f"can't listen on port {port}", "--port", port)
 
-    def test_a_folder_without_functions_is_told_and_ends_it(self, app: App) -> None:
+    def test_a_folder_without_functions_is_named_and_ends_the_host(self, app: App) -> None:
         (app.folder / "function_app.py").unlink()
         self.refuses(app, "holds no function_app.py")
 

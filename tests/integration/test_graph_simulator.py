@@ -203,7 +203,7 @@ def test_unknown_recipients_reach_the_catch_all_once_and_bcc_leaves_no_trace(sim
     ],
     ids=["no MIME", "nothing", "empty boundary", "no end", "bytes", "long line"],
 )
-def test_whatever_comes_by_smtp_is_a_mail_and_its_bytes_are_kept(mailbox: Mailbox, raw: bytes) -> None:
+def test_any_bytes_that_come_by_smtp_are_a_mail_and_are_kept(mailbox: Mailbox, raw: bytes) -> None:
     with smtplib.SMTP(mailbox.simulator.smtp_host, mailbox.simulator.smtp_port) as smtp:
         smtp.sendmail("a@b.example", [mailbox.address], raw)
     # SMTP itself adds the line break before the final dot.
@@ -324,7 +324,7 @@ def test_top_is_1_to_1000(mailbox: Mailbox, top: str) -> None:
     mailbox.get("/messages", {"$top": top}, status=400)
 
 
-def test_a_page_holds_ten_unless_told_otherwise(mailbox: Mailbox) -> None:
+def test_a_page_holds_ten_messages_by_default(mailbox: Mailbox) -> None:
     mailbox.deliver_many(11)
     assert len(mailbox.get("/messages")["value"]) == 10
     assert len(mailbox.get("/messages", {"$top": "1000"})["value"]) == 11
@@ -349,7 +349,7 @@ def test_a_page_holds_ten_unless_told_otherwise(mailbox: Mailbox) -> None:
         ("isRead eq false)", None),
     ],
 )
-def test_filter(mailbox: Mailbox, text: str, found: int | None) -> None:
+def test_a_filter_finds_its_messages_or_is_refused(mailbox: Mailbox, text: str, found: int | None) -> None:
     mailbox.deliver_many(3)
     if found is None:
         mailbox.get("/messages", {"$filter": text}, status=400)
@@ -413,7 +413,7 @@ def mail_with_everything() -> EmailMessage:
     return mail
 
 
-def test_attachments_of_all_kinds(mailbox: Mailbox) -> None:
+def test_attachments_of_all_kinds_are_listed_with_their_content(mailbox: Mailbox) -> None:
     raw = mail_with_everything().as_bytes()
     [state] = mailbox.simulator.admin.deliver(raw, [mailbox.address], links=["shared.docx"])
     base = f"/messages/{state.id}/attachments"

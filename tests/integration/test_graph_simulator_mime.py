@@ -141,7 +141,7 @@ def test_a_good_answer_may_be_empty_or_without_a_header(
     assert whole.content == raw
 
 
-def test_an_attachment_may_be_empty_whatever_its_size(simulator: Simulator, graph: requests.Session) -> None:
+def test_an_attachment_of_any_listed_size_may_come_empty(simulator: Simulator, graph: requests.Session) -> None:
     url = message_url(simulator, sample("apple-mail-inline-pdf"))
     attachment = graph.get(f"{url}/attachments").json()["value"][0]
     simulator.admin.add_fault("empty", path=r"/attachments/.*/\$value$", limit=1)

@@ -294,7 +294,7 @@ def test_delayed_notifications_can_be_sent_now(simulator: Simulator, graph: requ
     webhook.next()
 
 
-def test_lifecycle_events_and_held_notifications(
+def test_held_notifications_follow_a_lifecycle_event(
     simulator: Simulator, graph: requests.Session, webhook: Webhook
 ) -> None:
     subscription = create(simulator, graph, webhook)
@@ -344,7 +344,7 @@ def test_a_removed_subscription_says_so_and_a_silently_removed_one_does_not(
     assert webhook.received.empty()
 
 
-def test_a_mute_or_expired_subscription_tells_nothing(
+def test_a_mute_or_expired_subscription_sends_nothing(
     simulator: Simulator, graph: requests.Session, webhook: Webhook
 ) -> None:
     subscription = create(simulator, graph, webhook)

@@ -125,7 +125,9 @@ def test_the_same_seed_gives_the_same_faults(simulator: Simulator, graph: reques
 
 
 @pytest.mark.parametrize("kind", ["reset", "lost", "truncate"])
-def test_broken_connections(simulator: Simulator, graph: requests.Session, kind: str) -> None:
+def test_a_broken_connection_reaches_the_client_and_then_passes(
+    simulator: Simulator, graph: requests.Session, kind: str
+) -> None:
     state = simulator.admin.deliver(MAIL, [CENTRAL])[0]
     message = f"{simulator.graph_base_url}/users/{CENTRAL}/messages/{state.id}"
     simulator.admin.add_fault(kind, limit=2)
@@ -147,7 +149,7 @@ def test_a_lost_answer_has_its_effect_and_a_reset_has_none(
     assert now.folder == folder
 
 
-def test_a_page_without_its_link(simulator: Simulator, graph: requests.Session) -> None:
+def test_a_page_comes_without_its_link_while_the_fault_lasts(simulator: Simulator, graph: requests.Session) -> None:
     for _ in range(2):
         simulator.admin.deliver(MAIL, [SECOND])
     url = f"{inbox(simulator, SECOND)}/messages?$top=1"
@@ -161,7 +163,7 @@ def test_an_unknown_kind_of_fault_is_refused(simulator: Simulator) -> None:
         simulator.admin.add_fault("earthquake")
 
 
-def test_during_an_outage_nobody_answers_and_afterwards_all_is_there(
+def test_during_an_outage_no_request_is_answered_and_afterwards_all_is_there(
     simulator: Simulator, graph: requests.Session
 ) -> None:
     assert graph.get(inbox(simulator)).status_code == 200

@@ -299,7 +299,7 @@ def test_the_dms_reads_what_the_contract_names_and_nothing_else(catalog: Databas
     }
 
 
-def test_nobody_gets_anything_by_being_public(catalog: Database) -> None:
+def test_the_role_public_has_no_right(catalog: Database) -> None:
     assert (
         catalog.rows(
             """
@@ -417,7 +417,7 @@ def test_every_table_with_a_tenant_is_locked_to_tenants_or_to_everybody(catalog:
         "select * from ingest.evidence",
     ],
 )
-def test_the_app_may_not(catalog: Database, statement: str) -> None:
+def test_the_app_may_not_run_the_statement(catalog: Database, statement: str) -> None:
     with catalog.app() as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
         app.execute(statement.encode())
 
@@ -890,6 +890,6 @@ SHOW_CLAIMS = {"CLAIM", "ENQUEUE", "ABANDONED", "GIVE_TURNS"}
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(guess=st.one_of(st.text(max_size=64), st.binary(max_size=16).map(bytes.hex)))
-def test_a_guess_is_nobodys_token(catalog: Database, store: Store, guess: str) -> None:
+def test_a_guessed_token_has_no_tenant(catalog: Database, store: Store, guess: str) -> None:
     assert guess not in {row["ingest_token"] for row in catalog.rows("select ingest_token from dms_tenant")}
     assert store.tenants.resolve_tokens([guess.replace("\0", "")]) == []

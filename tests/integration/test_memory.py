@@ -126,7 +126,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_memory_stays_where_it_is(case: str) -> None:
+def test_memory_does_not_follow_the_size_of_a_mail(case: str) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, case], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout)

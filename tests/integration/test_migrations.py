@@ -233,7 +233,7 @@ def wait_until(connection: psycopg.Connection, condition: str) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_fill_holds_no_lock_that_anybody_waits_for(empty_database: Database) -> None:
+def test_the_fill_holds_no_lock_that_another_session_waits_for(empty_database: Database) -> None:
     make_dms(empty_database, tenants=2_000)
     migrate(empty_database.owner_url, to="0001_tenant_token")
 
@@ -420,7 +420,7 @@ def test_a_column_that_will_not_do_is_named_before_anything_changes(
 # The old mail accounts
 
 
-def test_the_mail_accounts_go_and_their_number_is_told(empty_database: Database) -> None:
+def test_the_mail_accounts_go_and_their_number_is_printed(empty_database: Database) -> None:
     make_dms(empty_database, accounts=3)
     said: list[str] = []
     migrate(empty_database.owner_url)

@@ -58,21 +58,21 @@ def arrived(receiver: Receiver, metric: str, **attributes: str | bool) -> float:
     return point.value
 
 
-def test_a_copy_in_the_waiting_room(receiver: Receiver) -> None:
+def test_a_copy_in_the_waiting_room_is_counted_with_its_reason(receiver: Receiver) -> None:
     world = pipeline.World()
     world.records.holding = {pipeline.FIRST}
     world.pipeline.ingest_message(world.mail.deliver(email()))
     assert arrived(receiver, "ingest.mails.held", reason="sender_unknown") == 1
 
 
-def test_calls_to_graph_that_are_tried_again(receiver: Receiver) -> None:
+def test_calls_to_graph_that_are_tried_again_are_counted_by_throttling(receiver: Receiver) -> None:
     one = graph(error(429, "ApplicationThrottled", Retry_After="1"), error(503), Answer(content={}))
     one.client.request("get_message", "GET", "/users/x/messages/A1")
     assert arrived(receiver, "ingest.graph.retries", operation="get_message", throttled=True) == 1
     assert arrived(receiver, "ingest.graph.retries", operation="get_message", throttled=False) == 1
 
 
-def test_mails_that_no_notification_announced(receiver: Receiver, database: Database) -> None:
+def test_mails_that_no_notification_announced_are_counted(receiver: Receiver, database: Database) -> None:
     now = datetime.now(UTC)
     ages = {"old": timedelta(minutes=4), "young": timedelta()}  # the notification of a young mail may be on its way
     found = [
@@ -88,7 +88,7 @@ def test_mails_that_no_notification_announced(receiver: Receiver, database: Data
     assert arrived(receiver, "ingest.sweep.unannounced") == 3
 
 
-def test_verdicts_on_malware(receiver: Receiver) -> None:
+def test_verdicts_on_malware_are_counted(receiver: Receiver) -> None:
     watch = Watch(scanner=Scanner.DEFENDER, records=scans.FakeRecords(), blobs=scans.FakeContent({}))
     watch.take_event(scans.event("malicious"))
     watch.take_event(scans.event("clean"))
@@ -96,13 +96,13 @@ def test_verdicts_on_malware(receiver: Receiver) -> None:
     assert arrived(receiver, "ingest.scan.results", verdict="clean", scanner="defender") == 1
 
 
-def test_a_verdict_that_is_not_expected(receiver: Receiver) -> None:
+def test_a_verdict_that_is_not_expected_is_counted(receiver: Receiver) -> None:
     watch = Watch(scanner=Scanner.OFF, records=scans.FakeRecords(), blobs=scans.FakeContent({}))
     watch.take_event(scans.event("malicious"))
     assert arrived(receiver, "ingest.scan.unexpected") == 1
 
 
-def test_answers_to_senders(receiver: Receiver) -> None:
+def test_answers_to_senders_are_counted_by_their_outcome(receiver: Receiver) -> None:
     for trouble in (None, AnswerRefused("send_mail: 400")):
         answers.outbox(answers.FakeRecords([answers.due(1)]), answers.FakeTransport(trouble)).send()
     assert arrived(receiver, "ingest.answers", kind="received", outcome="sent") == 1

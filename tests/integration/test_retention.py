@@ -498,7 +498,7 @@ def test_a_tenant_with_a_protected_blob_is_not_forgotten_and_loses_no_other_blob
     assert blobs.deleted == []
 
 
-def test_a_tenant_whose_mails_are_kept_is_not_forgotten_and_the_day_is_named(
+def test_a_tenant_with_mails_under_retention_is_not_forgotten_and_the_day_is_named(
     server: Server, database: Database, store: Store, blobs: Blobs
 ) -> None:
     kept = seed(database, store, "kept")

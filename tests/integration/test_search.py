@@ -62,7 +62,7 @@ def search(database: Database, store: Store) -> Search:
         ("xylophon", []),
     ],
 )
-def test_what_a_text_finds(search: Search, text: str, subjects: list[str | None]) -> None:
+def test_a_text_finds_the_mails_that_it_describes(search: Search, text: str, subjects: list[str | None]) -> None:
     assert {mail.subject for mail in search.find(text)} == set(subjects)
 
 

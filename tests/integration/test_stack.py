@@ -106,7 +106,7 @@ def test_core_tools_that_are_not_there_are_missed_at_once(tmp_path: Path, monkey
     assert not (tmp_path / "data").exists()
 
 
-def test_the_app_is_nobody_special_in_the_database(stack: Stack) -> None:
+def test_the_app_has_no_special_rights_in_the_database(stack: Stack) -> None:
     with psycopg.connect(stack.postgres.app_url) as connection:
         role = connection.execute(
             "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = current_user"

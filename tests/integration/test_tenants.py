@@ -46,7 +46,7 @@ def test_a_token_routes_however_it_is_written(tenants: Tenants, store: Routes) -
         assert routes_to(store, written) == [(tenant.id, True)]
 
 
-def test_places_tell_which_candidate_matched(tenants: Tenants, store: Routes) -> None:
+def test_places_name_the_candidate_that_matched(tenants: Tenants, store: Routes) -> None:
     one, two = tenants.add("one", ACCOUNT), tenants.add("two", ACCOUNT)
     matches = store.resolve_tokens(["nobody", two.token, "nobody-else", one.token])
     assert {(match.position, match.tenant.id) for match in matches} == {(2, two.id), (4, one.id)}
@@ -117,7 +117,7 @@ def test_a_save_of_stale_data_does_not_undo_a_rotation(tenants: Tenants, databas
     assert tenants.show(str(before.id)).name == "renamed"
 
 
-def test_disabled_and_enabled_again(tenants: Tenants, store: Routes) -> None:
+def test_a_disabled_tenant_gets_no_mail_until_it_is_enabled(tenants: Tenants, store: Routes) -> None:
     tenant = tenants.add("one", ACCOUNT)
 
     disabled = tenants.disable(str(tenant.id), ACCOUNT)

@@ -144,7 +144,9 @@ def test_the_url_names_the_mailbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_http
 @pytest.mark.usefixtures("configured")
-def test_what_is_dropped_is_acknowledged_counted_and_not_told(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dropped_item_is_acknowledged_and_counted_and_not_logged_itself(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     body = payload("notifications/one").replace(CLIENT_STATE.encode(), b"leaked-guess")
     response, enqueued = post(name, body)
@@ -219,7 +221,7 @@ def test_what_the_pipeline_raises_makes_the_queue_try_again(
 
 @pytest.mark.parametrize("text", [b"", b"leaked", b"\xff\xfe", b"{}", b"[" * 60_000])
 @pytest.mark.parametrize("name", ["ingest_message", "ingest_backlog"])
-def test_a_malformed_queue_message_is_told_and_poisoned(
+def test_a_malformed_queue_message_is_logged_and_poisoned(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: bytes, name: str
 ) -> None:
     use(monkeypatch)  # nothing of the app is needed to see that
@@ -340,9 +342,7 @@ def test_the_timer_subscribes_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [found.message_id for found in cared.enqueued] == [left.message_id]
 
 
-def test_a_renewal_that_fails_keeps_nobody_from_sweeping(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_renewal_that_fails_stops_no_sweep(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     cared = Cared(monkeypatch, error(403, "ErrorAccessDenied"))
     cared.mail.deliver(email())
     cared.maintain()
@@ -350,7 +350,7 @@ def test_a_renewal_that_fails_keeps_nobody_from_sweeping(
     assert "subscription.failed" in caplog.text
 
 
-def test_one_mailboxs_trouble_keeps_nobody_from_the_others(
+def test_trouble_of_one_mailbox_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = f"{MAILBOX},{OTHER_MAILBOX}"
@@ -364,7 +364,7 @@ def test_one_mailboxs_trouble_keeps_nobody_from_the_others(
     assert "leaked" not in caplog.text
 
 
-def test_a_timer_that_comes_late_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_timer_that_comes_late_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     Cared(monkeypatch, NONE_LISTED, CREATED).maintain(past_due=True)
     assert "maintain.past_due" in caplog.text
 
@@ -404,7 +404,7 @@ def test_reauthorization_renews_and_does_not_sweep(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("event", [LifecycleEvent.SUBSCRIPTION_REMOVED, LifecycleEvent.MISSED, LifecycleEvent.UNKNOWN])
-def test_whatever_else_happens_is_answered_by_a_living_subscription_and_a_sweep(
+def test_any_other_event_is_answered_by_a_living_subscription_and_a_sweep(
     monkeypatch: pytest.MonkeyPatch, event: LifecycleEvent
 ) -> None:
     cared = Cared(monkeypatch, NONE_LISTED, CREATED)
@@ -426,7 +426,7 @@ def test_an_event_that_can_not_be_answered_now_comes_again(monkeypatch: pytest.M
         cared.happens(LifecycleEvent.MISSED)
 
 
-def test_a_malformed_event_is_told_and_poisoned(
+def test_a_malformed_event_is_logged_and_poisoned(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cared = Cared(monkeypatch)

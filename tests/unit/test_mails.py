@@ -29,7 +29,7 @@ def parsed(mail: DemoMail) -> EmailMessage:
     return message
 
 
-def test_every_mail_is_told_apart_by_its_message_id(mails: dict[str, DemoMail]) -> None:
+def test_every_mail_has_a_message_id_of_its_own(mails: dict[str, DemoMail]) -> None:
     assert len({mail.message_id for mail in mails.values()}) == len(mails) >= 12
     for mail in mails.values():
         assert parsed(mail)["Message-ID"] == mail.message_id

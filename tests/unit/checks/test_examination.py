@@ -48,7 +48,7 @@ def test_a_finding_says_what_was_found_and_what_to_do() -> None:
     assert [one.advice for one in found[:3]] == [None, "mend warned", "mend failed"]
 
 
-def test_the_daily_examination_tells_of_each_check_whether_it_failed() -> None:
+def test_the_daily_examination_logs_for_each_check_whether_it_failed() -> None:
     told: list[tuple[object, object]] = []
     stop = log.subscribe(lambda _event, fields: told.append((fields.get("check"), fields.get("failed"))))
     try:

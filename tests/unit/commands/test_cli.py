@@ -80,7 +80,7 @@ def test_a_list_of_commands_has_each_first_sentence_whole(cli: Callable[..., Don
     assert [line for line in listed.splitlines() if line.endswith("...")] == []
 
 
-def test_the_commands_that_there_are() -> None:
+def test_no_documented_command_is_missing() -> None:
     assert {
         "migrate",
         "doctor",
@@ -233,12 +233,12 @@ def test_nothing_is_an_empty_csv_and_two_forms_are_refused() -> None:
     ("text", "duration"),
     [("30d", timedelta(days=30)), ("12H", timedelta(hours=12)), ("45m", timedelta(minutes=45)), ("0", timedelta(0))],
 )
-def test_durations(text: str, duration: timedelta) -> None:
+def test_a_duration_is_read_with_its_unit(text: str, duration: timedelta) -> None:
     assert context.duration(text) == duration
 
 
 @pytest.mark.parametrize("text", ["", "-1d", "1w", "1.5h", "soon"])
-def test_what_is_no_duration(text: str) -> None:
+def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(OperatorError, match="is no duration: write 30d"):
         context.duration(text)
 
@@ -250,7 +250,7 @@ def addresses(**environment: str) -> UploadAddresses:
     return UploadAddresses(AddressSettings.from_env(environment))
 
 
-def test_addresses_and_tokens() -> None:
+def test_an_address_is_made_from_its_token_and_read_back() -> None:
     ours = addresses(INGEST_ADDRESS_DOMAINS="dms.cloud,other.example")
     assert ours.address("0A1B2C3D4E5F6071") == "upload.0a1b2c3d4e5f6071@dms.cloud"
     assert ours.address("0a1b2c3d-4e5f-6071") == "upload.0a1b2c3d-4e5f-6071@dms.cloud"
@@ -258,7 +258,7 @@ def test_addresses_and_tokens() -> None:
     assert ours.token("info@dms.cloud") is None
 
 
-def test_an_address_whose_token_is_optional_may_name_none() -> None:
+def test_an_address_with_an_optional_token_may_name_none() -> None:
     optional = {"INGEST_ADDRESS_PATTERN": r"^upload(\.(?P<token>\w+))?@", "INGEST_ADDRESS_DOMAINS": "dms.cloud"}
     assert addresses(**optional).token("upload@dms.cloud") is None
 

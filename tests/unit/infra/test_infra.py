@@ -42,7 +42,7 @@ def test_a_parameter_without_a_default_is_needed(tmp_path: Path) -> None:
     assert file.outputs == {"id"}
 
 
-def test_a_role_is_told_by_its_name_and_its_scope(tmp_path: Path) -> None:
+def test_a_role_is_known_by_its_name_and_its_scope(tmp_path: Path) -> None:
     file = bicep(
         """
         var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'

@@ -26,7 +26,7 @@ def test_a_line_is_an_event_and_its_fields(lines: pytest.LogCaptureFixture) -> N
 @pytest.mark.parametrize(
     ("tell", "level"), [(log.info, logging.INFO), (log.warning, logging.WARNING), (log.error, logging.ERROR)]
 )
-def test_levels(lines: pytest.LogCaptureFixture, tell: object, level: int) -> None:
+def test_each_function_logs_at_its_level(lines: pytest.LogCaptureFixture, tell: object, level: int) -> None:
     assert callable(tell)
     tell("event")
     assert [(record.name, record.levelno) for record in lines.records] == [("ingest", level)]
@@ -54,7 +54,7 @@ def test_a_flood_is_cut(lines: pytest.LogCaptureFixture) -> None:
     assert len(lines.messages[0]) < 3000
 
 
-def test_our_own_exceptions_are_told_by_their_text_foreign_ones_by_their_type() -> None:
+def test_our_own_exceptions_are_described_by_their_text_foreign_ones_by_their_type() -> None:
     assert log.describe(GraphRefused("move", 400, "ErrorX")) == "GraphRefused: move: Graph answered 400 ErrorX"
     assert log.describe(Rejected(Reason.NO_TOKEN)) == "Rejected: rejected: no_token"
     assert log.describe(ValueError("leaked")) == "builtins.ValueError"
@@ -78,7 +78,7 @@ def hidden() -> None:
         raise Defect("ours") from None
 
 
-def test_frames_tell_where_and_never_what() -> None:
+def test_frames_name_the_place_and_never_the_text() -> None:
     with pytest.raises(KeyError) as raised:
         wrapped()
     told = log.frames(raised.value)
@@ -92,7 +92,7 @@ def test_frames_of_an_exception_that_was_never_raised() -> None:
     assert log.frames(Defect("ours")) == "Defect: ours at "
 
 
-def test_a_suppressed_context_is_not_told() -> None:
+def test_a_suppressed_context_is_left_out() -> None:
     with pytest.raises(Defect) as raised:
         hidden()
     assert "ValueError" not in log.frames(raised.value)

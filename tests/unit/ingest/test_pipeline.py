@@ -133,7 +133,7 @@ def test_a_mail_without_documents_is_a_document_itself(world: World) -> None:
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
-def test_blob_names_tell_tenant_and_message_and_nothing_that_a_stranger_wrote(world: World) -> None:
+def test_blob_names_hold_tenant_and_message_and_nothing_that_a_stranger_wrote(world: World) -> None:
     ref = world.mail.deliver(email(attachments={"../../etc/passwd": PDF, "C:\\x\u202efdp.exe": PDF + b"2"}))
     world.pipeline.ingest_message(ref)
     for name in world.blobs.names():
@@ -440,7 +440,7 @@ def test_attachment_pending_heals_when_the_scan_has_ended(world: World) -> None:
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
-def test_a_mail_whose_sender_wants_a_receipt_is_marked_as_read_before_it_is_deleted(world: World) -> None:
+def test_a_mail_that_asks_for_a_receipt_is_marked_as_read_before_it_is_deleted(world: World) -> None:
     world.pipeline.ingest_message(world.mail.deliver(case("read_receipt_requested")))
     steps = world.journal.steps
     assert steps.index("save") < steps.index("mark_read") < steps.index("delete")
@@ -651,7 +651,7 @@ def test_a_mail_that_has_just_arrived_is_linked_as_it_is_saved(world: World, cap
     assert "save" in steps
 
 
-def test_whoever_comes_second_leaves_a_living_owner_alone(world: World) -> None:
+def test_a_second_owner_leaves_a_living_owner_alone(world: World) -> None:
     ref = world.mail.deliver(email())
     assert world.records.claim(ref)
     assert world.pipeline.ingest_message(ref) == Busy()
@@ -793,7 +793,7 @@ def test_a_404_that_a_second_look_contradicts_is_for_later(world: World) -> None
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
-def test_a_message_that_somebody_moved_out_of_the_inbox_is_left_there(world: World) -> None:
+def test_a_message_that_a_person_moved_out_of_the_inbox_is_left_there(world: World) -> None:
     ref = world.mail.deliver(email())
     world.mail.move(ref, "Projects")
     assert world.pipeline.ingest_message(ref) == Gone()
@@ -1173,7 +1173,7 @@ def test_a_late_notification_of_a_quarantined_message_changes_nothing(world: Wor
         ("end.deleted", DatabaseUnavailable("down")),
     ],
 )
-def test_infrastructure_trouble_gives_the_claim_back_and_counts_against_nobody(
+def test_infrastructure_trouble_gives_the_claim_back_and_counts_against_no_mail(
     world: World, step: str, trouble: Exception
 ) -> None:
     ref = world.mail.deliver(email())
@@ -1231,7 +1231,7 @@ def test_claims_that_could_not_be_given_back_are_given_back_later(world: World) 
     assert [row.crashes for row in rows] == [0] * 3
 
 
-def test_an_outage_of_postgres_alone_brings_nobody_nearer_to_quarantine(world: World) -> None:
+def test_an_outage_of_postgres_alone_brings_no_mail_nearer_to_quarantine(world: World) -> None:
     ref = world.mail.deliver(email())
     for _ in range(2 * CRASH_LIMIT):
         world.journal.trouble["save"] = [DatabaseUnavailable("down")]
@@ -1245,7 +1245,7 @@ def test_an_outage_of_postgres_alone_brings_nobody_nearer_to_quarantine(world: W
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
-def test_a_claim_that_somebody_took_over_meanwhile_is_not_given_back(world: World) -> None:
+def test_a_claim_that_another_owner_took_over_is_not_given_back(world: World) -> None:
     ref = world.mail.deliver(email())
     world.journal.trouble["original"] = [GraphUnavailable("down")]
     world.journal.trouble["put_off"] = [DatabaseUnavailable("down")]
@@ -1334,7 +1334,7 @@ def given_up(world: World) -> MessageRef:
     return ref
 
 
-def test_a_mail_given_up_that_somebody_has_moved_stays_where_it_is(world: World) -> None:
+def test_a_mail_given_up_that_a_person_has_moved_stays_in_its_folder(world: World) -> None:
     ref = given_up(world)
     world.mail.move(ref, "Archive")
     assert world.pipeline.ingest_message(ref) == Gone()
@@ -1365,7 +1365,7 @@ def test_after_a_release_defects_and_crashes_start_from_zero(world: World) -> No
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
 
 
-def test_a_defect_is_told_with_frames_and_without_the_texts_of_foreign_exceptions(
+def test_a_defect_is_logged_with_frames_and_without_the_texts_of_foreign_exceptions(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -119,7 +119,7 @@ def test_display_names_and_subject_never_route() -> None:
     assert candidate_tokens(mail, Addressing(pattern=PATTERN)) == ()
 
 
-def test_only_configured_domains_count_whatever_their_case() -> None:
+def test_only_configured_domains_count_in_any_case_of_letters() -> None:
     mail = message(to=(address(TOKEN, "elsewhere.example"), address(OTHER_TOKEN, "DMS.Example")))
     assert candidate_tokens(mail, Addressing(pattern=PATTERN, domains=DOMAINS)) == (OTHER_TOKEN,)
 
@@ -143,7 +143,7 @@ def test_a_switched_off_tenant_does_not_stop_the_search() -> None:
     assert choose_tenants(resolved(("a", "b"), found, RouteMode.FIRST)) == (SECOND,)
 
 
-def test_the_tenant_named_first_gets_the_mail_in_whatever_order_the_database_answers() -> None:
+def test_the_tenant_named_first_gets_the_mail_in_any_order_of_the_databases_answer() -> None:
     found = [match(2, SECOND), match(1, FIRST)]
     assert choose_tenants(resolved(("a", "b"), found, RouteMode.FIRST)) == (FIRST,)
 
@@ -226,7 +226,7 @@ def test_strangers_addresses_break_nothing_and_give_normal_tokens_only(to: list[
     st.lists(st.tuples(st.integers(1, 9), st.integers(1, 5), st.booleans()), max_size=9),
     st.sampled_from(RouteMode),
 )
-def test_whoever_is_chosen_was_named_and_is_active(drawn: list[tuple[int, int, bool]], mode: RouteMode) -> None:
+def test_a_chosen_tenant_was_named_and_is_active(drawn: list[tuple[int, int, bool]], mode: RouteMode) -> None:
     matches = [match(position, Tenant(id=tenant), active=active) for position, tenant, active in drawn]
     wanted = {one.tenant for one in matches if one.active}
     if not wanted:

@@ -22,7 +22,7 @@ def problems(**changed: str) -> tuple[str, ...]:
     return wrong.value.problems
 
 
-def test_defaults() -> None:
+def test_settings_that_are_missing_have_their_defaults() -> None:
     read = settings()
     assert read.mailboxes == (MAILBOX,)
     assert read.authority_host == "https://login.microsoftonline.com"

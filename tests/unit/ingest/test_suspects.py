@@ -47,7 +47,7 @@ def test_a_suspect_waits_for_its_turn_and_is_given_back_meanwhile() -> None:
     assert journal.steps.count("claim") == 3
 
 
-def test_a_suspect_whose_turn_does_not_come_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspect_without_a_turn_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.suspects.TURN_SECONDS", 0.0)
     world = World()
     first, second = suspect(world), suspect(world)
@@ -105,7 +105,7 @@ def test_only_a_few_suspects_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world.pipeline.ingest_message(first) == Stored(documents=1)
 
 
-def test_a_message_that_nobody_died_of_waits_for_no_suspect() -> None:
+def test_a_message_without_crashes_waits_for_no_suspect() -> None:
     world = World()
     first, innocent = suspect(world), world.mail.deliver(email())
 

@@ -42,7 +42,7 @@ class World:
         self.records.end(claim, ClaimState.DELETED)
 
 
-def test_all_pages_oldest_first() -> None:
+def test_the_sweep_reads_all_pages_oldest_first() -> None:
     world = World(mails=5)
     assert world.swept() == world.ids(0)
 
@@ -144,7 +144,7 @@ def test_what_was_found_before_a_refused_listing_is_enqueued(
 
 
 @pytest.mark.parametrize("step", ["enqueue_abandoned", "outstanding", "list_inbox", "enqueue"])
-def test_trouble_before_anything_was_found_is_told(step: str) -> None:
+def test_trouble_before_the_first_message_is_raised(step: str) -> None:
     world = World(mails=1)
     world.journal.trouble[step] = [DatabaseUnavailable("down")]
     with pytest.raises(DatabaseUnavailable):

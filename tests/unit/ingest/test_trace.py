@@ -15,7 +15,7 @@ def heard() -> Iterator[list[tuple[str, trace.Phase]]]:
     stop()
 
 
-def test_a_span_is_told_before_and_after(heard: list[tuple[str, trace.Phase]]) -> None:
+def test_a_listener_is_called_before_and_after_a_span(heard: list[tuple[str, trace.Phase]]) -> None:
     with trace.span("sql.claim"):
         assert heard == [("sql.claim", "before")]
     assert heard == [("sql.claim", "before"), ("sql.claim", "after")]
@@ -27,7 +27,7 @@ def test_one_that_raised_has_no_after(heard: list[tuple[str, trace.Phase]]) -> N
     assert heard == [("sql.claim", "before"), ("sql.claim", "failed")]
 
 
-def test_an_amount_is_told_to_every_meter() -> None:
+def test_an_amount_reaches_every_meter() -> None:
     told: list[tuple[str, float]] = []
     stop = trace.subscribe_meter(lambda name, amount: told.append((name, amount)))
     trace.count("blob.bytes", 7)
@@ -36,7 +36,7 @@ def test_an_amount_is_told_to_every_meter() -> None:
     assert told == [("blob.bytes", 7)]
 
 
-def test_whoever_unsubscribes_hears_no_more() -> None:
+def test_an_ended_subscription_is_called_no_more() -> None:
     told: list[str] = []
     stop = trace.subscribe(lambda name, _: told.append(name))
     stop()

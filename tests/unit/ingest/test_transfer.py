@@ -64,7 +64,7 @@ def test_one_deadline_is_for_the_whole_message() -> None:
         list(begun.transfer.while_owned([b"second tenant"]))
 
 
-def test_a_message_whose_time_went_into_transfers_is_put_off_and_counts_nothing() -> None:
+def test_a_message_that_spent_its_time_on_transfers_is_put_off_and_counts_nothing() -> None:
     begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
 
     def download_slowly(blocks: Iterator[bytes]) -> None:
@@ -80,7 +80,7 @@ def test_a_message_whose_time_went_into_transfers_is_put_off_and_counts_nothing(
         begun.transfer.upload([b"1"], upload_slowly)
 
 
-def test_a_message_whose_time_went_into_other_work_than_transfers_is_overdue() -> None:
+def test_a_message_that_spent_its_time_on_other_work_is_overdue() -> None:
     begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
 
     def upload_slowly(blocks: Iterator[bytes]) -> None:

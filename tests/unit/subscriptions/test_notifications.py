@@ -105,7 +105,7 @@ def test_a_long_resource_costs_no_time() -> None:
 # Mailboxes
 
 
-def test_the_mailbox_is_named_by_the_resource_in_whatever_case() -> None:
+def test_the_mailbox_is_named_by_the_resource_in_any_case_of_letters() -> None:
     post = payload("notifications/one").replace(b"upload@", b"UPLOAD@")
     assert message_refs(post, expected(OTHER_MAILBOX, MAILBOX)).items == (ref(),)
 
@@ -133,7 +133,7 @@ def test_an_unknown_mailbox_is_dropped(url_mailbox: str | None) -> None:
     "state",
     [None, "", "guessed", CLIENT_STATE.upper(), CLIENT_STATE[:-1], CLIENT_STATE + "x", 0, True, [], {}, "\ud800", "ü"],
 )
-def test_whoever_does_not_know_a_secret_says_nothing(parse: Callable[[bytes, Expected], Any], state: object) -> None:
+def test_an_item_without_a_known_secret_is_dropped(parse: Callable[[bytes, Expected], Any], state: object) -> None:
     post = body({"clientState": state, "subscriptionId": "1", "resourceData": {"id": "A1"}})
     assert parse(post, EXPECTED).items == ()
     assert parse(post, EXPECTED).dropped == Dropped(client_state=1)
@@ -167,7 +167,7 @@ def test_secrets_are_compared_in_constant_time_and_all_of_them(monkeypatch: pyte
 # Lifecycle
 
 
-def test_lifecycle_events() -> None:
+def test_each_lifecycle_event_is_read() -> None:
     found = subscription_events(payload("lifecycle/all_events"), EXPECTED).items
     assert [item.event for item in found] == [
         LifecycleEvent.REAUTHORIZATION_REQUIRED,
@@ -256,6 +256,6 @@ def test_a_subscription_event_survives_the_queue(subscription_id: str, event: Li
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '"x"', "{}", '{"mailbox":"x"}', "[" * 200_000, '{"mailbox":'])
-def test_a_malformed_subscription_event_is_told_as_one(text: str) -> None:
+def test_a_malformed_subscription_event_is_refused(text: str) -> None:
     with pytest.raises(NotANotification):
         SubscriptionEvent.from_json(text)

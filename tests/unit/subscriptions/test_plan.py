@@ -103,7 +103,7 @@ def test_a_wrong_one_beside_a_right_one_goes() -> None:
         f"users/{MAILBOX}/events",
     ],
 )
-def test_subscriptions_on_other_resources_are_somebody_elses(resource: str) -> None:
+def test_subscriptions_on_other_resources_belong_to_other_programs(resource: str) -> None:
     foreign = wanted(OTHER_MAILBOX, "https://app.example", CLIENT_STATE)
     assert plan(listed("foreign", of=foreign, resource=resource)) == [CREATE]
 

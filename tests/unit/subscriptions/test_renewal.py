@@ -91,7 +91,7 @@ def test_an_old_one_that_is_in_the_way_goes_and_a_second_round_creates() -> None
     assert calls.lists == 2
 
 
-def test_whoever_is_beaten_to_it_takes_what_the_other_has_made() -> None:
+def test_a_second_creator_takes_the_subscription_of_the_first() -> None:
     class Beaten(FakeSubscriptions):
         def list(self) -> list[Listed]:
             if self.lists == 1:
@@ -119,7 +119,7 @@ def test_a_cold_start_may_cost_a_handshake_or_two() -> None:
     assert time.slept == list(HANDSHAKE_WAITS[:2])
 
 
-def test_a_handshake_that_never_works_is_told() -> None:
+def test_a_handshake_that_never_works_is_raised() -> None:
     calls = FakeSubscriptions()
     calls.trouble = [HANDSHAKE_FAILED] * 9
     with pytest.raises(GraphRefused, match="400 ValidationError"):

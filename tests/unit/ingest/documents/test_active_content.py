@@ -47,7 +47,7 @@ def test_a_script_in_an_object_stream_of_a_pdf_is_found() -> None:
         (b"<scripture>", False),
     ],
 )
-def test_scripts_in_markup(markup: bytes, active: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_script_in_markup_is_active_content(markup: bytes, active: bool) -> None:  # noqa: FBT001 - a column of the table
     expected = ("script",) if active else ()
     assert found(markup, "text/html") == expected
     assert found(markup, "image/svg+xml") == expected
@@ -55,7 +55,7 @@ def test_scripts_in_markup(markup: bytes, active: bool) -> None:  # noqa: FBT001
 
 
 @pytest.mark.parametrize("name", ["word/vbaProject.bin", "xl/macrosheets/sheet1.xml", "word/activeX/activeX1.xml"])
-def test_macros_in_office_files(name: str) -> None:
+def test_macros_in_office_files_are_active_content(name: str) -> None:
     assert found(zipped({name: b"x"}), DOCX) == ("macros",)
     assert found(zipped({f"media/{name.replace('/', '-')}.png": b"x"}), DOCX) == ()
 
@@ -79,7 +79,7 @@ def test_a_program_in_an_archive_that_looks_like_a_document(files: dict[str, byt
         assert found(content, media_type) == expected
 
 
-def test_macros_in_the_older_formats() -> None:
+def test_macros_in_the_older_formats_are_active_content() -> None:
     content = bytes(1000) + "_VBA_PROJECT".encode("utf-16-le") + bytes(1000)
     assert found(content, "application/msword") == ("macros",)
     assert found(content, "application/vnd.ms-outlook") == ()

@@ -111,7 +111,7 @@ def test_a_file_with_the_name_of_a_mail_is_a_mail_if_it_has_any_header(head: byt
 
 
 @pytest.mark.parametrize("extension", sorted(BLOCKED))
-def test_a_blocked_name_is_dangerous_whatever_the_content_is(extension: str) -> None:
+def test_a_blocked_name_is_dangerous_with_any_content(extension: str) -> None:
     for content in (b"%PDF-1.4", b"\x89PNG\r\n\x1a\n", b"BEGIN:VCARD\n", b"text", b"\0\1\2"):
         assert detected(content, name=f"Rechnung.pdf.{extension.upper()}").dangerous
     assert detected(b"%PDF-1.4", name=f"Rechnung.{extension}").media_type == PDF

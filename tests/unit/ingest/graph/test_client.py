@@ -126,7 +126,7 @@ def test_throttling_ends_in_bounded_time() -> None:
     assert len(one.requests) == 3
 
 
-def test_whoever_is_told_to_wait_too_long_gives_the_queue_its_message_back_at_once() -> None:
+def test_a_wait_that_is_too_long_gives_the_message_back_to_the_queue_at_once() -> None:
     one = graph(error(503, Retry_After="3600"))
     with pytest.raises(GraphUnavailable) as unavailable:
         get(one)
@@ -206,7 +206,7 @@ def test_other_refusals_are_our_own_fault(status: int) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"<html>", b"[]", b"null", b'{"error":"x"}', b'{"error":{"code":null}}', b"\xff"]
 )
-def test_an_error_of_any_shape_is_told(content: bytes) -> None:
+def test_an_error_of_any_shape_is_raised_as_graph_refused(content: bytes) -> None:
     with pytest.raises(GraphRefused):
         get(graph(Answer(status=400, content=content)))
 
@@ -336,7 +336,7 @@ def test_the_gate_is_not_held_while_waiting_for_a_retry() -> None:
 
 
 @pytest.mark.parametrize("trouble", [error(404), error(400), error(403), Answer(content=b"<")])
-def test_the_gate_is_left_whatever_happens(trouble: Answer) -> None:
+def test_the_gate_is_left_after_every_end_of_a_request(trouble: Answer) -> None:
     one = graph(trouble)
     with pytest.raises(IngestError):
         get(one)
@@ -367,7 +367,7 @@ def failures() -> list[tuple[Callable[[Graph], object], list[Answer | Exception]
 
 
 @pytest.mark.parametrize(("call", "script"), failures())
-def test_no_exception_tells_a_token_or_an_answers_content(
+def test_no_exception_quotes_a_token_or_an_answers_content(
     call: Callable[[Graph], object], script: list[Answer | Exception]
 ) -> None:
     with pytest.raises(IngestError) as failed:

@@ -68,7 +68,7 @@ def test_a_forgotten_token_is_asked_for_again() -> None:
     assert len(platform.asked) == 2
 
 
-def test_a_refusal_is_later_and_told_by_its_code() -> None:
+def test_a_refusal_is_later_and_named_by_its_code() -> None:
     source = identity(Platform(400, {"statusCode": 400, "message": "leaked: the identity is unknown"}))
     with pytest.raises(GraphUnavailable, match="managed identity") as refused:
         source.token()

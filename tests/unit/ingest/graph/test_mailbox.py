@@ -237,7 +237,7 @@ def test_another_instance_may_be_faster_in_making_it(status: int) -> None:
 
 
 @pytest.mark.parametrize("refusal", [error(404, "ErrorItemNotFound"), error(400, "ErrorInvalidIdMalformed")])
-def test_a_folder_that_somebody_has_deleted_is_found_or_made_anew(refusal: Answer) -> None:
+def test_a_folder_that_a_person_has_deleted_is_found_or_made_anew(refusal: Answer) -> None:
     one = graph(PATCHED, FOUND, MOVED, PATCHED, refusal, NOT_THERE, Answer(status=201, content={"id": "q2"}), MOVED)
     box = boxes(one)
     box.quarantine(ref(), Reason.NO_TOKEN)
@@ -348,7 +348,7 @@ def test_messages_of_the_same_second_are_listed_all_over_any_number_of_pages() -
     assert sorted(found) == sorted(f"A{number}" for number in range(12))
 
 
-def test_whoever_deletes_while_listing_skips_nothing() -> None:
+def test_deleting_while_listing_skips_no_message() -> None:
     inbox = Inbox(*range(12))
     box, _ = listing(inbox)
     found = []
@@ -358,7 +358,7 @@ def test_whoever_deletes_while_listing_skips_nothing() -> None:
     assert found == [f"A{number}" for number in range(12)]
 
 
-def test_whatever_comes_while_listing_is_listed_too() -> None:
+def test_a_message_that_comes_while_listing_is_listed_too() -> None:
     inbox = Inbox(1, 2, 3)
     box, _ = listing(inbox)
     pages = box.list_inbox(MAILBOX)

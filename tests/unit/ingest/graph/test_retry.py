@@ -29,7 +29,7 @@ def test_a_retry_after_that_makes_no_sense_is_as_none(header: str) -> None:
     assert 0 <= one.time.slept[0] <= MAX_BACKOFF_SECONDS
 
 
-def test_retry_after_as_a_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert retry_after_seconds({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, now) == 30
     assert retry_after_seconds({"Retry-After": "Sun, 01 Mar 2026 12:00:30 -0000"}, now) == 30

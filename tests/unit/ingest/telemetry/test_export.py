@@ -35,7 +35,7 @@ def test_without_telemetry_nothing_is_added_to_a_message() -> None:
         pass
 
 
-def test_a_full_buffer_drops_and_blocks_nobody() -> None:
+def test_a_full_buffer_drops_records_and_blocks_no_caller() -> None:
     exporter = Exporter({"APPLICATIONINSIGHTS_CONNECTION_STRING": "no connection string at all"})
     for _ in range(BUFFER + 1):
         exporter(ONE)

@@ -154,7 +154,7 @@ def test_bytes_are_counted(recorder: Recorder, records: list[Record]) -> None:
     assert measured(records) == [("ingest.bytes", 7, {})]
 
 
-def test_throttled_and_tried_again_are_told_apart() -> None:
+def test_throttled_calls_and_other_retries_are_counted_apart() -> None:
     assert measurements("graph.throttled", {"operation": "get_mime", "attempt": 1}) == [
         ("ingest.graph.retries", 1, {"throttled": True, "operation": "get_mime"})
     ]

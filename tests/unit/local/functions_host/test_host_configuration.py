@@ -58,7 +58,7 @@ class TestHostJson:
             ({"logging": {"logLevel": {"default": "Loud"}}}, "logging.logLevel.default"),
         ],
     )
-    def test_wrong_values_are_told_with_their_key(
+    def test_wrong_values_are_refused_with_their_key(
         self, tmp_path: Path, content: dict[str, Any], complaint: str
     ) -> None:
         with pytest.raises(StartError, match=complaint):
@@ -84,7 +84,7 @@ class TestSettings:
             ('{"IsEncrypted": true}', "decrypt"),
         ],
     )
-    def test_a_file_that_cannot_be_used_is_told(self, tmp_path: Path, text: str, complaint: str) -> None:
+    def test_a_file_that_cannot_be_used_is_refused(self, tmp_path: Path, text: str, complaint: str) -> None:
         (tmp_path / "local.settings.json").write_text(text)
         with pytest.raises(StartError, match=complaint):
             read_settings(tmp_path, {})
@@ -114,7 +114,7 @@ class TestSettings:
         ("text", "complaint"),
         [("AccountName=a", "no AccountKey"), ("AccountName=a;AccountKey=secret!", "not base64")],
     )
-    def test_a_bad_connection_string_is_told_without_its_key(self, text: str, complaint: str) -> None:
+    def test_a_bad_connection_string_is_refused_without_its_key(self, text: str, complaint: str) -> None:
         with pytest.raises(ValueError, match=complaint) as error:
             parse_connection_string(text)
         assert "secret" not in str(error.value)

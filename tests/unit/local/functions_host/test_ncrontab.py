@@ -28,16 +28,16 @@ NOW = datetime(2026, 1, 15, 10, 59, 59, 400_000, tzinfo=UTC)  # a Thursday
         ("0 0 0 29 2 *", datetime(2028, 2, 29, tzinfo=UTC)),
     ],
 )
-def test_the_next_occurrence(expression: str, following: datetime | None) -> None:
+def test_the_next_occurrence_is_found(expression: str, following: datetime | None) -> None:
     assert parse(expression).next_after(NOW) == following
 
 
-def test_the_schedule_is_in_utc_whatever_the_zone_of_the_moment() -> None:
+def test_the_schedule_is_in_utc_for_a_moment_in_any_zone() -> None:
     east = NOW.astimezone(timezone(timedelta(hours=9)))
     assert parse("0 0 12 * * *").next_after(east) == datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
-def test_the_interval_between_two_occurrences() -> None:
+def test_the_interval_between_two_occurrences_is_known() -> None:
     assert parse("0 */5 * * * *").interval_after(NOW) == timedelta(minutes=5)
     assert parse("0 0 0 31 4 *").interval_after(NOW) is None
 
@@ -60,6 +60,6 @@ def test_the_interval_between_two_occurrences() -> None:
         ("0 *-5 * * * *", "can't be read"),
     ],
 )
-def test_what_is_no_schedule_is_told_with_its_field(expression: str, complaint: str) -> None:
+def test_a_wrong_schedule_is_refused_with_its_field(expression: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse(expression)

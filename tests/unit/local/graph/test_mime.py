@@ -146,7 +146,7 @@ def test_an_attached_mail_is_an_item_named_by_its_subject(tmp_path: Path) -> Non
     assert unnamed.name == "Weiter"
 
 
-def test_text_in_whatever_charset_is_readable(tmp_path: Path) -> None:
+def test_text_in_any_charset_is_readable(tmp_path: Path) -> None:
     latin = b"Content-Type: text/plain; charset=iso-8859-1\r\n\r\nGr\xfc\xdfe"
     assert parsed(tmp_path, latin).body == "Grüße"
     unknown = b"Content-Type: text/plain; charset=klingon\r\n\r\nqapla"

@@ -56,7 +56,7 @@ SCHEMA = odata.Schema(
         ("tags/any()", True),
     ],
 )
-def test_filter(text: str, *, expected: bool) -> None:
+def test_a_filter_matches_the_items_that_it_describes(text: str, *, expected: bool) -> None:
     assert odata.parse_filter(text, SCHEMA).matches(Item()) is expected
 
 

@@ -29,7 +29,7 @@ def read(*fields: str, service: str | None = None, **options: str) -> Authentica
     return read_authentication(mail(*fields, **options), service=service)
 
 
-def test_the_verdicts_of_exchange_online() -> None:
+def test_the_verdicts_of_exchange_online_are_read() -> None:
     assert read(EXCHANGE) == Authentication(
         dmarc="pass",
         spf="pass",
@@ -172,7 +172,7 @@ def test_one_of_two_signatures_suffices_and_another_methods_second_verdict_does_
         "dmarc=p\u0430ss header.from=supplier.example",  # a Cyrillic letter
     ],
 )
-def test_malformed_fields_authenticate_nobody(text: str) -> None:
+def test_malformed_fields_authenticate_no_sender(text: str) -> None:
     assert not read(text).sender_authenticated
 
 

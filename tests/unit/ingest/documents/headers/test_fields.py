@@ -77,7 +77,7 @@ def test_names_are_found_in_any_case_and_with_blanks_before_the_colon() -> None:
     assert "subj" not in headers
 
 
-def test_folding_is_undone_whatever_ends_the_lines() -> None:
+def test_folding_is_undone_with_every_end_of_line() -> None:
     assert parse_headers(b"Subject: a\r\n b\n\tc\r\n\r\n").get("subject") == "a b\tc"
 
 
@@ -134,7 +134,7 @@ def test_a_label_names_the_superset_that_programs_write_under_it(label: str, raw
 
 
 @given(st.text(alphabet="=?bBqQ_-utf812é \t\r\n", max_size=80), st.binary(max_size=40))
-def test_whatever_stands_in_a_header_has_a_text(text: str, raw: bytes) -> None:
+def test_every_header_has_a_text(text: str, raw: bytes) -> None:
     headers = Headers(b"Subject: " + text.encode() + raw)
     (headers.get("subject") or "").encode()
     decode_words(text).encode()
@@ -204,7 +204,7 @@ def test_what_is_no_date_is_none(text: str) -> None:
     assert read.parse_date(text) is None
 
 
-def test_what_a_mail_says_of_itself() -> None:
+def test_a_mails_own_header_fields_are_read() -> None:
     headers = parse_headers(
         b'Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\r\nFrom: "x@y" <billing@s.example>\r\nSender: z@z\r\n'
         b"Message-ID :  <a@b> \r\nAuto-Submitted: auto-replied\r\n\r\n"

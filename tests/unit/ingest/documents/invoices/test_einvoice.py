@@ -52,7 +52,7 @@ def read(xml: bytes) -> Invoice:
     return invoice
 
 
-def test_an_invoice_in_ubl() -> None:
+def test_an_invoice_in_ubl_is_read() -> None:
     assert read(invoices.ubl("RE-1")) == Invoice(
         kind=InvoiceKind.UBL_INVOICE,
         profile="xrechnung_3.0",
@@ -64,17 +64,17 @@ def test_an_invoice_in_ubl() -> None:
     )
 
 
-def test_a_credit_note_in_ubl() -> None:
+def test_a_credit_note_in_ubl_is_read() -> None:
     assert read(invoices.ubl("GS-1", credit=True)).kind is InvoiceKind.UBL_CREDIT_NOTE
 
 
-def test_an_invoice_in_cii() -> None:
+def test_an_invoice_in_cii_is_read() -> None:
     invoice = read(invoices.cii("RE & Söhne"))
     assert (invoice.kind, invoice.number, invoice.problem) == (InvoiceKind.CII, "RE & Söhne", None)
     assert (invoice.issue_date, invoice.total) == (date(2025, 3, 14), Decimal("1190.00"))
 
 
-def test_zugferd_of_the_first_version() -> None:
+def test_zugferd_of_the_first_version_is_read() -> None:
     assert read(ZUGFERD_1) == Invoice(
         kind=InvoiceKind.CII,
         profile="comfort",
@@ -104,7 +104,7 @@ def test_zugferd_of_the_first_version() -> None:
         ("urn:example:something-else", "urn:example:something-else"),
     ],
 )
-def test_profiles(identifier: str, profile: str) -> None:
+def test_a_known_specification_has_a_short_profile_name(identifier: str, profile: str) -> None:
     assert read(invoices.cii("1", profile=identifier)).profile == profile
 
 
@@ -113,7 +113,7 @@ def look_into(pdf: bytes) -> Pdf:
 
 
 @pytest.mark.parametrize("name", ["factur-x.xml", "ZUGFeRD-invoice.xml", "xrechnung.xml"])
-def test_an_invoice_in_a_pdf(name: str) -> None:
+def test_an_invoice_in_a_pdf_is_read(name: str) -> None:
     pdf = invoices.zugferd("Rechnung", invoices.cii("ZF-1"), name=name)
     found = look_into(pdf)
     assert found.invoice is not None
@@ -157,7 +157,7 @@ def test_other_files_in_a_pdf_are_no_invoices() -> None:
     assert look_into(pdf).invoice is None
 
 
-def test_an_encrypted_pdf() -> None:
+def test_an_encrypted_pdf_is_recognised() -> None:
     pdf = invoices.encrypted_pdf("Lohn")
     assert look_into(pdf).encrypted
 

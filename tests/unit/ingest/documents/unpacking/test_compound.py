@@ -43,7 +43,7 @@ def test_every_stream_is_read_as_another_library_reads_it(content: Storage) -> N
     assert dict(streams(compound, compound.root)) == as_olefile_reads(raw)
 
 
-def test_a_file_whose_table_has_places_beyond_the_header() -> None:
+def test_a_table_with_places_beyond_the_header_is_read() -> None:
     raw = compound_file({"large": bytes(range(256)) * 32_000, "small": b"s"})
     compound = CompoundFile(io.BytesIO(raw))
     assert dict(streams(compound, compound.root)) == as_olefile_reads(raw)

@@ -64,7 +64,7 @@ def test_a_tnef_ends_where_rubbish_begins(rubbish: bytes) -> None:
     assert b"".join(members[1].open()) == LARGE
 
 
-def test_an_outlook_message() -> None:
+def test_an_outlook_message_is_unpacked_with_its_attachments() -> None:
     ours = msg.open_msg(io.BytesIO(written_msg(MESSAGE)), max_parts=10)
     assert [member.name for member in ours.members] == ["Größe.pdf", "groß.bin", "innen.msg"]
     assert [b"".join(member.open()) for member in ours.members][:2] == [b"%PDF-small", LARGE]
@@ -94,7 +94,7 @@ def test_more_parts_than_allowed_are_refused_before_any_is_expanded(kind: str) -
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "8bit", "7bit"])
 @pytest.mark.parametrize("size", [0, 1, 75, 300_000])
-def test_transfer_encodings_over_block_borders(encoding: str, size: int) -> None:
+def test_transfer_encodings_are_decoded_over_block_borders(encoding: str, size: int) -> None:
     content = (b"Gr\xc3\xb6\xc3\x9fe = 12 %\r\n" * (size // 16 + 1))[:size]
     encoders = {
         "base64": lambda: file("a", "application/octet-stream", content),
@@ -116,7 +116,7 @@ def test_a_line_without_end_is_content() -> None:
     assert opened(mail("x", multipart("mixed", part))) == [("a", line)]
 
 
-def test_quoted_printable_without_a_line_break() -> None:
+def test_quoted_printable_without_a_line_break_is_decoded() -> None:
     part = entity(["Content-Type: a/b; name=a", "Content-Transfer-Encoding: quoted-printable"], b"=41" * 400_000)
     assert opened(mail("x", multipart("mixed", part))) == [("a", b"A" * 400_000)]
 
@@ -182,7 +182,7 @@ def test_a_boundary_that_can_not_be_read_is_none(boundary: str) -> None:
     assert opened(raw)[-1] == ("a", b"1")
 
 
-def test_whatever_the_library_raises_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_the_library_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: bytes) -> None:
         raise AttributeError
 
@@ -260,7 +260,7 @@ def test_the_values_of_all_properties_are_counted_together() -> None:
     assert refused.value.rule is Rule.UNREADABLE
 
 
-def test_boundaries_that_begin_alike() -> None:
+def test_boundaries_that_begin_alike_are_kept_apart() -> None:
     inner = b"--a-b\r\nContent-Type: a/b; name=innen\r\n\r\n1\r\n--a-b--\r\n"
     raw = (
         b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/mixed; boundary=a-b\r\n\r\n"
@@ -270,7 +270,7 @@ def test_boundaries_that_begin_alike() -> None:
     assert opened(raw) == [("innen", b"1"), ("aussen", b"2")]
 
 
-def test_signed_content_of_any_encoding() -> None:
+def test_signed_content_is_found_in_any_encoding() -> None:
     content = b"Content-Type: text/plain\r\n\r\nAnbei.\r\n"
     raw = sign(content, detached=False)
     assert cms.kind_of(io.BytesIO(raw)) is cms.CmsKind.SIGNED
