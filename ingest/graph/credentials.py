@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 from urllib.parse import urlsplit
 
 import msal
@@ -16,6 +15,7 @@ import requests
 
 from ingest import log
 from ingest.errors import GraphUnavailable
+from ingest.graph.shared_attempt import SharedAttempt
 
 TIMEOUT_SECONDS = 30.0  # of one request to the token endpoint
 # MSAL searches its cache with each call. A token that comes from there is valid for five minutes more.
@@ -49,11 +49,11 @@ class ClientCredentials:
         self._assertion = assertion
         self._client: msal.ConfidentialClientApplication | None = None
         self._kept: tuple[str, float] | None = None  # a token, and until when MSAL is not asked for another
-        self._lock = Lock()
+        self._attempt = SharedAttempt()
 
     def token(self) -> str:
         """Return a valid token, from the cache or new. Raises GraphUnavailable with Entra's error code."""
-        with self._lock:
+        with self._attempt.turn():
             now = time.monotonic()
             if self._kept is None or now >= self._kept[1]:
                 self._kept = (self._acquire(), now + KEPT_SECONDS)
@@ -74,7 +74,7 @@ class ClientCredentials:
 
     def forget(self) -> None:
         """Empty the caches, so that the next `token` is a fresh one."""
-        with self._lock:
+        with self._attempt.turn():
             self._kept = None
             if self._client is not None:
                 self._client.remove_tokens_for_client()

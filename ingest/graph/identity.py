@@ -6,7 +6,6 @@ https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-end
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any, override
 
 import msal
@@ -14,6 +13,7 @@ import requests
 
 from ingest import log
 from ingest.errors import GraphUnavailable
+from ingest.graph.shared_attempt import SharedAttempt
 
 # What a federated credential of an app registration accepts as its assertion.
 # https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
@@ -33,11 +33,11 @@ class ManagedIdentity:
         self._resource = resource
         self._session = session or TimedSession()
         self._client: msal.ManagedIdentityClient | None = None
-        self._lock = Lock()
+        self._attempt = SharedAttempt()
 
     def token(self) -> str:
         """Return a valid token, from the cache or new. Raises GraphUnavailable with the platform's error code."""
-        with self._lock:
+        with self._attempt.turn():
             if self._client is None:
                 self._client = msal.ManagedIdentityClient(self._identity, http_client=self._session)
             try:
@@ -52,7 +52,7 @@ class ManagedIdentity:
 
     def forget(self) -> None:
         """Empty the cache, so that the next `token` asks the platform again."""
-        with self._lock:
+        with self._attempt.turn():
             self._client = None
 
 
