@@ -111,6 +111,8 @@ class Pipeline:
             raise Later("the message was stored before: nothing is deleted on an assignment")
         if (reason := _reason_to_give_up(claim)) is not None:
             return self._give_up(claim, reason, assigned)
+        pace = Pace(self._filing.lane)
+        transfer = Transfer(claim, self._claims, pace=pace)  # from here on the message's time counts
         # A new claim needs no look: the notification or the listing has just shown the message in the inbox.
         if assigned is None and claim.may_have_left and self._mail.categories_in_inbox(claim.ref) is None:
             return self._ends.gone(claim)
@@ -118,8 +120,6 @@ class Pipeline:
             self._claims.admit_sender(claim)
             claim = replace(claim, sender_admitted=True)
         scope = Scope.INBOX if assigned is None else Scope.MAILBOX
-        pace = Pace(self._filing.lane)
-        transfer = Transfer(claim, self._claims, pace=pace)
         reading = Reading(self._mail, transfer, claim, scope, authserv_id=self._authserv_id, own=self._own)
         try:
             with pace:

@@ -12,7 +12,8 @@ from ingest.errors import ContentInterrupted, Overdue, SlowTransfer
 from ingest.model.claim import Claim
 from ingest.ports import Claims
 
-# Below functionTimeout in host.json: a host that kills the process at ten minutes makes a slow cloud look like a crash.
+# With the longest steps before and after it, below functionTimeout in host.json: where one function outlasts its time,
+# the host kills the process, and a slow cloud looks like a crash of every mail in work.
 MESSAGE_SECONDS = 480.0
 CONTENT_ATTEMPTS = 3  # of one download within one attempt of the message
 
@@ -82,12 +83,15 @@ class Transfer:
     def upload[Result](self, blocks: Iterable[bytes], put: Callable[[Iterator[bytes]], Result]) -> Result:
         """Give all blocks to `put`, which uploads them, and return the result. Raises as `put` and `keep_alive`.
 
-        A costly message rests before. No rest comes between two blocks: a request would stay open for its length.
+        The last request of an upload may take minutes: the deadline is looked at once more. A costly message rests
+        before. No rest comes between two blocks: a request would stay open for its length.
         """
         if self.pace is not None:
             self.pace.rest(self.keep_alive)
         with self._timed():
-            return put(self.while_owned(blocks))
+            result = put(self.while_owned(blocks))
+        self.keep_alive()
+        return result
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any, override
 from urllib.parse import quote
 
 import requests
-from azure.core.pipeline import Pipeline
+from azure.core.pipeline import Pipeline, PipelineResponse
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HTTPPolicy, RetryPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import HttpRequest, HttpResponse, HttpTransport, RequestsTransport
 from azure.storage.blob import ContainerClient
@@ -24,8 +24,9 @@ from azure.storage.blob import ContainerClient
 from ingest.http_adapter import OneHostAdapter
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 60
+READ_SECONDS = 30
 RETRIES = 3  # of one request: at once, after two and after four seconds
+MAX_RETRY_AFTER = 20.0  # seconds
 POOL_SIZE = 32  # connections kept alive: more than the uploads that one instance runs at a time
 CONTENT_TYPE = "application/octet-stream"  # a browser runs nothing that is served with this type
 _SCOPE = "https://storage.azure.com/.default"  # of a token for every account, in each cloud
@@ -60,7 +61,7 @@ class PutBlob:
         self._version = container.api_version
         url, _, sas = container.url.partition("?")
         self._url, self._query = url, f"?{sas}" if sas else ""
-        retry: RetryPolicy[HttpRequest, HttpResponse] = RetryPolicy(retry_total=retries, retry_backoff_factor=1.0)
+        retry = _BoundedRetry(retry_total=retries, retry_backoff_factor=1.0)
         self._pipeline = Pipeline[HttpRequest, HttpResponse](carrier, [retry, *_signing(container.credential)])
 
     def put(self, name: str, content: bytes, metadata: Mapping[str, str]) -> tuple[int, str]:
@@ -85,6 +86,16 @@ class PutBlob:
         request.set_bytes_body(content)
         response = self._pipeline.run(request).http_response
         return response.status_code, response.headers.get("x-ms-error-code", "")
+
+
+class _BoundedRetry(RetryPolicy[HttpRequest, HttpResponse]):
+    """azure-core's retries, which would wait for as long as an answer's Retry-After says."""
+
+    @override
+    def get_retry_after(self, response: PipelineResponse[Any, Any]) -> float | None:
+        """Return the seconds of Retry-After, at most MAX_RETRY_AFTER: behind that the queue brings the mail again."""
+        wait = super().get_retry_after(response)
+        return None if wait is None else min(wait, MAX_RETRY_AFTER)
 
 
 type _Policy = HTTPPolicy[HttpRequest, HttpResponse] | SansIOHTTPPolicy[HttpRequest, HttpResponse]

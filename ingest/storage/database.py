@@ -52,7 +52,7 @@ _FAULTS = {
     "too many": "the server has no connection left",
 }
 _SILENT_MS = 20_000  # data that is not acknowledged in this time is lost
-_STATEMENT_MS = 20_000  # of the app: for a statement, and for an idle transaction
+STATEMENT_SECONDS = 20  # of the app: for a statement, and for an idle transaction
 _LIMIT_EXCEEDED = ("54",)  # the class of Postgres's program limits; psycopg counts them as operational errors
 # A server that was demoted or is being stopped: read_only_sql_transaction, feature_not_supported (in recovery),
 # admin_shutdown, crash_shutdown, cannot_connect_now.
@@ -109,7 +109,8 @@ class Database:
     """
 
     def __init__(self, database_url: str) -> None:
-        limits = {"statement_timeout": str(_STATEMENT_MS), "idle_in_transaction_session_timeout": str(_STATEMENT_MS)}
+        longest = f"{STATEMENT_SECONDS}s"
+        limits = {"statement_timeout": longest, "idle_in_transaction_session_timeout": longest}
         self._last_used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             database_url,

@@ -1,16 +1,23 @@
 """The transfers of a message: a lease kept alive, bounded attempts, and one deadline for all its tenants."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 
 from ingest.documents.budget import Lane, Pace
 from ingest.errors import ContentInterrupted, Later, LeaseLost, Overdue, SlowTransfer
+from ingest.graph import client, retry
 from ingest.model.claim import Claim, ClaimState
+from ingest.storage import blob_requests, database, gate
+from ingest.suspects import TURN_SECONDS
 from ingest.transfer import CONTENT_ATTEMPTS, MESSAGE_SECONDS, Transfer
 from tests.fakes.records import FakeRecords
 from tests.fakes.values import ref
+
+ROOT = Path(__file__).parents[3]
 
 
 class Clock:
@@ -125,3 +132,35 @@ def test_a_costly_message_rests_before_an_upload_and_never_between_two_blocks() 
 
     begun.transfer.upload([b"a", b"b"], put)
     assert steps == ["rest", "block", "block"]
+
+
+def test_the_deadline_is_looked_at_after_an_upload_too() -> None:
+    """The last request of an upload has its attempts: what follows must not begin minutes after the deadline."""
+    begun = Begun(lease_seconds=10 * MESSAGE_SECONDS)
+
+    def upload_slowly(blocks: Iterator[bytes]) -> None:
+        list(blocks)
+        begun.clock.now = MESSAGE_SECONDS + 1
+
+    with pytest.raises(SlowTransfer):
+        begun.transfer.upload([b"1"], upload_slowly)
+
+
+def test_a_message_ends_before_the_host_ends_the_process() -> None:
+    """Where one function outlasts its time, the process dies with all mails in work, and the cloud was slow only."""
+    at_graph = (
+        gate.WAIT_SECONDS
+        + retry.TOTAL_SECONDS
+        + (client.CONNECT_SECONDS + client.READ_SECONDS)  # an attempt that begins in the last moment
+    )
+    at_blob = blob_requests.RETRIES * blob_requests.MAX_RETRY_AFTER + (blob_requests.RETRIES + 1) * (
+        blob_requests.CONNECT_SECONDS + blob_requests.READ_SECONDS
+    )
+    at_postgres = database.POOL_SECONDS + database.STATEMENT_SECONDS
+    claimed = TURN_SECONDS + 3 * at_postgres  # claimed, given back, claimed again
+    too_late = 3 * at_blob + at_postgres  # begun before the deadline: put, looked at, its metadata; given back
+    in_time = at_postgres + 3 * at_graph + at_postgres  # saved; marked as read, deleted, looked for; ended
+    hours, minutes, seconds = map(
+        int, json.loads((ROOT / "host.json").read_text("utf-8"))["functionTimeout"].split(":")
+    )
+    assert claimed + MESSAGE_SECONDS + max(too_late, in_time) < 3600 * hours + 60 * minutes + seconds

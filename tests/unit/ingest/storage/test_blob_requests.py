@@ -14,7 +14,7 @@ from azure.storage.blob import ContainerClient
 
 from ingest.errors import BlobUnavailable
 from ingest.ports import UPLOAD_BLOCK
-from ingest.storage.blob_requests import PutBlob, transport
+from ingest.storage.blob_requests import MAX_RETRY_AFTER, PutBlob, transport
 from ingest.storage.blobs import PROBE_SECONDS, BlobStore
 
 type Played = int | tuple[int, dict[str, str]] | Exception  # a status, its headers where they count
@@ -30,6 +30,7 @@ class Service(HttpTransport[HttpRequest, HttpResponse]):
         self._played = list(played)
         self.requests: list[HttpRequest] = []
         self.options: list[dict[str, object]] = []
+        self.slept: list[float] = []
 
     @override
     def send(self, request: HttpRequest, **options: object) -> HttpResponse:
@@ -49,7 +50,8 @@ class Service(HttpTransport[HttpRequest, HttpResponse]):
 
     @override
     def sleep(self, duration: float) -> None:
-        """Return at once."""
+        """Note the seconds, and return at once."""
+        self.slept.append(duration)
 
     @override
     def open(self) -> None: ...
@@ -132,6 +134,13 @@ def test_attempts_have_an_end() -> None:
     service = Service(503, 503, 503, 503)
     assert by_key(service).put("x", b"content", {})[0] == 503
     assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize(("asked", "slept"), [("7", 7.0), ("3600", MAX_RETRY_AFTER)])
+def test_no_answer_of_the_service_holds_an_upload_for_long(asked: str, slept: float) -> None:
+    service = Service((503, {"Retry-After": asked}), 201)
+    assert by_key(service).put("x", b"content", {}) == (201, "")
+    assert service.slept == [slept]
 
 
 @pytest.mark.parametrize("trouble", [ServiceRequestError("no connection"), ServiceResponseError("no answer")])
