@@ -27,6 +27,7 @@ AT_A_TIME = 10
 RUN_SECONDS = 45.0  # of one run of the timer, which comes each minute
 MOST_ATTEMPTS = 6
 FIRST_DISTANCE = 300.0  # seconds to the second attempt; doubled for each further one
+MOST_DISTANCE = 86_400.0  # seconds, of those that a transport asks for
 
 
 class Recorded(Protocol):
@@ -79,7 +80,8 @@ class Outbox:
             log.warning("answer.put_off", kind=due.kind, cause=log.describe(later))
             if due.attempts >= MOST_ATTEMPTS:
                 return AnswerState.REFUSED, 0.0
-            return AnswerState.QUEUED, max(later.retry_after or 0.0, FIRST_DISTANCE * 2 ** (due.attempts - 1))
+            asked = min(later.retry_after or 0.0, MOST_DISTANCE)
+            return AnswerState.QUEUED, max(asked, FIRST_DISTANCE * 2 ** (due.attempts - 1))
         except Exception as defect:  # noqa: BLE001 - a defect over one answer stops no other
             log.error("answer.defect", kind=due.kind, frames=log.frames(defect))
             return AnswerState.REFUSED, 0.0

@@ -7,7 +7,6 @@ is verified in Blob and its records are committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,6 +22,7 @@ from ingest.ends import Ends
 from ingest.errors import (
     AttachmentPending,
     Defect,
+    GraphRefused,
     Later,
     NotFound,
     Rejected,
@@ -151,9 +151,7 @@ class Pipeline:
                 raise
         self._attempts.note_filed()
         if original.message.receipt_requested:
-            # Exchange may report an unread message to its sender as "deleted without being read".
-            with suppress(NotFound):
-                self._mail.mark_read(claim.ref, reading.scope)
+            self._mark_read(claim, reading.scope)
         self._ends.delete(claim, reading.scope)
         if claim.stored_before:
             return CleanedUp()
@@ -163,6 +161,18 @@ class Pipeline:
             tenants=tenants,
             form=original.message.form,
         )
+
+    def _mark_read(self, claim: Claim, scope: Scope) -> None:
+        """Mark a message as read: Exchange may report an unread one to its sender as "deleted without being read".
+
+        A message that Graph does not mark is deleted all the same: a stored one must not stay in the inbox for ever.
+        """
+        try:
+            self._mail.mark_read(claim.ref, scope)
+        except NotFound:
+            return
+        except GraphRefused as refused:
+            log.warning("message.not_marked_read", **log_fields(claim), cause=log.describe(refused))
 
     def _route(self, claim: Claim, message: Message) -> tuple[Tenant, ...]:
         resolved = routing.resolve(message, self._addressing, self._tenants)

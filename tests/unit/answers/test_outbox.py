@@ -68,6 +68,7 @@ def test_what_is_due_is_sent_and_marked() -> None:
         (InDoubt("send_mail: 503"), 1, ("in_doubt", 0.0)),
         (AnswerRefused("send_mail: 400"), 1, ("refused", 0.0)),
         (GraphThrottled("send_mail: 429", retry_after=4000), 1, ("queued", 4000.0)),
+        (GraphThrottled("send_mail: 429", retry_after=1e300), 1, ("queued", 86_400.0)),
         (GraphThrottled("send_mail: 429"), 3, ("queued", 1200.0)),
         (GraphThrottled("send_mail: 429"), MOST_ATTEMPTS, ("refused", 0.0)),
         (ZeroDivisionError(), 1, ("refused", 0.0)),

@@ -446,6 +446,13 @@ def test_a_mail_that_asks_for_a_receipt_is_marked_as_read_before_it_is_deleted(w
     assert steps.index("save") < steps.index("mark_read") < steps.index("delete")
 
 
+def test_a_mail_that_graph_refuses_to_mark_as_read_leaves_the_inbox_all_the_same(world: World) -> None:
+    ref = world.mail.deliver(case("read_receipt_requested"))
+    world.journal.trouble["mark_read"] = [GraphRefused("mark_read", 400, "ErrorInvalidRequest")]
+    assert isinstance(world.pipeline.ingest_message(ref), Stored)
+    assert world.mail.folder(ref) is None
+
+
 def test_no_other_mail_costs_that_request(world: World) -> None:
     world.pipeline.ingest_message(world.mail.deliver(email()))
     assert "mark_read" not in world.journal.steps
