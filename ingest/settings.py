@@ -23,6 +23,12 @@ DEFAULT_ADDRESS_PATTERN = r"^upload[.+](?P<token>[a-z0-9][a-z0-9_-]{6,62}[a-z0-9
 DEFAULT_ANSWERS_A_DAY = 3  # to one sender
 MAX_CLIENT_STATE = 128  # characters, Graph's limit
 MIN_CLIENT_STATE = 16  # characters: 64 bits in hex, beyond guessing over the network
+# Exchange's own folders in English and in German, in lower case. A mail that is "moved" into the inbox stays there, and
+# is announced again, for ever; Deleted Items and Junk Email lose mails after some weeks.
+_EXCHANGE_FOLDERS = frozenset(
+    {"inbox", "deleted items", "junk email", "drafts", "sent items", "outbox", "archive"}
+    | {"posteingang", "gelöschte elemente", "junk-e-mail", "entwürfe", "gesendete elemente", "postausgang", "archiv"}
+)
 _EXTENSION = re.compile(r"[^\W_][\w-]{0,31}")
 _DOMAIN = re.compile(r"[^@\s,/?#]+\Z")
 _MAILBOX = re.compile(r"[^@\s,/?#]+@[^@\s,/?#]+\Z")
@@ -217,7 +223,7 @@ class _Reader(Environment):
             address_pattern=self._pattern(),
             address_domains=frozenset(self._domains()),
             route=self.choice("INGEST_ROUTE", RouteMode.FIRST),
-            quarantine_folder=self.optional("INGEST_QUARANTINE_FOLDER") or "Quarantine",
+            quarantine_folder=self._quarantine_folder(),
             delete_mode=self.choice("INGEST_DELETE_MODE", DeleteMode.DELETE),
             sweep_scope=self.choice("INGEST_SWEEP_SCOPE", SweepScope.UNREAD),
             sweep_junk=self.choice("INGEST_SWEEP_JUNK", JunkMode.NEVER),
@@ -317,6 +323,14 @@ class _Reader(Environment):
         name = self.optional("INGEST_CONTAINER") or "documents"
         if not re.fullmatch(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name):
             self.wrong("INGEST_CONTAINER", "must be 3 to 63 characters: lower-case letters, digits, single dashes")
+        return name
+
+    def _quarantine_folder(self) -> str:
+        name = self.optional("INGEST_QUARANTINE_FOLDER") or "Quarantine"
+        if name.lower() in _EXCHANGE_FOLDERS:
+            self.wrong(
+                "INGEST_QUARANTINE_FOLDER", "names a folder of Exchange's own: name one that is for Quarantine only"
+            )
         return name
 
     def _pattern(self) -> re.Pattern[str]:

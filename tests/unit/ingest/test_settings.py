@@ -131,6 +131,7 @@ WRONG = {
     "INGEST_STORAGE": ["leaked-nonsense", "DefaultEndpointsProtocol=https;leaked", "AccountKey=leaked;"],
     "INGEST_STORAGE__blobServiceUri": ["dms.blob.example", "http://dms.blob.example"],
     "INGEST_CONTAINER": ["Documents", "a", "-documents", "docu--ments", "x" * 64, "docs/a"],
+    "INGEST_QUARANTINE_FOLDER": ["Inbox", "deleted items", "Posteingang", "JUNK EMAIL"],
     "INGEST_ADDRESS_PATTERN": ["(", r"^upload\.(\w+)@"],
     "INGEST_ADDRESS_DOMAINS": ["upload@dms.example", "dms.example,@", "dms example"],
     "INGEST_DELETE_MODE": ["archive"],
