@@ -104,7 +104,7 @@ def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
     copies = Copies(database, tenants)
     began = time.perf_counter()
     claim = claims.claim(ref)
-    assert claim is not None  # noqa: S101 - nobody else is there
+    assert claim is not None  # noqa: S101 - no other owner is there
     [match] = tenants.resolve_tokens([_TOKEN])
     with tenants.tenant_context(match.tenant):
         copies.save(claim, message, blob, [part], last=True)

@@ -74,7 +74,7 @@ def main() -> None:
             time.sleep(_ALONE_SECONDS)
         with _busy(postgres.owner_url, tenants) as beside:
             began = time.monotonic()
-            migrate(postgres.owner_url, tell=console.print)
+            migrate(postgres.owner_url, report=console.print)
             took = time.monotonic() - began
         with psycopg.connect(postgres.owner_url, row_factory=scalar_row) as owner:
             different = owner.execute("select count(distinct ingest_token) from dms_tenant").fetchone()

@@ -37,10 +37,10 @@ def migrate(
 
     url = owner_database_url(os.environ)
     if back_to is None:
-        applied = migrations.migrate(url, to=to, tell=say)
+        applied = migrations.migrate(url, to=to, report=say)
         for name in applied:
             say(f"applied {name}")
-        dropped = to == "head" and not keep_mail_accounts and migrations.drop_mail_accounts(url, tell=say)
+        dropped = to == "head" and not keep_mail_accounts and migrations.drop_mail_accounts(url, report=say)
         if not applied and not dropped:
             say("the database is up to date")
         return
@@ -49,7 +49,7 @@ def migrate(
         for line in migrations.losses(url, to=target):
             say(f"goes: {line}")
         typer.confirm("All of this is dropped for good (blobs stay). Go on?", abort=True)
-    taken_back = migrations.roll_back(url, words, to=target, tell=say)
+    taken_back = migrations.roll_back(url, words, to=target, report=say)
     for name in taken_back:
         say(f"took back {name}")
     if not taken_back:

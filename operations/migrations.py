@@ -51,20 +51,20 @@ PATIENCE_SECONDS = 300.0  # for locks, over all attempts
 _LOCK = 6_108_312_907_014  # the advisory lock of the process that migrates; any number that no other program uses
 _NEXT_STATEMENT = "-- next statement\n"  # in files that run outside of a transaction
 
-type Tell = Callable[[str], None]
+type Report = Callable[[str], None]
 
 
 class MigrationError(IngestError):
     """The database can't be migrated; the text says why and what to do."""
 
 
-def migrate(database_url: str, *, to: str = "head", tell: Tell = lambda _: None) -> list[str]:
+def migrate(database_url: str, *, to: str = "head", report: Report = lambda _: None) -> list[str]:
     """Apply what is not applied yet, up to and including the migration `to`. Safe to repeat and in parallel.
 
-    `database_url`: libpq URL of the owner. `tell` gets what the database has to say on the way, line by line.
+    `database_url`: libpq URL of the owner. `report` gets what the database has to say on the way, line by line.
     Returns the names of what was applied. Raises MigrationError; what was applied before stays applied.
     """
-    with _session(database_url, tell) as connection:
+    with _session(database_url, report) as connection:
         before = _applied(connection)
         if to != "head":
             _must_exist(to)
@@ -74,11 +74,11 @@ def migrate(database_url: str, *, to: str = "head", tell: Tell = lambda _: None)
             raise MigrationError(
                 "The database can't be migrated:" + "".join(f"\n  - {problem}" for problem in problems)
             )
-        _patiently(connection, lambda config: command.upgrade(config, to), tell)
+        _run_patiently(connection, lambda config: command.upgrade(config, to), report)
         return [name for name in _applied(connection) if name not in before]
 
 
-def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> bool:
+def drop_mail_accounts(database_url: str, *, report: Report = lambda _: None) -> bool:
     """Drop the DMS's table of mail accounts, once the DMS has switched. Return True where there was one.
 
     Not one of the migrations: a DMS that has not switched yet gets all of those. Raises MigrationError, which names
@@ -87,29 +87,29 @@ def drop_mail_accounts(database_url: str, *, tell: Tell = lambda _: None) -> boo
     statement = (FOLDER / "drop_mail_accounts.sql").read_text(encoding="utf-8")
 
     def drop(_config: Config) -> None:
-        connection.begin()  # _patiently commits
+        connection.begin()  # _run_patiently commits
         _driver(connection).execute(statement.encode())
 
-    with _session(database_url, tell) as connection:
+    with _session(database_url, report) as connection:
         there = connection.scalar(sqlalchemy.text("select to_regclass(:name)"), {"name": MAIL_ACCOUNTS}) is not None
         connection.rollback()
         if there:
-            _patiently(connection, drop, tell)
+            _run_patiently(connection, drop, report)
         return there
 
 
-def roll_back(database_url: str, account: Account, *, to: str | None, tell: Tell = lambda _: None) -> list[str]:
+def roll_back(database_url: str, account: Account, *, to: str | None, report: Report = lambda _: None) -> list[str]:
     """Take back the migrations after `to`, last first; None: all of them.
 
     The record of operator actions gets an entry first. Returns the names of those taken back. Raises MigrationError.
     """
-    with _session(database_url, tell) as connection:
+    with _session(database_url, report) as connection:
         before = _applied(connection)
         if to is not None and to not in before:
             _must_exist(to)
             raise MigrationError(f"{to} is not applied to this database.")
         _record(connection, to, account)
-        _patiently(connection, lambda config: command.downgrade(config, to or "base"), tell)
+        _run_patiently(connection, lambda config: command.downgrade(config, to or "base"), report)
         after = _applied(connection)
         if not after:
             connection.execute(sqlalchemy.text(f"drop table if exists {SCHEMA}.{VERSION_TABLE}"))
@@ -177,7 +177,7 @@ def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection:
 
 
 @contextmanager
-def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
+def _session(database_url: str, report: Report) -> Iterator[sqlalchemy.Connection]:
     """Open a connection that holds the migrations' lock."""
 
     def connect() -> psycopg.Connection[TupleRow]:
@@ -187,13 +187,13 @@ def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
             row_factory=tuple_row,
             options={"lock_timeout": LOCK_TIMEOUT, SETTING: origin()},
         )
-        connection.add_notice_handler(lambda notice: _tell_notice(notice, tell))
+        connection.add_notice_handler(lambda notice: _report_notice(notice, report))
         return connection
 
     engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=connect, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect() as connection:
-            _lock(connection, tell)
+            _lock(connection, report)
             yield connection
     except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
         raise MigrationError(_explained(error)) from None
@@ -201,23 +201,23 @@ def _session(database_url: str, tell: Tell) -> Iterator[sqlalchemy.Connection]:
         engine.dispose()
 
 
-def _lock(connection: sqlalchemy.Connection, tell: Tell) -> None:
+def _lock(connection: sqlalchemy.Connection, report: Report) -> None:
     """Wait until no other process migrates this database.
 
     By trying again and again: a session that waits inside Postgres holds a snapshot, and building an index concurrently
     waits for all older snapshots to go. The two would wait for each other.
     """
-    told = False
+    reported = False
     while not connection.scalar(sqlalchemy.text("select pg_try_advisory_lock(:key)"), {"key": _LOCK}):
         connection.commit()
-        if not told:
-            tell("another process is migrating this database: waiting for it")
-            told = True
+        if not reported:
+            report("another process is migrating this database: waiting for it")
+            reported = True
         time.sleep(0.2)
     connection.commit()
 
 
-def _patiently(connection: sqlalchemy.Connection, step: Callable[[Config], None], tell: Tell) -> None:
+def _run_patiently(connection: sqlalchemy.Connection, step: Callable[[Config], None], report: Report) -> None:
     """Run `step`, again where others held a lock for too long."""
     config = _config()
     config.attributes["connection"] = connection
@@ -236,7 +236,7 @@ def _patiently(connection: sqlalchemy.Connection, step: Callable[[Config], None]
                     f"Other sessions held a lock for more than {PATIENCE_SECONDS:.0f} s: look for the oldest "
                     "xact_start in pg_stat_activity. What was applied so far stays; run migrate again."
                 ) from None
-            tell("waiting for a lock that another session holds")
+            report("waiting for a lock that another session holds")
             # Out of step with jobs that come back regularly, and leaving the queue to sessions that waited behind us.
             time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - no secret
         else:
@@ -290,7 +290,7 @@ def _explained(error: Exception) -> str:
     return ". ".join(part.rstrip(".") for part in parts) + "."
 
 
-def _tell_notice(notice: psycopg.errors.Diagnostic, tell: Tell) -> None:
+def _report_notice(notice: psycopg.errors.Diagnostic, report: Report) -> None:
     # Our files speak at the level info; notices ("… does not exist, skipping") are Postgres talking to itself.
     if notice.message_primary and notice.severity_nonlocalized in {"INFO", "WARNING"}:
-        tell(notice.message_primary)
+        report(notice.message_primary)

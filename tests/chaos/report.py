@@ -55,6 +55,6 @@ def _faults(result: Result) -> Table:
         table.add_column(heading, justify="right" if heading in {"Calls", "Faults", "Share"} else "left")
     for name, kinds in result.faults.items():
         total, calls = sum(kinds.values()), result.calls[name]
-        told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-        table.add_row(name, f"{calls:,}", f"{total:,}", f"{total / max(calls, 1):.1%}", told)
+        shown = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+        table.add_row(name, f"{calls:,}", f"{total:,}", f"{total / max(calls, 1):.1%}", shown)
     return table

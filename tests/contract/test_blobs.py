@@ -185,11 +185,11 @@ def test_a_name_that_was_cut_in_the_middle_of_a_character_is_no_trouble(world: W
 
 def test_a_service_that_is_down_raises_blob_unavailable() -> None:
     account = "AccountName=dms;AccountKey=bGVha2Vk;BlobEndpoint=http://127.0.0.1:1/dms;"
-    nobody = BlobStore.connect(container=CONTAINER, connection_string=account, account_url=None, retries=0)
+    unreachable = BlobStore.connect(container=CONTAINER, connection_string=account, account_url=None, retries=0)
     with pytest.raises(BlobUnavailable) as unavailable:
-        nobody.store("x", iter([b"x"]), size=1, sha256=hashlib.sha256(b"x").hexdigest())
+        unreachable.store("x", iter([b"x"]), size=1, sha256=hashlib.sha256(b"x").hexdigest())
     assert "bGVha2Vk" not in str(unavailable.value)
-    nobody.close()
+    unreachable.close()
 
 
 def test_a_blob_without_a_protection_is_there_or_not(blob_service: str, name: str) -> None:

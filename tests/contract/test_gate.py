@@ -197,10 +197,10 @@ def test_a_database_that_is_down_raises_database_unavailable(mailbox: str) -> No
 # Requests that yield
 
 
-def visit_in_turn(gate: MailboxGate, mailbox: str, told: list[str], name: str) -> Callable[[], None]:
+def visit_in_turn(gate: MailboxGate, mailbox: str, visits: list[str], name: str) -> Callable[[], None]:
     def visit() -> None:
         with gate(mailbox):
-            told.append(name)
+            visits.append(name)
 
     return visit
 
@@ -220,14 +220,14 @@ def in_line(gate: MailboxGate, mailbox: str) -> int:
 def test_a_request_that_yields_goes_after_all_others_of_its_process(
     new_gate: Callable[[], MailboxGate], mailbox: str
 ) -> None:
-    gate, told = new_gate(), list[str]()
+    gate, visits = new_gate(), list[str]()
 
     def backlog() -> None:
         with gate.yielding():
-            visit_in_turn(gate, mailbox, told, "backlog")()
+            visit_in_turn(gate, mailbox, visits, "backlog")()
 
     threads = [threading.Thread(target=backlog) for _ in range(6)]
-    threads += [threading.Thread(target=visit_in_turn(gate, mailbox, told, "new")) for _ in range(3)]
+    threads += [threading.Thread(target=visit_in_turn(gate, mailbox, visits, "new")) for _ in range(3)]
     with ExitStack() as kept:
         for _ in range(PLACES - 1):
             kept.enter_context(gate(mailbox))
@@ -238,7 +238,7 @@ def test_a_request_that_yields_goes_after_all_others_of_its_process(
         # One place for all in the line, one after the other.
         for thread in threads:
             thread.join(PATIENCE)
-    assert told == ["new"] * 3 + ["backlog"] * 6
+    assert visits == ["new"] * 3 + ["backlog"] * 6
 
 
 def test_a_process_on_a_backlog_gives_its_place_to_the_one_that_waits(

@@ -161,14 +161,14 @@ def test_an_attached_mail_is_an_item(world: World) -> None:
 
 def test_a_message_that_is_not_there_is_not_found(world: World) -> None:
     ref = world.deliver(email())
-    nobody = replace(ref, mailbox=MAILBOXES[-1])  # a well-formed id, of another mailbox
+    unknown = replace(ref, mailbox=MAILBOXES[-1])  # a well-formed id, of another mailbox
     for scope in Scope:
         with pytest.raises(NotFound):
-            original(world, nobody, scope)
+            original(world, unknown, scope)
     with pytest.raises(NotFound):
-        world.mail.attachments(nobody)
+        world.mail.attachments(unknown)
     with pytest.raises(NotFound):
-        world.mail.quarantine(nobody, Reason.NO_TOKEN)
+        world.mail.quarantine(unknown, Reason.NO_TOKEN)
 
 
 def test_a_message_that_was_moved_is_read_wherever_it_is(world: World) -> None:
@@ -254,7 +254,7 @@ def test_a_wrong_secret_is_named_by_its_error_code_and_never_quoted(
 
 
 def test_an_authority_that_is_down_raises_graph_unavailable() -> None:
-    nobody = ClientCredentials(
+    unreachable = ClientCredentials(
         client_id="app",
         tenant_id="tenant",
         authority_host="https://127.0.0.1:1",
@@ -263,7 +263,7 @@ def test_an_authority_that_is_down_raises_graph_unavailable() -> None:
         certificate=None,
     )
     with pytest.raises(GraphUnavailable, match="token endpoint") as unavailable:
-        nobody.token()
+        unreachable.token()
     assert "leaked" not in str(unavailable.value)
 
 

@@ -276,7 +276,7 @@ def test_a_claim_with_a_lost_answer_counts_against_no_mail(world: World) -> None
 
 
 def test_what_was_begun_is_taken_up_although_no_listing_shows_it(world: World) -> None:
-    ref = MessageRef(mailbox="other@dms.cloud", message_id="moved, and nobody heard")
+    ref = MessageRef(mailbox="other@dms.cloud", message_id="moved, and the answer was lost")
     claim = world.claims.claim(ref)
     assert claim is not None
     assert world.backlog.enqueue_abandoned(ref.mailbox, outstanding=0) == []  # its owner lives

@@ -91,14 +91,14 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
 
     dms.after("prepare")
     said: list[str] = []
-    drop_mail_accounts(database.owner_url, tell=said.append)
+    drop_mail_accounts(database.owner_url, report=said.append)
     assert said == ["dms_emailconfig dropped: 300 mail account(s) and their credentials are gone from this database"]
 
     # A document comes in; who listens hears of it.
     (row,) = database.rows("select id, ingest_token from dms_tenant where slug = 'old-code'")
     tenant = Tenant(id=row["id"], proof=str(row["ingest_token"]))
-    heard = runpy.run_path(str(EXAMPLES / "listen_for_documents.py"))["document_ids"](database.owner_url)
-    assert next(heard) is None  # listening from here on
+    announced = runpy.run_path(str(EXAMPLES / "listen_for_documents.py"))["document_ids"](database.owner_url)
+    assert next(announced) is None  # listening from here on
     with store_of(database) as store:
         claim = store.claims.claim(values.ref())
         assert isinstance(claim, Claim)
@@ -111,8 +111,8 @@ def test_a_live_dms_moves_over(tmp_path: Path, server: Server, empty_database: D
         with store.tenants.tenant_context(tenant):
             store.rejections.reject(rejected, Reason.UNREADABLE, values.message(subject="Kaputt"))
         store.claims.end(rejected, ClaimState.QUARANTINED, reason=Reason.UNREADABLE)
-    document_id = next(heard)
-    heard.close()
+    document_id = next(announced)
+    announced.close()
 
     with server.membership("ingest_reader", OWNER):  # as whom this DMS signs in
         seen = json.loads(dms.after("switch"))

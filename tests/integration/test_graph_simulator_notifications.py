@@ -364,7 +364,7 @@ def test_the_log_has_the_notification_but_not_client_state(
     deliver(simulator)
     webhook.next()
     text = (simulator.ca_file.parent.parent / "traffic.jsonl").read_text()
-    told = [json.loads(line)["notification"] for line in text.splitlines() if line.startswith('{"notification"')]
-    [mine] = [body for body in told if body["value"][0]["subscriptionId"] == subscription["id"]]
+    posted = [json.loads(line)["notification"] for line in text.splitlines() if line.startswith('{"notification"')]
+    [mine] = [body for body in posted if body["value"][0]["subscriptionId"] == subscription["id"]]
     assert mine["value"][0]["changeType"] == "created"
     assert SECRET not in text

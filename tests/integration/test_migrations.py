@@ -210,12 +210,12 @@ where application_name = 'mail-ingest migrate' and datname = current_database()
 
 @contextmanager
 def migrating(
-    database: Database, *others: psycopg.Connection, tell: Callable[[str], None] = lambda _: None
+    database: Database, *others: psycopg.Connection, report: Callable[[str], None] = lambda _: None
 ) -> Iterator[Future[list[str]]]:
     """Migrate in a thread. A test that fails gives the locks of `others` back, or the thread would wait forever."""
     with ThreadPoolExecutor(1) as thread:
         try:
-            yield thread.submit(migrate, database.owner_url, tell=tell)
+            yield thread.submit(migrate, database.owner_url, report=report)
         finally:
             for other in others:
                 other.rollback()
@@ -283,14 +283,14 @@ def test_a_lock_that_others_hold_is_given_way_to_and_asked_for_again(
     monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "100ms")
     waited = Event()
 
-    def tell(line: str) -> None:
+    def note_wait(line: str) -> None:
         if "waiting for a lock" in line:
             waited.set()
 
     with (
         psycopg.connect(empty_database.owner_url) as report,
         empty_database.owner() as dms,
-        migrating(empty_database, tell=tell) as done,
+        migrating(empty_database, report=note_wait) as done,
     ):
         report.execute("select count(*) from dms_tenant")  # a long report; its lock keeps `alter table` out
         assert waited.wait(30)
@@ -426,7 +426,7 @@ def test_the_mail_accounts_go_and_their_number_is_printed(empty_database: Databa
     migrate(empty_database.owner_url)
     assert empty_database.value("select count(*) from dms_emailconfig") == 3
 
-    assert drop_mail_accounts(empty_database.owner_url, tell=said.append)
+    assert drop_mail_accounts(empty_database.owner_url, report=said.append)
 
     assert empty_database.value("select to_regclass('dms_emailconfig')") is None
     assert said == ["dms_emailconfig dropped: 3 mail account(s) and their credentials are gone from this database"]

@@ -279,9 +279,9 @@ def test_taking_a_migration_back_is_announced_with_numbers_and_recorded(
     assert "0005_token_history: 2 tokens, 0 disabled tenants" in lines
     assert "0012_operators: 0 recorded operator actions" in lines
     said: list[str] = []
-    roll_back(empty_database.owner_url, ACCOUNT, to="0011_tenant_context", tell=said.append)
-    (told,) = said
-    assert told.startswith("ingest.audit goes with 1 entries; its last hash was ")
+    roll_back(empty_database.owner_url, ACCOUNT, to="0011_tenant_context", report=said.append)
+    (entry,) = said
+    assert entry.startswith("ingest.audit goes with 1 entries; its last hash was ")
     with server.admin(empty_database) as admin:
         assert admin.execute("select count(*) from ingest.message").fetchone() == (1,)
 

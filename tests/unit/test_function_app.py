@@ -152,7 +152,7 @@ def test_a_dropped_item_is_acknowledged_and_counted_and_not_logged_itself(
     response, enqueued = post(name, body)
     assert (response.status_code, enqueued) == (202, [])
     assert "webhook.dropped client_state=1" in caplog.text
-    assert not [told for told in ("leaked", CLIENT_STATE, OLD_CLIENT_STATE, "AAkALg1") if told in caplog.text]
+    assert not [secret for secret in ("leaked", CLIENT_STATE, OLD_CLIENT_STATE, "AAkALg1") if secret in caplog.text]
 
 
 @pytest_http

@@ -443,10 +443,10 @@ def _date(value: str) -> datetime | None:
 
 
 def _importance(headers: Headers) -> Literal["low", "normal", "high"]:
-    told = _text(headers, "importance").strip().lower()
+    importance = _text(headers, "importance").strip().lower()
     priority = _text(headers, "x-priority").strip()[:1]
-    if told == "high" or priority in {"1", "2"}:
+    if importance == "high" or priority in {"1", "2"}:
         return "high"
-    if told == "low" or priority in {"4", "5"}:
+    if importance == "low" or priority in {"4", "5"}:
         return "low"
     return "normal"

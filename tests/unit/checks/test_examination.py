@@ -49,8 +49,8 @@ def test_a_finding_says_what_was_found_and_what_to_do() -> None:
 
 
 def test_the_daily_examination_logs_for_each_check_whether_it_failed() -> None:
-    told: list[tuple[object, object]] = []
-    stop = log.subscribe(lambda _event, fields: told.append((fields.get("check"), fields.get("failed"))))
+    events: list[tuple[object, object]] = []
+    stop = log.subscribe(lambda _event, fields: events.append((fields.get("check"), fields.get("failed"))))
     try:
         daily.report({})
     finally:
@@ -58,8 +58,8 @@ def test_the_daily_examination_logs_for_each_check_whether_it_failed() -> None:
     # Without a setting the first check fails, and those that need it are skipped: they hide no second alert.
     names = [one.name for one in CHECKS]
     queue = ("queue", 0)
-    assert told == [(name, int(name == "settings")) for name in names]
-    assert queue in told
+    assert events == [(name, int(name == "settings")) for name in names]
+    assert queue in events
 
 
 @pytest.mark.parametrize("one", CHECKS, ids=lambda one: one.name)

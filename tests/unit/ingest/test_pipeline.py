@@ -1047,14 +1047,14 @@ def test_a_mail_that_an_operator_assigned_needs_no_list(world: World) -> None:
 
 
 def test_a_mail_that_is_held_is_stored_and_deleted_like_any_other_and_counted(world: World) -> None:
-    heard: list[tuple[str, object]] = []
-    end = log.subscribe(lambda event, fields: heard.append((event, fields.get("reason"))))
+    events: list[tuple[str, object]] = []
+    end = log.subscribe(lambda event, fields: events.append((event, fields.get("reason"))))
     world.records.holding = {FIRST}
     ref = world.mail.deliver(email())
     assert world.pipeline.ingest_message(ref) == Stored(documents=1)
     end()
     assert world.mail.folder(ref) is None
-    assert ("message.held", HeldReason.SENDER_UNKNOWN) in heard
+    assert ("message.held", HeldReason.SENDER_UNKNOWN) in events
 
 
 # Turns
@@ -1401,13 +1401,13 @@ def test_neither_tokens_nor_content_reach_the_log_of_a_stored_mail(
 
 def done(world: World, ref: MessageRef) -> dict[str, object]:
     """The fields of `message.done`."""
-    told: list[dict[str, object]] = []
-    stop = log.subscribe(lambda event, fields: told.append(dict(fields)) if event == "message.done" else None)
+    events: list[dict[str, object]] = []
+    stop = log.subscribe(lambda event, fields: events.append(dict(fields)) if event == "message.done" else None)
     try:
         world.pipeline.ingest_message(ref)
     finally:
         stop()
-    (fields,) = told
+    (fields,) = events
     return fields
 
 
@@ -1419,12 +1419,12 @@ def test_the_end_of_a_mail_says_for_whom_it_was_and_how_old_it_is(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(7, 7.0), (-300, 0.0)], ids=["in order", "Graph's clock is ahead of ours"]
+    ("seconds", "events"), [(7, 7.0), (-300, 0.0)], ids=["in order", "Graph's clock is ahead of ours"]
 )
-def test_the_delay_of_a_notification_is_never_negative(world: World, seconds: int, told: float) -> None:
+def test_the_delay_of_a_notification_is_never_negative(world: World, seconds: int, events: float) -> None:
     mail = email()
     mail["Received"] = f"from sender.example by exchange.example; {format_datetime(NOON)}"
     ref = world.mail.deliver(mail)
     at = NOON + timedelta(seconds=seconds)
     announced = replace(ref, announced=Announcement(traceparent=f"00-{'a' * 32}-{'b' * 16}-01", at=at))
-    assert done(world, announced)["announced_after_seconds"] == told
+    assert done(world, announced)["announced_after_seconds"] == events

@@ -145,8 +145,8 @@ def test_during_a_rotation_every_secret_counts(state: str) -> None:
 
 
 def test_no_secret_accepts_nothing() -> None:
-    nobody = Expected(client_states=(), mailboxes=(MAILBOX,))
-    assert message_refs(body({"clientState": "", "resourceData": {"id": "A1"}}), nobody).items == ()
+    nothing_expected = Expected(client_states=(), mailboxes=(MAILBOX,))
+    assert message_refs(body({"clientState": "", "resourceData": {"id": "A1"}}), nothing_expected).items == ()
 
 
 def test_secrets_are_compared_in_constant_time_and_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
