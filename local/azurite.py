@@ -17,7 +17,7 @@ from local.processes import Child, make_private
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE / "node_modules"
 _COMPILED = _HERE.parent / ".local" / "azurite-compiled"  # its modules, so that not every start compiles them
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 ACCOUNT = "devstoreaccount1"
 # Public and the same everywhere: https://learn.microsoft.com/azure/storage/common/storage-use-azurite

@@ -29,7 +29,7 @@ APP_ROLE = "ingest_app"
 APP_LOGIN = "ingest_app_login"
 DMS_LOGIN = "dms_login"
 _SUPERUSER = "postgres"
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 30
 
 

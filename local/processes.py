@@ -9,12 +9,14 @@ import collections
 import json
 import os
 import queue
+import secrets
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +31,7 @@ if os.getppid() != int(sys.argv[1]):
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 _LAST_LINES = 40
+_PORTS = range(20_000, 30_000)  # below net.ipv4.ip_local_port_range of Linux, 49152 of others
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository, where `python -m local.…` runs
 
@@ -115,7 +118,7 @@ class Child:
         self._process.kill()
         self.wait()
 
-    def stop(self, *, grace: float = 10.0) -> int:
+    def stop(self, *, grace: float = 60.0) -> int:
         """Ask the child to end (SIGTERM), kill it if it still runs after `grace` seconds; its exit code."""
         self._process.terminate()
         try:
@@ -172,7 +175,12 @@ def json_object(line: str) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """Find a port of the loopback that is free now, for a server that needs to know its port before it listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port of the loopback that is free now, for a server that needs to know its port before it listens.
+
+    No kernel gives a port of this range to a connection: a connection could take the port before the server listens,
+    or while the server is down.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from local.processes import Child
 from local.stack import Stack
 
-_READY_SECONDS = 30.0
+_READY_SECONDS = 120.0
 _LINK = re.compile(r"http://127\.0\.0\.1:\d+/enter\?key=\S+")
 
 

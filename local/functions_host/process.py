@@ -8,7 +8,7 @@ from typing import Literal
 
 from local.processes import ROOT, Child, json_object
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 type HostKind = Literal["stand-in", "func"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from local.graph.admin.client import Admin
 from local.processes import ROOT, Child, json_object, make_private
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)

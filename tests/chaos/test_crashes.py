@@ -22,7 +22,7 @@ from tests.chaos.nursery import Nursery
 
 LEASE = 2
 DEATHS = 5
-PATIENCE = 120  # looks
+PATIENCE = 360  # looks
 POINT = "graph.get_mime after"
 SETTINGS = {
     "INGEST_LEASE_SECONDS": str(LEASE),
@@ -71,6 +71,6 @@ def _run(nursery: Nursery, host: FunctionsHost, *, until: Callable[[], bool]) ->
         if until():
             return
         with suppress(requests.RequestException):  # it dies while it is asked
-            requests.post(f"{host.url}/admin/functions/maintain", json={"input": ""}, timeout=5)
+            requests.post(f"{host.url}/admin/functions/maintain", json={"input": ""}, timeout=60)
         Event().wait(LEASE / 4)
     raise TimeoutError("what was awaited did not come")

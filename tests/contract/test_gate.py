@@ -16,7 +16,7 @@ from ingest.errors import DatabaseUnavailable
 from ingest.storage.gate import PLACES, MailboxGate
 from local.postgres import Postgres
 
-PATIENCE = 30.0  # seconds, for what happens within one
+PATIENCE = 120.0  # seconds, for what happens within one
 
 
 class Crowd:

@@ -55,6 +55,7 @@ DESCRIBED = """async mails => {
     }
     return all
 }"""
+PATIENCE = 120_000  # milliseconds, for a machine that does much else
 PHONE = {"width": 390, "height": 844}
 PDF = b"%PDF-1.7\n%%EOF\n"
 
@@ -75,6 +76,7 @@ class Console:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -100,6 +102,7 @@ def context(browser: Browser, console: Console, request: pytest.FixtureRequest) 
     """A browser of its own, signed in; a test's parameters may choose language, size and colours."""
     parameters = {"locale": "en-GB", **getattr(request, "param", {})}
     with browser.new_context(storage_state=console.signed_in, **parameters) as context:
+        context.set_default_timeout(PATIENCE)
         yield context
 
 

@@ -136,6 +136,6 @@ def test_a_document_that_is_found_while_its_mail_is_approved_is_seen(
         wait_for_lock(database, "test_owner", adds)
         user.commit()
         user.results()
-        adds.result(30)
+        adds.result(120)
     with server.admin(database) as admin:
         assert admin.execute("select count(*) from ingest.withheld").fetchone() == (0,)

@@ -26,7 +26,7 @@ from local.processes import Child, ChildFailedError, json_object
 SAMPLES = Path(__file__).parent / "functions_host_apps"
 # The apps here are no part of the app.
 pytestmark = pytest.mark.usefixtures("unmeasured")
-PATIENCE = 60.0
+PATIENCE = 120.0
 NEVER = "0 0 0 29 2 *"
 EVERY_SECOND = "* * * * * *"
 
@@ -50,7 +50,9 @@ class Host(Child):
         return f"{self.url}/api"
 
     def fire(self, function: str, text: str = "") -> int:
-        return requests.post(f"{self.url}/admin/functions/{function}", json={"input": text}, timeout=30).status_code
+        return requests.post(
+            f"{self.url}/admin/functions/{function}", json={"input": text}, timeout=PATIENCE
+        ).status_code
 
 
 class App:
@@ -161,19 +163,23 @@ def order(n: int, do: str = "work") -> str:
 
 class TestHttp:
     def test_the_handshake_is_answered_with_the_token_as_plain_text(self, serving: Host) -> None:
-        answer = requests.post(f"{serving.api}/graph/notifications", params={"validationToken": "<b>&+ ü"}, timeout=30)
+        answer = requests.post(
+            f"{serving.api}/graph/notifications", params={"validationToken": "<b>&+ ü"}, timeout=PATIENCE
+        )
         assert (answer.status_code, answer.text) == (200, "<b>&+ ü")
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
 
     def test_202_means_that_every_item_is_on_the_queue_as_a_message_of_its_own(self, app: App) -> None:
         host = app.start(**{"AzureWebJobs.work.Disabled": "true"})
-        answer = requests.post(f"{host.api}/graph/notifications", json=[{"n": 1}, {"n": 2}, {"n": "ü"}], timeout=30)
+        answer = requests.post(
+            f"{host.api}/graph/notifications", json=[{"n": 1}, {"n": 2}, {"n": "ü"}], timeout=PATIENCE
+        )
         assert answer.status_code == 202
         assert sorted(app.messages()) == ['{"n": "\\u00fc"}', '{"n": 1}', '{"n": 2}']
 
     def test_a_function_gets_method_url_route_query_headers_and_body(self, serving: Host) -> None:
         url = f"{serving.api}/ECHO/-7/a/b%20c?one=1&two=a&two=b&none=&plus=a%2Bb"
-        answer = requests.put(url, data="ü".encode(), headers={"X-Test": "yes"}, timeout=30)
+        answer = requests.put(url, data="ü".encode(), headers={"X-Test": "yes"}, timeout=PATIENCE)
         assert answer.headers["X-Answer"] == "yes"
         assert answer.json() == {
             "method": "PUT",
@@ -200,7 +206,7 @@ class TestHttp:
     def test_what_there_is_not_is_404_and_what_fails_is_500(
         self, serving: Host, method: str, path: str, status: int
     ) -> None:
-        assert requests.request(method, serving.url + path, timeout=30).status_code == status
+        assert requests.request(method, serving.url + path, timeout=PATIENCE).status_code == status
 
     def test_while_the_queue_is_down_the_answer_is_500_and_afterwards_202(self, tmp_path: Path) -> None:
         (tmp_path / "app").mkdir()
@@ -210,9 +216,9 @@ class TestHttp:
                 host = app.start()
                 url = f"{host.api}/graph/notifications"
                 storage.queue.stop()
-                assert requests.post(url, json=[{"n": 1}], timeout=30).status_code == 500
+                assert requests.post(url, json=[{"n": 1}], timeout=PATIENCE).status_code == 500
                 storage.queue.start()
-                assert requests.post(url, json=[{"n": 2}], timeout=30).status_code == 202
+                assert requests.post(url, json=[{"n": 2}], timeout=PATIENCE).status_code == 202
                 eventually(lambda: [entry for entry in app.seen() if entry["work"] == '{"n": 2}'], what="a run")
             finally:
                 app.stop()
@@ -415,7 +421,7 @@ def on_blob(blob: func.InputStream) -> None: ...
 
 def _listens(url: str) -> bool:
     try:
-        requests.get(f"{url}/admin/host/status", timeout=30)
+        requests.get(f"{url}/admin/host/status", timeout=PATIENCE)
     except requests.ConnectionError:
         return False
     return True

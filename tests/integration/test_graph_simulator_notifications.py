@@ -36,7 +36,7 @@ class Webhook:
 
     def next(self) -> dict[str, Any]:
         """The next notification body."""
-        return self.received.get(timeout=20)
+        return self.received.get(timeout=120)
 
     def next_items(self, count: int) -> list[dict[str, Any]]:
         """So many items, in as many bodies as it takes."""
@@ -323,7 +323,7 @@ def test_reauthorization_is_asked_for_before_the_token_ends(tmp_path: Path, webh
         }
         url = f"{short.authority_host}/{short.identity.tenant_id}/oauth2/v2.0/token"
         verify = str(short.ca_file)
-        token = requests.post(url, data=grant, verify=verify, timeout=10).json()["access_token"]
+        token = requests.post(url, data=grant, verify=verify, timeout=60).json()["access_token"]
         with requests.Session() as session:
             session.trust_env = False
             session.verify = verify

@@ -1,8 +1,8 @@
 """Faults of the simulator for its clients: throttling, faults, latency, outages, expired tokens."""
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 
 CENTRAL, SECOND = "central@dms.example", "second@dms.example"
 MAIL = b"From: a@b.example\r\nTo: c@dms.example\r\nSubject: hello\r\n\r\n" + b"hi\r\n" * 200_000
+LARGE = 32 << 20  # bytes
 
 
 @pytest.fixture(scope="module")
@@ -58,23 +59,16 @@ def inbox(simulator: Simulator, address: str = CENTRAL) -> str:
 
 
 def test_the_fifth_request_at_a_time_of_a_mailbox_is_throttled(simulator: Simulator, graph: requests.Session) -> None:
-    simulator.admin.set_latency(500)
-    together = threading.Barrier(6)
-
-    def ask(address: str) -> requests.Response:
-        together.wait()
-        return requests.get(
-            inbox(simulator, address),
-            headers={"Authorization": str(graph.headers["Authorization"])},
-            verify=str(simulator.ca_file),
-            timeout=20,
-        )
-
-    with ThreadPoolExecutor(6) as pool:
-        other, *answers = pool.map(ask, [SECOND] + [CENTRAL] * 5)
-    assert other.status_code == 200
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 429]
-    [throttled] = [answer for answer in answers if answer.status_code == 429]
+    # Too large for the buffers between: each answer is on its way until it is read.
+    state = simulator.admin.deliver(MAIL + bytes(LARGE), [CENTRAL])[0]
+    large = f"{simulator.graph_base_url}/users/{CENTRAL}/messages/{state.id}/$value"
+    with ExitStack() as open_answers:
+        under_way = [open_answers.enter_context(graph.get(large, stream=True)) for _ in range(4)]
+        throttled = graph.get(inbox(simulator))
+        other = graph.get(inbox(simulator, SECOND))
+        assert [len(answer.content) for answer in under_way] == [len(MAIL) + LARGE] * 4
+    assert [answer.status_code for answer in (*under_way, other)] == [200] * 5
+    assert throttled.status_code == 429
     assert throttled.headers["Retry-After"] == "1"
     error = throttled.json()["error"]
     assert error["code"] == "ApplicationThrottled"
@@ -193,7 +187,7 @@ def test_waiting_ends_with_the_change_that_was_waited_for(simulator: Simulator) 
     known = len(admin.messages())
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(deliver_with_own_client, simulator)
-        admin.wait_for(lambda: len(admin.messages()) > known, timeout=20)
+        admin.wait_for(lambda: len(admin.messages()) > known)
         other.result()
     with pytest.raises(TimeoutError, match="waited 0 s for rain"):
         admin.wait_for(lambda: None, timeout=0, what="rain")

@@ -26,7 +26,7 @@ from tests.integration.test_senders import BILLING, filed, mode, sent_by
 
 pytestmark = pytest.mark.shares("postgres")
 
-SECONDS = 30  # to the end of two sessions; a deadlock is found after one
+SECONDS = 120  # to the end of two sessions; a deadlock is found after one
 
 
 class Session:

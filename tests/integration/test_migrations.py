@@ -188,7 +188,7 @@ def test_two_processes_at_once_apply_each_migration_once(empty_database: Databas
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=120) for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], outputs
     applied = [line for out, _ in outputs for line in out.splitlines() if line.startswith("applied ")]
@@ -251,7 +251,7 @@ def test_the_fill_holds_no_lock_that_another_session_waits_for(empty_database: D
         dms.execute("update dms_tenant set name = 'other' where slug = 'tenant-7'")
         assert not done.done()
         writer.commit()
-        assert done.result(timeout=60)[-1] == ALL[-1]
+        assert done.result(timeout=120)[-1] == ALL[-1]
 
     assert empty_database.value("select name from dms_tenant where slug = 'tenant-1000'") == "busy"
 
@@ -273,7 +273,7 @@ def test_the_index_is_built_beside_writers(empty_database: Database) -> None:
         dms.execute(insert_tenant("meanwhile").encode())
         assert not done.done()
         report.commit()
-        done.result(timeout=60)
+        done.result(timeout=120)
 
 
 def test_a_lock_that_others_hold_is_given_way_to_and_asked_for_again(
@@ -293,11 +293,11 @@ def test_a_lock_that_others_hold_is_given_way_to_and_asked_for_again(
         migrating(empty_database, report=note_wait) as done,
     ):
         report.execute("select count(*) from dms_tenant")  # a long report; its lock keeps `alter table` out
-        assert waited.wait(30)
+        assert waited.wait(120)
         dms.execute(insert_tenant("meanwhile").encode())  # no session queues behind the migration
         assert not done.done()
         report.rollback()
-        assert done.result(timeout=60) == ALL
+        assert done.result(timeout=120) == ALL
 
 
 def test_impatience_is_said_clearly(empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def test_the_dms_approves_a_mail_for_a_user_and_hears_of_its_documents(
             *(tenant.id, held["message_id"]),
         )
         (document,) = as_dms(database, "select id, number from ingest.delivered")
-        assert [one.payload for one in listener.notifies(timeout=5, stop_after=1)] == [str(document["id"])]
+        assert [one.payload for one in listener.notifies(timeout=60, stop_after=1)] == [str(document["id"])]
     assert (done["documents"], document["number"]) == (1, number)
     assert seen(database, "held") == set()
     entry, _ = Audit(database.operator_url).newest(limit=2)
@@ -266,7 +266,7 @@ def test_a_release_lifts_the_hold_of_the_scan_and_a_decision_that_of_the_sender(
         assert list(listener.notifies(timeout=0)) == []
         (last,) = lift.values()
         last()
-        assert [one.payload for one in listener.notifies(timeout=5, stop_after=1)] == [str(document.document_id)]
+        assert [one.payload for one in listener.notifies(timeout=60, stop_after=1)] == [str(document.document_id)]
     assert seen(database) == {number}
     assert withheld.all(limit=10) == []
 

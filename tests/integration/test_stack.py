@@ -48,8 +48,8 @@ def test_nothing_is_left_running(number: signal.Signals, tmp_path: Path) -> None
         description: dict[str, Any] = json.loads((tmp_path / "stack.json").read_text())
         assert len(description["tenants"]) == 2
         process.send_signal(number)
-        code = process.wait(60)
-    _, alive = psutil.wait_procs(children, timeout=30)
+        code = process.wait(120)
+    _, alive = psutil.wait_procs(children, timeout=120)
     assert alive == []
     assert code == (-signal.SIGKILL if number is signal.SIGKILL else 0)
 

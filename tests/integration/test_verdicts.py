@@ -199,7 +199,7 @@ def test_a_verdict_and_a_rebuild_of_a_restored_mail_wait_for_each_other(
         wait_for_lock(database, OWNER, rebuilt)
         scanner.commit()
         scanner.results()
-        rebuilt.result(30)
+        rebuilt.result(120)
     assert seen(database) == []
 
 
@@ -275,7 +275,7 @@ def test_a_document_that_is_recorded_beside_a_verdict_on_its_content_is_withheld
         wait_for_lock(database, "test_app", saved)
         scanner.commit()
         scanner.results()
-        saved.result(30)
+        saved.result(120)
     assert seen(database) == []
 
 

@@ -74,5 +74,5 @@ class SendMailRoutes:
         return Response(status=202)
 
     def _leave(self, return_path: str, recipients: list[str], mime: bytes) -> None:
-        with smtplib.SMTP(_HOST, self.port, timeout=10) as connection:
+        with smtplib.SMTP(_HOST, self.port, timeout=60) as connection:
             connection.sendmail(return_path, recipients, mime)

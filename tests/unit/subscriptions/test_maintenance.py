@@ -42,7 +42,7 @@ class SweepTogether(FakeSweep):
 
     def __init__(self, left: Mapping[str, Sequence[MessageRef] | Exception]) -> None:
         super().__init__(left)
-        self._all_begun = threading.Barrier(len(left), timeout=10)
+        self._all_begun = threading.Barrier(len(left), timeout=60)
 
     def sweep(self, mailbox: str) -> list[MessageRef]:
         self._all_begun.wait()
@@ -57,7 +57,7 @@ class ListedDuring(FakeSubscriptions):
         self._sweep = sweep
 
     def list(self) -> list[Listed]:
-        if not self._sweep.begun.wait(timeout=10):
+        if not self._sweep.begun.wait(timeout=60):
             raise TimeoutError
         return super().list()
 
