@@ -239,6 +239,14 @@ def _failing(context: CheckContext) -> str:
     return f"none; {unfinished.mails} mails are not done"
 
 
+def _removed_mailboxes(context: CheckContext) -> str:
+    left = context.app.backlog.left(context.settings.mailboxes)
+    if left:
+        named = ", ".join(f"{count} in {mailbox}" for mailbox, count in left.items())
+        raise Trouble(f"mails are not done in mailboxes that are not in AZURE_INGEST_MAILBOX: {named}", warning=True)
+    return "none with a mail that is not done"
+
+
 def _malware_scan(context: CheckContext) -> str:
     settings, state = context.settings, Scans(context.app.database).state()
     if state.unexpected and settings.scanner is not Scanner.DEFENDER:
@@ -344,6 +352,13 @@ CHECKS: tuple[Check, ...] = (
         name="failing mails",
         look=_failing,
         advice="See last_error in: python -m ingest messages list --state waiting (docs/operations.md).",
+    ),
+    Check(
+        name="removed mailboxes",
+        look=_removed_mailboxes,
+        advice="Set the mailbox in AZURE_INGEST_MAILBOX again until its mails are done. Where the mailbox is gone for "
+        "good: retention ends such a mail after 30 days without an attempt (docs/operations.md).",
+        needs=("settings", "database"),
     ),
     Check(
         name="malware scan",

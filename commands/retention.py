@@ -24,7 +24,8 @@ def retention(
 ) -> None:
     """Delete what is past its days by INGEST_RETAIN_….
 
-    Mails, Quarantine with its rejections, and claims.
+    Mails, Quarantine with its rejections, and claims. A storage account that is not the one of the records is refused
+    before anything is deleted. The unfinished claims of mailboxes that left the settings end after 30 days.
 
     What an immutability policy or a legal hold protects stays, and is printed with the day on which the protection
     ends. Exit code 1 where a mail that is due is protected.
@@ -35,11 +36,12 @@ def retention(
       python -m ingest retention --why "yearly run"
     """
     from operations.blobs import containers_by_name
+    from operations.expiry import Expired, has_marks
     from operations.quarantine import Quarantine
-    from operations.retention import Expired, Retention
+    from operations.retention import Retention
 
     settings, url = RetentionSettings.from_env(os.environ), operator_database_url(os.environ)
-    if settings == RetentionSettings():
+    if settings == RetentionSettings() and not has_marks(url):
         raise OperatorError("Everything is kept for ever: set INGEST_RETAIN_MAILS, _QUARANTINE or _CLAIMS to days.")
     found: list[Expired] = []
     with connected() as ours, containers_by_name(ours.settings) as container:

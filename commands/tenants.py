@@ -153,9 +153,11 @@ def forget(
 ) -> None:
     """Delete all that is stored for one tenant, for good.
 
-    Blobs and rows. The tenant has to be disabled. The tenant's row in the DMS stays, and its tokens are never given
-    again. Until the last row is gone, a second run finishes what a first one began. What INGEST_RETAIN_MAILS, an
-    immutability policy or a legal hold keeps is refused, with the day on which that ends.
+    Blobs and rows. The tenant has to be disabled, for as long as a mail from before may be in work: ten minutes, or
+    INGEST_LEASE_SECONDS where that is more. A storage account that is not the one of the records is refused. The
+    tenant's row in the DMS stays, and its tokens are never given again. Until the last row is gone, a second run
+    finishes what a first one began. What INGEST_RETAIN_MAILS, an immutability policy or a legal hold keeps is refused,
+    with the day on which that ends.
 
     \b
     Example:
@@ -173,7 +175,14 @@ def forget(
         raise OperatorError("Nothing was deleted.")
     days = RetentionSettings.from_env(os.environ).mails
     with opened_containers(settings, containers) as opened:
-        count = found.forget(str(record.id), account(by, why), confirmed=holdings, containers=opened, retain_days=days)
+        count = found.forget(
+            str(record.id),
+            account(by, why),
+            confirmed=holdings,
+            containers=opened,
+            lease_seconds=settings.lease_seconds,
+            retain_days=days,
+        )
     say(f"forgotten: {holdings.messages} mails, {holdings.documents} documents, {count} blobs")
 
 

@@ -21,8 +21,10 @@ from ingest.model.message_ref import MessageRef
 from ingest.storage.database import Connection
 from operations.audit import Account, record_action
 from operations.database import connect, connect_alone
+from operations.storage_account import must_be_ours
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
+HOST_TIMEOUT = timedelta(minutes=10)  # functionTimeout in host.json: a longer attempt ends with its process
 
 
 class TenantState(StrEnum):
@@ -79,6 +81,13 @@ class Load:
 class Container(Protocol):
     """A blob container, as far as forgetting a tenant needs it."""
 
+    @property
+    def container(self) -> str:
+        """The container's name."""
+
+    def has_container(self) -> bool:
+        """Return whether the container is there. Raises BlobUnavailable."""
+
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the blobs below a prefix. Raises BlobUnavailable."""
 
@@ -109,6 +118,11 @@ _NEWEST = "select max(stored_at) as stored_at from ingest.message where tenant_i
 _SET_BUDGET = "select ingest.set_budget(%(id)s, %(mails)s, %(why)s, %(remark)s)"
 _LOAD = "select * from ingest.tenant_load(%(id)s)"
 _HOLDINGS = "select * from ingest.holdings(%(id)s)"
+# By Postgres's clock, which stamped the disabling.
+_ATTEMPTS_END = """
+select disabled_at + %(longest)s as at, disabled_at + %(longest)s > now() as ahead
+from (select %(disabled_at)s::timestamptz as disabled_at) as tenant
+"""
 _FORGET = "select ingest.forget_tenant(%(id)s, %(messages)s, %(documents)s, %(why)s, %(remark)s)"
 
 
@@ -203,25 +217,45 @@ class Tenants:
         *,
         confirmed: Holdings,
         containers: Sequence[Container],
+        lease_seconds: float,
         retain_days: int | None = None,
     ) -> int:
         """Delete everything that is stored for one disabled tenant: blobs first, then rows. Returns the blobs' number.
 
-        Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is
-        deleted where the tenant is not disabled, where a mail is younger than `retain_days`, or where a blob is
-        protected; no row is where the counts differ from the `confirmed` ones. Raises BlobProtected and
-        BlobUnavailable too.
+        Blobs are those below the tenant's own prefix. A second run finishes what a first one began. Nothing is deleted
+        - where the tenant is not disabled, or a mail that was routed before may still be in work,
+        - where a mail is younger than `retain_days`, or a blob is protected,
+        - where the storage account is not the one of the records.
+        No row is deleted where the counts differ from the `confirmed` ones. `lease_seconds`: of a claim, by the app's
+        settings. Raises BlobProtected and BlobUnavailable too.
         """
         tenant = self.show(wanted)
         if tenant.state is not TenantState.DISABLED:
             raise OperatorError(f"Tenant {tenant.id} is not disabled: tenants disable {tenant.id} first.")
         self._must_not_be_kept(tenant, retain_days)
+        self._must_have_no_attempt(tenant, max(HOST_TIMEOUT, timedelta(seconds=lease_seconds)))
         if self.holdings(wanted) != confirmed:
             raise OperatorError("The tenant's holdings have changed since they were shown: look again.")
         with connect_alone(self._url):
+            for container in containers:
+                must_be_ours(self._url, container, but=str(tenant.id))
             count = _delete_blobs(f"{tenant.id}/", containers)
             self._change(_FORGET, wanted, account, messages=confirmed.messages, documents=confirmed.documents)
         return count
+
+    def _must_have_no_attempt(self, tenant: TenantRecord, longest: timedelta) -> None:
+        """Raise OperatorError while a mail that was routed before the tenant was disabled may be in work.
+
+        A claim knows no tenant before its copy is committed: time decides. An attempt that routes later finds the
+        tenant disabled.
+        """
+        with connect(self._url) as connection:
+            row = connection.execute(_ATTEMPTS_END, {"disabled_at": tenant.disabled_at, "longest": longest}).fetchone()
+        if row is not None and row["ahead"]:
+            raise OperatorError(
+                f"Nothing was deleted: a mail that came before tenant {tenant.id} was disabled may be in work until "
+                f"{row['at'].astimezone(UTC):%Y-%m-%d %H:%M:%S}Z. Run the command again after that."
+            )
 
     def _must_not_be_kept(self, tenant: TenantRecord, retain_days: int | None) -> None:
         if retain_days is None:

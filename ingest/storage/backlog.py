@@ -156,6 +156,18 @@ class Backlog:
             mails=int(row["mails"]), oldest_seconds=max(0.0, float(row["oldest_seconds"])), failing=int(row["failing"])
         )
 
+    # No sweep looks into these mailboxes.
+    LEFT = """
+    select mailbox, count(*) as mails from ingest.claim
+    where state in ('waiting', 'processing', 'stored') and mailbox <> all (%(mailboxes)s)
+    group by mailbox order by mailbox
+    """
+
+    def left(self, mailboxes: Sequence[str]) -> dict[str, int]:
+        """Return how many mails are not done in each mailbox that is not one of `mailboxes`."""
+        rows = self._database.all("left", self.LEFT, mailboxes=list(mailboxes))
+        return {row["mailbox"]: int(row["mails"]) for row in rows}
+
     # No longer on the queue: the message does not count as outstanding while it waits. The attempt: as for ABANDONED.
     POISONED = """
     insert into ingest.claim as claim (mailbox, message_id, state, trigger, deferrals, attempts, next_try_at)

@@ -135,8 +135,7 @@ class BlobStore:
             with span("blob.read"):
                 yield from self._container.get_blob_client(name).download_blob().chunks()
         except ResourceNotFoundError as error:
-            if _code(error) == _CONTAINER_MISSING:
-                raise self._unavailable("read", _code(error)) from None
+            self._container_must_be_there(error)
             raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
             raise self._unavailable("read", _code(error)) from None
@@ -156,7 +155,8 @@ class BlobStore:
         try:
             with span("blob.tags"):
                 return dict(self._container.get_blob_client(name).get_blob_tags())
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            self._container_must_be_there(error)
             raise BlobMissing(f"there is no blob {name}") from None
         except AzureError as error:
             raise self._unavailable("tags", _code(error)) from None
@@ -165,8 +165,6 @@ class BlobStore:
         """Yield the names of the blobs below `prefix`. Raises BlobUnavailable."""
         try:
             yield from self._container.list_blob_names(name_starts_with=prefix)
-        except ResourceNotFoundError:
-            return  # no container, no blobs
         except AzureError as error:
             raise self._unavailable("list", _code(error)) from None
 
@@ -182,8 +180,8 @@ class BlobStore:
         """Delete a blob with its snapshots; one that is gone is done. Raises BlobProtected, BlobUnavailable."""
         try:
             self._container.delete_blob(name, delete_snapshots="include")
-        except ResourceNotFoundError:
-            return
+        except ResourceNotFoundError as error:
+            self._container_must_be_there(error)
         except AzureError as error:
             if _code(error) in _PROTECTED:
                 raise self._protection(name) from None
@@ -196,7 +194,8 @@ class BlobStore:
         """
         try:
             self._container.delete_blob(name, delete_snapshots="include", if_unmodified_since=since)
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            self._container_must_be_there(error)
             return True
         except ResourceModifiedError:
             return False
@@ -214,7 +213,8 @@ class BlobStore:
         """
         try:
             found = self._container.get_blob_client(name).get_blob_properties()
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            self._container_must_be_there(error)
             return False
         except AzureError as error:
             raise self._unavailable("properties", _code(error)) from None
@@ -245,6 +245,11 @@ class BlobStore:
         """Close the connections."""
         self._container.close()
         self._carrier.close()
+
+    def _container_must_be_there(self, error: ResourceNotFoundError) -> None:
+        """Raise BlobUnavailable for a blob that is missing with its whole container: that is a wrong setting."""
+        if _code(error) == _CONTAINER_MISSING:
+            raise self._unavailable("container", _code(error)) from None
 
     def _unavailable(self, operation: str, code: str) -> BlobUnavailable:
         if code == _CONTAINER_MISSING:

@@ -134,6 +134,11 @@ def test_a_container_that_is_not_there_is_named_and_not_made(blob_service: str) 
         lambda: put(store, "x", b"x" * BLOCK + b"y"),
         lambda: list(store.read("x")),
         lambda: list(store.modified()),
+        lambda: list(store.names("1/")),
+        lambda: store.tags("x"),
+        lambda: store.must_be_unprotected("x", now=NOON),
+        lambda: store.delete("x"),
+        lambda: store.delete_unused("x", since=NOON),
     ):
         with pytest.raises(BlobUnavailable, match=r"no blob container documnets \(INGEST_CONTAINER\)"):
             use()

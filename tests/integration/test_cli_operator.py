@@ -309,6 +309,7 @@ def test_a_doctor_finds_a_healthy_system_healthy(stack: Stack, cli: Callable[...
         "database version",
         "database role",
         "failing mails",
+        "removed mailboxes",
         "malware scan",
         "read mails",
     ]

@@ -129,6 +129,18 @@ TABLE = (
         settings=lambda stack: {"INGEST_DATABASE_URL": f"{stack.postgres.app_url}?sslmode=require"},
     ),
     Broken(
+        thing="a mailbox left the settings before its mails were done",
+        check="removed mailboxes",
+        says="not in AZURE_INGEST_MAILBOX: 1 in former@dms.cloud",
+        advises="until its mails are done",
+        breaking=sql(
+            "insert into ingest.claim (mailbox, message_id, state, trigger)"
+            " values ('former@dms.cloud', 'left', 'waiting', 'webhook')",
+            "delete from ingest.claim where message_id = 'left'",
+        ),
+        warning=True,
+    ),
+    Broken(
         thing="the last migration is not applied",
         check="database version",
         says=f"missing: {NAMES[-1]}",

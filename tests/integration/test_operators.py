@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -31,8 +32,14 @@ ACCOUNT = Account(why="ticket 7", remark="anna")
 class Container:
     """Blob names in memory."""
 
+    container = "documents"
+
     def __init__(self, *names: str) -> None:
         self.blobs = set(names)
+        self.there = True
+
+    def has_container(self) -> bool:
+        return self.there
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in self.blobs if name.startswith(prefix)))
@@ -211,6 +218,14 @@ def test_operators_learn_which_other_tenants_a_mail_was_addressed_to_and_no_toke
 # Forgetting a tenant
 
 
+def disable(database: Database, tenants: Tenants, tenant: Tenant) -> None:
+    """Disable a tenant, and let the time pass that a try may take."""
+    tenants.disable(str(tenant.id), ACCOUNT)
+    database.run(
+        f"update ingest.disabled_tenant set disabled_at = now() - interval '1 hour' where tenant_id = {tenant.id}"
+    )
+
+
 def test_a_tenant_is_forgotten_and_no_other(
     server: Server, database: Database, store: Store, tenants: Tenants, audit: Audit
 ) -> None:
@@ -218,9 +233,11 @@ def test_a_tenant_is_forgotten_and_no_other(
     wanted = str(ours.tenant.id)
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         database.run(f"delete from dms_tenant where id = {wanted}")  # no evidence is lost by a cascade
-    container = Container(f"{wanted}/a", f"{wanted}/b/c", f"{wanted}0/other", f"{theirs.tenant.id}/a")
+    newest = f"{theirs.tenant.id}/theirs"
+    container = Container(f"{wanted}/a", f"{wanted}/b/c", f"{wanted}0/other", newest)
     holdings = tenants.holdings(wanted)
     assert holdings == Holdings(messages=1, documents=1, containers=("documents",))
+    forget = partial(tenants.forget, wanted, ACCOUNT, containers=[container], lease_seconds=600)
 
     for one in (ours, theirs):
         reject(store, one.tenant, f"rejected {one.mark}", Reason.UNREADABLE)
@@ -230,14 +247,14 @@ def test_a_tenant_is_forgotten_and_no_other(
     )
     store.tenants.note_passed_over(ours.claim, {ours.token: PassedOver.ANOTHER_TENANT_FIRST})
     with pytest.raises(OperatorError, match="is not disabled"):
-        tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container])
-    tenants.disable(wanted, ACCOUNT)
+        forget(confirmed=holdings)
+    disable(database, tenants, ours.tenant)
     with pytest.raises(OperatorError, match="have changed"):
-        tenants.forget(wanted, ACCOUNT, confirmed=replace(holdings, messages=2), containers=[container])
+        forget(confirmed=replace(holdings, messages=2))
     assert len(container.blobs) == 4
-    assert tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[container]) == 2
+    assert forget(confirmed=holdings) == 2
 
-    assert container.blobs == {f"{wanted}0/other", f"{theirs.tenant.id}/a"}
+    assert container.blobs == {f"{wanted}0/other", newest}
     with server.admin(database) as admin:
         assert everything_of(admin, ours.tenant)[:-1] == [[], [], [], []]
         assert [len(rows) for rows in everything_of(admin, theirs.tenant)] == [1, 1, 1, 1, 1]
@@ -248,6 +265,51 @@ def test_a_tenant_is_forgotten_and_no_other(
     assert json.loads(entry.details) == {"messages": 1, "documents": 1, "rejections": 1, "from": origin()}
     database.run(f"delete from dms_tenant where id = {wanted}")
     assert tenants.show(str(theirs.tenant.id)).state is TenantState.ACTIVE
+
+
+@pytest.mark.parametrize(("lease", "minutes"), [(1, 10), (1200, 20)])
+def test_a_tenant_is_not_forgotten_while_a_mail_from_before_may_be_in_work(
+    database: Database, store: Store, tenants: Tenants, lease: int, minutes: int
+) -> None:
+    ours = seed(database, store, "ours")
+    wanted = str(ours.tenant.id)
+    container = Container(f"{wanted}/ours")
+    tenants.disable(wanted, ACCOUNT)
+    forget = partial(tenants.forget, wanted, ACCOUNT, confirmed=tenants.holdings(wanted), containers=[container])
+    disabled_at = tenants.show(wanted).disabled_at
+    assert disabled_at is not None
+    until = (disabled_at + timedelta(minutes=minutes)).astimezone(UTC)
+    with pytest.raises(OperatorError, match=f"in work until {until:%Y-%m-%d %H:%M:%S}Z"):
+        forget(lease_seconds=lease)
+    assert container.blobs == {f"{wanted}/ours"}
+    database.run(f"update ingest.disabled_tenant set disabled_at = now() - interval '{minutes} minutes'")
+    assert forget(lease_seconds=lease) == 1
+
+
+def test_no_tenant_is_forgotten_in_a_wrong_storage_account(
+    server: Server, database: Database, store: Store, tenants: Tenants
+) -> None:
+    ours = seed(database, store, "ours")
+    seed(database, store, "theirs")
+    wanted = str(ours.tenant.id)
+    disable(database, tenants, ours.tenant)
+    container = Container(f"{wanted}/ours")
+    forget = partial(
+        tenants.forget,
+        wanted,
+        ACCOUNT,
+        confirmed=tenants.holdings(wanted),
+        containers=[Container(), container],
+        lease_seconds=600,
+    )
+    with pytest.raises(OperatorError, match=r"lacks the newest mail on record.*INGEST_STORAGE"):
+        forget()
+    container.there = False
+    with pytest.raises(OperatorError, match="Nothing was deleted: the storage account has no container documents"):
+        forget(containers=[container])
+    assert container.blobs == {f"{wanted}/ours"}
+    with server.admin(database) as admin:
+        assert [len(rows) for rows in everything_of(admin, ours.tenant)] == [1, 1, 1, 0, 1]
 
 
 def test_rows_are_left_where_their_number_is_not_the_confirmed_one(

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 
 from ingest.codes import Reason
-from ingest.errors import BlobProtected, Later, LeaseLost, OperatorError
+from ingest.errors import BlobProtected, BlobUnavailable, Later, LeaseLost, OperatorError
 from ingest.filing import FilingOptions
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import QuarantinedMail
-from ingest.model.message_ref import MessageRef
+from ingest.model.message_ref import MessageRef, Trigger
 from ingest.storage.blobs import protected_by
 from operations.audit import Account, Audit
+from operations.expiry import Expired, has_marks
 from operations.history import Histories
 from operations.restoration import Restoration
-from operations.retention import Expired, Retention
+from operations.retention import Retention
 from operations.settings import RetentionSettings
 from operations.tenants import Tenants
 from tests.fakes import values
@@ -49,12 +52,20 @@ ALL = RetentionSettings(mails=10, quarantine=10, claims=10)
 class Blobs:
     """A container in memory; `protected`: blobs that are protected until a day."""
 
+    container = "documents"
+
     def __init__(self) -> None:
+        self.there: bool | BlobUnavailable = True
         self.deleted: list[str] = []
         self.protected: dict[str, datetime] = {}
         self.of_container: set[str] = set()  # a policy of the whole container, which no blob shows
         self.missing: set[str] = set()
         self.meanwhile: Callable[[], object] = lambda: None
+
+    def has_container(self) -> bool:
+        if isinstance(self.there, BlobUnavailable):
+            raise self.there
+        return self.there
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter([name for name in (f"{prefix}x", *self.protected) if name.startswith(prefix)])
@@ -365,6 +376,174 @@ def test_two_runs_at_once_delete_no_blob_that_was_stored_in_between(
     assert again == ["refused"]
 
 
+@pytest.mark.parametrize(
+    ("there", "missing", "said"),
+    [
+        (False, False, "has no container documents. Check INGEST_STORAGE"),
+        (
+            BlobUnavailable("blob container: AuthenticationFailed"),
+            False,
+            "gives no answer .*AuthenticationFailed.*Check",
+        ),
+        (True, True, "lacks the newest mail on record, .*/young. Check INGEST_STORAGE"),
+    ],
+)
+def test_a_wrong_storage_account_stops_the_run_before_anything_is_marked(
+    server: Server,
+    database: Database,
+    store: Store,
+    blobs: Blobs,
+    *,
+    there: bool | BlobUnavailable,
+    missing: bool,
+    said: str,
+) -> None:
+    old, young = seed(database, store, "old"), seed(database, store, "young")
+    age(server, database, 11, old.claim.id)
+    blobs.there = there
+    blobs.missing = {f"{old.tenant.id}/old", f"{young.tenant.id}/young"} if missing else set()
+    for dry_run in (True, False):
+        with pytest.raises(OperatorError, match=f"^Nothing was deleted: .*{said}"):
+            run(database, blobs, dry_run=dry_run)
+    assert blobs.deleted == []
+    with server.admin(database) as admin:
+        assert [len(rows) for rows in everything_of(admin, old.tenant)] == [1, 1, 1, 0, 1]
+        assert admin.execute("select count(*) from ingest.message where ending").fetchone() == (0,)
+
+
+# A run that broke off
+
+
+def break_off(database: Database, blobs: Blobs, after: int) -> None:
+    """Let a run break off, as by a kill, once it has deleted so many blobs."""
+
+    def breaks() -> None:
+        if len(blobs.deleted) == after:
+            raise BlobUnavailable("blob delete: broken off")
+
+    blobs.meanwhile = breaks
+    with pytest.raises(BlobUnavailable, match="broken off"):
+        run(database, blobs)
+    blobs.meanwhile = lambda: None
+
+
+LONGER = RetentionSettings(mails=100, claims=100)
+
+
+@pytest.mark.parametrize("settings", [LONGER, RetentionSettings(claims=100), RetentionSettings()])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_mark_of_a_run_that_broke_off_goes_where_the_mail_is_kept_by_now(
+    server: Server,
+    database: Database,
+    store: Store,
+    blobs: Blobs,
+    *,
+    settings: RetentionSettings,
+    dry_run: bool,
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    break_off(database, blobs, after=0)
+    assert has_marks(database.operator_url)
+    outcome = run(database, blobs, settings, dry_run=dry_run)["marks"]
+    assert (outcome.due, outcome.gone, outcome.missed, blobs.deleted) == (1, 0, (), [])
+    assert has_marks(database.operator_url) == dry_run
+    if not dry_run:
+        refile(store, old)
+
+
+def test_a_mail_that_lost_some_blobs_before_its_days_grew_stays_and_is_named(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    break_off(database, blobs, after=1)
+    outcome = run(database, blobs, LONGER)["marks"]
+    (missed,) = outcome.missed
+    assert missed == (
+        f"{old.claim.id}: 1 of its 2 blobs are gone, and the mail is kept: "
+        f"messages restore {old.claim.id} stores them again"
+    )
+    assert (outcome.gone, has_marks(database.operator_url)) == (0, False)
+    with server.admin(database) as admin:
+        assert [len(rows) for rows in everything_of(admin, old.tenant)] == [1, 1, 1, 0, 1]
+
+
+def test_a_mail_that_lost_all_blobs_before_its_days_grew_goes_and_is_on_the_record(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    other = save(store, old.tenant, "other")
+    age(server, database, 11, old.claim.id, other.id)
+    break_off(database, blobs, after=1)
+    outcome = run(database, blobs, LONGER)["marks"]
+    assert (outcome.due, outcome.gone, has_marks(database.operator_url)) == (2, 1, False)
+    with server.admin(database) as admin:
+        assert admin.execute("select claim_id from ingest.message").fetchall() == [(other.id,)]
+    assert json.loads(Audit(database.operator_url).newest(limit=1)[0].details)["copies"] == 1
+
+
+def test_a_run_that_broke_off_is_finished_by_the_next_one(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed_with_part(database, store)
+    age(server, database, 11, old.claim.id)
+    break_off(database, blobs, after=1)
+    with pytest.raises(Later, match="ObjectInUse"):
+        refile(store, old)
+    outcome = run(database, blobs)
+    assert (outcome["marks"].gone, outcome["mails"].gone, has_marks(database.operator_url)) == (0, 1, False)
+    refile(store, old)
+
+
+# Claims of mailboxes that left the settings
+
+
+def test_the_unfinished_claims_of_a_removed_mailbox_end_and_no_other(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    removed = MessageRef(mailbox="former@dms.example", message_id="AAk-removed", trigger=Trigger.WEBHOOK)
+    fresh = replace(removed, message_id="AAk-fresh")
+    waiting = values.ref(message_id="AAk-waiting")
+    for ref in (removed, fresh, waiting):
+        claim = store.claims.claim(ref)
+        assert claim is not None
+        store.claims.put_off(claim, "down")
+    with server.admin(database) as admin:
+        admin.execute(
+            "update ingest.claim set first_seen_at = now() - interval '31 days', enqueued_at = null,"
+            " next_try_at = now() - interval '31 days' where message_id <> 'AAk-fresh'"
+        )
+    assert run(database, blobs, RetentionSettings(mails=10), dry_run=True)["left"].due == 1
+    assert run(database, blobs, RetentionSettings(mails=10))["left"].gone == 1
+    found = database.rows("select message_id, state, last_error from ingest.claim where state = 'gone'")
+    assert found == [
+        {"message_id": "AAk-removed", "state": "gone", "last_error": "the mailbox is not in the settings any more"}
+    ]
+    entry = Audit(database.operator_url).newest(limit=1)[0]
+    assert (entry.action, json.loads(entry.details)["mailboxes"]) == ("retention.left", [removed.mailbox])
+    again = store.claims.claim(removed)  # the mailbox is back, and the mail was in its inbox all the time
+    assert again is not None
+    assert (again.reopened, again.attempts) == (True, 1)
+
+
+def test_the_copy_of_a_mail_in_a_removed_mailbox_is_kept_until_its_claim_has_ended(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    tenant = add_tenant(database, "one")
+    claim = save(store, tenant, "old")  # its clean-up never came
+    with server.admin(database) as admin:
+        admin.execute(
+            "update ingest.claim set mailbox = 'former@dms.example', lease_until = now() - interval '40 days',"
+            " first_seen_at = now() - interval '40 days'"
+        )
+        admin.execute("update ingest.message set stored_at = now() - interval '40 days'")
+    outcome = run(database, blobs)
+    assert (outcome["left"].gone, outcome["mails"].gone) == (1, 0)
+    age(server, database, 11, claim.id)
+    assert run(database, blobs)["mails"].gone == 1
+
+
 def seed_with_part(database: Database, store: Store) -> Seeded:
     """Store a mail of two blobs: its original `old` and `part`."""
     old = seed(database, store, "old")
@@ -492,9 +671,10 @@ def test_a_tenant_with_a_protected_blob_is_not_forgotten_and_loses_no_other_blob
     kept = seed(database, store, "kept")
     tenants, wanted = Tenants(database.operator_url), str(kept.tenant.id)
     tenants.disable(wanted, ACCOUNT)
+    database.run("update ingest.disabled_tenant set disabled_at = now() - interval '1 hour'")
     blobs.protected[f"{kept.tenant.id}/y"] = NOW + timedelta(days=1)
     with pytest.raises(BlobProtected):
-        tenants.forget(wanted, ACCOUNT, confirmed=tenants.holdings(wanted), containers=[blobs])
+        tenants.forget(wanted, ACCOUNT, confirmed=tenants.holdings(wanted), containers=[blobs], lease_seconds=600)
     assert blobs.deleted == []
 
 
@@ -504,10 +684,14 @@ def test_a_tenant_with_mails_under_retention_is_not_forgotten_and_the_day_is_nam
     kept = seed(database, store, "kept")
     tenants, wanted = Tenants(database.operator_url), str(kept.tenant.id)
     tenants.disable(wanted, ACCOUNT)
+    database.run("update ingest.disabled_tenant set disabled_at = now() - interval '1 hour'")
     holdings = tenants.holdings(wanted)
     until = datetime.now(UTC) + timedelta(days=3650)
+    forget = partial(
+        tenants.forget, wanted, ACCOUNT, confirmed=holdings, containers=[blobs], lease_seconds=600, retain_days=3650
+    )
     with pytest.raises(OperatorError, match=f"kept until {until:%Y-%m-%d} "):
-        tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[blobs], retain_days=3650)
+        forget()
     assert blobs.deleted == []
     age(server, database, 3651, kept.claim.id)
-    assert tenants.forget(wanted, ACCOUNT, confirmed=holdings, containers=[blobs], retain_days=3650) == 1
+    assert forget() == 1

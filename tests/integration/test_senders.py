@@ -482,7 +482,9 @@ def test_a_forgotten_tenant_takes_its_lists_along(database: Database, senders: S
     senders.allow(str(tenant.id), [BILLING], ANNA)
     tenants = Tenants(database.operator_url)
     tenants.disable(str(tenant.id), ANNA)
-    tenants.forget(str(tenant.id), ANNA, confirmed=tenants.holdings(str(tenant.id)), containers=[])
+    database.run("update ingest.disabled_tenant set disabled_at = now() - interval '1 hour'")
+    confirmed = tenants.holdings(str(tenant.id))
+    tenants.forget(str(tenant.id), ANNA, confirmed=confirmed, containers=[], lease_seconds=600)
     assert senders.lists(str(tenant.id)) == []
 
 
