@@ -38,6 +38,8 @@ from local.tenants import DOMAIN, LocalTenant, upload_address
 CONTAINER = "documents"
 _LOCK = "stack.lock"  # in the directory of a stack, held while it runs
 DEFAULT_MAILBOX = f"upload@{DOMAIN}"
+# Settings for a caller that fires the timers itself: by their schedule, one would go off in the middle of its work.
+TIMERS_OFF = {f"AzureWebJobs__{name}__Disabled": "true" for name in ("maintain", "examine", "scan", "answer")}
 _PATIENCE = 180.0  # seconds, for a machine that does much else
 _INBOX = "Inbox"  # its display name at the simulator
 _HAS_ENDED = """

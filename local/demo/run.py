@@ -18,7 +18,7 @@ from local.demo.evidence import ClaimRow, Evidence, StoredMessage, evidence
 from local.demo.mails import DemoMail, Kept, Quarantined, Stored, demo_mails
 from local.demo.samples import scan_pdf
 from local.graph.admin.client import MessageState
-from local.stack import Stack, empty
+from local.stack import TIMERS_OFF, Stack, empty
 from local.tenants import DEMO_TENANTS, LocalTenant
 from local.terminal import console, step
 
@@ -67,7 +67,7 @@ def run_demo(data: Path) -> int:
     console.print("Starting the local stack")
     with ThreadPoolExecutor(max_workers=1) as beside:
         beside.submit(scan_pdf)  # takes a while, and is kept for when the mails are made
-        with Stack(data, step=step) as stack:
+        with Stack(data, settings=TIMERS_OFF, step=step) as stack:
             tenants = [stack.add_tenant(name) for name in DEMO_TENANTS]
             for tenant in tenants:
                 console.print(f"    {tenant.name:<20} {tenant.address}")

@@ -58,7 +58,7 @@ class Receiver:
     azure: list[dict[str, Any]] = field(default_factory=list)  # items of Azure Monitor's own protocol
     _news: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for[T](self, condition: Callable[[], T | None], *, timeout: float = 60.0) -> T:
+    def wait_for[T](self, condition: Callable[[], T | None], *, timeout: float = 120.0) -> T:
         """Return what `condition` returns once it is true, looked at whenever something has come in."""
         deadline = time.monotonic() + timeout
         with self._news:

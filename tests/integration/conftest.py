@@ -13,7 +13,7 @@ from commands.app import run
 from local import azurite as azurite_emulator
 from local.azurite import Azurite
 from local.postgres import Postgres
-from local.stack import Stack
+from local.stack import TIMERS_OFF, Stack
 from operations.migrations import migrate
 from tests.integration.databases import IN_TESTS, Database, Server
 from tests.integration.samples import deliver_samples
@@ -33,7 +33,8 @@ def stack() -> Iterator[Stack]:
 @contextmanager
 def _stack(data: Path) -> Iterator[Stack]:
     shutil.rmtree(data, ignore_errors=True)
-    with Stack(data, simulator_arguments=["--traffic", str(data / "traffic.jsonl")]) as stack:
+    traffic = ["--traffic", str(data / "traffic.jsonl")]
+    with Stack(data, settings=TIMERS_OFF, simulator_arguments=traffic) as stack:
         yield stack
 
 

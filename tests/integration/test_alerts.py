@@ -13,7 +13,7 @@ import requests
 from azure.storage.queue import QueueServiceClient
 
 from ingest.queues import EVENTS
-from local.stack import Stack
+from local.stack import TIMERS_OFF, Stack
 from local.tenants import upload_address
 from tests.fakes.alerts import RULES
 from tests.fakes.otlp import Receiver, receiving
@@ -39,7 +39,7 @@ def stack(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "OTEL_METRIC_EXPORT_INTERVAL": "200",
         "AZURE_INGEST_CLIENT_SECRET_EXPIRES": f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}",
     }
-    with Stack(tmp_path_factory.mktemp("alerts"), settings=settings) as stack:
+    with Stack(tmp_path_factory.mktemp("alerts"), settings=TIMERS_OFF | settings) as stack:
         yield stack
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.stack import Stack
+from local.stack import TIMERS_OFF, Stack
 from local.tenants import upload_address
 
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not here
 
 @pytest.fixture(scope="module")
 def stack(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:  # noqa: ARG001 - for its effect
-    with Stack(tmp_path_factory.mktemp("skew")) as stack:
+    with Stack(tmp_path_factory.mktemp("skew"), settings=TIMERS_OFF) as stack:
         yield stack
 
 

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 import psycopg
 import pytest
 
-from local.stack import Stack
+from local.stack import TIMERS_OFF, Stack
 from local.tenants import LocalTenant
 
 BACKLOG = 180
@@ -20,9 +20,8 @@ PATIENCE = 180.0  # seconds, for a machine that does much else
 @pytest.fixture(scope="module")
 def busy(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:  # noqa: ARG001 - for its effect
     """Two hosts on one mailbox, and a small budget for each tenant."""
-    # The tests fire the timer themselves: its schedule would give the flood its turns in the middle.
-    settings = {"INGEST_TENANT_BUDGET": str(BUDGET), "AzureWebJobs.maintain.Disabled": "true"}
-    with Stack(tmp_path_factory.mktemp("busy"), hosts=2, settings=settings) as stack:
+    settings = {"INGEST_TENANT_BUDGET": str(BUDGET)}
+    with Stack(tmp_path_factory.mktemp("busy"), hosts=2, settings=TIMERS_OFF | settings) as stack:
         stack.admin.set_latency(50)
         yield stack
 

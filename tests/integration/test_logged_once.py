@@ -21,7 +21,7 @@ LINE = "a-line-that-leaves-once"
 PROCESS = f"""
 import json, logging, os
 from ingest import log
-from ingest.telemetry.export import Exporter
+from ingest.telemetry import export
 from ingest.telemetry.recorder import Recorder
 
 class Worker(logging.Handler):
@@ -32,7 +32,8 @@ class Worker(logging.Handler):
 logging.getLogger("ingest").setLevel(logging.INFO)
 root = logging.getLogger()
 root.addHandler(Worker())
-exporter = Exporter(os.environ)
+export.FLUSH_SECONDS = 60.0  # a slow machine imports the SDK for longer than a process may take to end
+exporter = export.Exporter(os.environ)
 recorder = Recorder(exporter)
 end = recorder.listen()
 with recorder.mail("ingest_message", None):

@@ -8,7 +8,7 @@ from itertools import islice
 import psycopg
 import pytest
 
-from local.stack import Stack
+from local.stack import TIMERS_OFF, Stack
 from tests.chaos.accounts import balance, ended, queued, unfinished
 from tests.chaos.graph import Mailbox
 from tests.chaos.mails import Sent, mails
@@ -31,7 +31,7 @@ OTHERS = {
 
 @pytest.fixture
 def stack(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:  # noqa: ARG001 - for its effect
-    with Stack(tmp_path_factory.mktemp("restarts"), settings=SETTINGS) as stack:
+    with Stack(tmp_path_factory.mktemp("restarts"), settings=TIMERS_OFF | SETTINGS) as stack:
         stack.admin.set_latency(100)
         yield stack
 
