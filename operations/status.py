@@ -27,8 +27,10 @@ with recent as (
 )
 select count(*) as waiting,
     count(*) filter (where attempts > 1 or deferrals > 1) as tried_again,
-    count(*) filter (where last_error is not null and first_seen_at < now() - interval '1 day') as failing,
-    extract(epoch from now() - min(coalesce(received_at, first_seen_at)))::float8 as oldest_seconds,
+    count(*) filter (
+        where last_error is not null and greatest(first_seen_at, ended_at) < now() - interval '1 day'
+    ) as failing,
+    extract(epoch from now() - min(greatest(coalesce(received_at, first_seen_at), ended_at)))::float8 as oldest_seconds,
     (select first_seen_at from recent where trigger = 'webhook' order by id desc limit 1) as last_notified_at,
     (select first_seen_at from recent where trigger = 'sweep' order by id desc limit 1) as last_swept_at
 from ingest.claim where state in ('waiting', 'processing', 'stored')

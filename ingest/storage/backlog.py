@@ -19,7 +19,7 @@ ABANDONED_LIMIT = 1000  # messages of a mailbox that one sweep takes up without 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
-    """The number of mails that are not done, and the age of the oldest since Exchange's receipt.
+    """The number of mails that are not done, and the age of the oldest since Exchange's receipt or its earlier end.
 
     `failing`: mails among them that were tried in vain for more than a day.
     """
@@ -140,10 +140,15 @@ class Backlog:
         row = self._database.one("outstanding", self.OUTSTANDING, mailbox=mailbox)
         return int(row["outstanding"]) if row else 0
 
+    # A mail that came back after its end waits since then at most.
     UNFINISHED = """
     select count(*) as mails,
-        coalesce(extract(epoch from now() - min(coalesce(received_at, first_seen_at))), 0)::float8 as oldest_seconds,
-        count(*) filter (where last_error is not null and first_seen_at < now() - interval '1 day') as failing
+        coalesce(
+            extract(epoch from now() - min(greatest(coalesce(received_at, first_seen_at), ended_at))), 0
+        )::float8 as oldest_seconds,
+        count(*) filter (
+            where last_error is not null and greatest(first_seen_at, ended_at) < now() - interval '1 day'
+        ) as failing
     from ingest.claim where state in ('waiting', 'processing', 'stored')
     """
 

@@ -30,9 +30,10 @@ class Claims:
     # stored. Returns no row while another owner's lease lives. Returns none for a message of the sweep that has
     # ended since it was enqueued, nor for an announced one that waits for its tenant's turn: such a queue message is a
     # repetition and costs no request. Attempts are counted here: a process that is killed a moment later has counted
-    # too. A message that comes back from Quarantine starts afresh. Where its sender was the reason, a person may have
-    # brought the message back, or a notification came late: `admit_sender` is for the first of the two. A deleted
-    # message is unfinished again: a person may have brought it back, and read it, so that no listing shows it.
+    # too. A message that has ended starts afresh: its earlier attempts bring it no nearer to Quarantine. Where its
+    # sender was the reason, a person may have brought the message back, or a notification came late: `admit_sender` is
+    # for the first of the two. A deleted message is unfinished again: a person may have brought it back, and read it,
+    # so that no listing shows it.
     CLAIM = """
     with before as (
         select state, lease_until from ingest.claim where mailbox = %(mailbox)s and message_id = %(message_id)s
@@ -44,12 +45,12 @@ class Claims:
         state = case when claim.state in ('stored', 'deleted') then 'stored' else 'processing' end,
         fence = excluded.fence,
         lease_until = excluded.lease_until,
-        attempts = case when claim.state in ('quarantined', 'gone') then 1 else claim.attempts + 1 end,
-        lost_fences = case when claim.state in ('quarantined', 'gone') then '{}'
+        attempts = case when claim.state in ('deleted', 'quarantined', 'gone') then 1 else claim.attempts + 1 end,
+        lost_fences = case when claim.state in ('deleted', 'quarantined', 'gone') then '{}'
                       when claim.lease_until is not null then claim.lost_fences || claim.fence
                       else claim.lost_fences end,
-        defects = case when claim.state in ('quarantined', 'gone') then 0 else claim.defects end,
-        overruns = case when claim.state in ('quarantined', 'gone') then 0 else claim.overruns end,
+        defects = case when claim.state in ('deleted', 'quarantined', 'gone') then 0 else claim.defects end,
+        overruns = case when claim.state in ('deleted', 'quarantined', 'gone') then 0 else claim.overruns end,
         sender_released = claim.sender_released
             or claim.state = 'quarantined' and claim.reason is not distinct from 'sender_not_allowed',
         sender_admitted = claim.sender_admitted and claim.state not in ('deleted', 'quarantined', 'gone')

@@ -270,14 +270,25 @@ def test_defects_are_counted_and_trouble_is_not(world: World) -> None:
     assert world.claim().defects == 1
 
 
-@pytest.mark.parametrize("state", [ClaimState.QUARANTINED, ClaimState.GONE])
-def test_what_comes_back_starts_afresh(world: World, state: ClaimState) -> None:
+@pytest.mark.parametrize(
+    ("state", "comes_back_as"),
+    [
+        (ClaimState.DELETED, ClaimState.STORED),
+        (ClaimState.QUARANTINED, ClaimState.PROCESSING),
+        (ClaimState.GONE, ClaimState.PROCESSING),
+    ],
+)
+def test_what_comes_back_starts_afresh(world: World, state: ClaimState, comes_back_as: ClaimState) -> None:
     world.claims.count_defect(world.claim(), "Defect")
+    world.claims.count_overrun(world.claim(), "Overrun")
     world.claim()
     world.leases_run_out()
-    world.claims.end(world.claim(), state, reason=Reason.NO_TOKEN)
+    world.end(world.claim(), state)
     claim = world.claim()
-    assert (claim.state, claim.attempts, claim.crashes, claim.defects) == (ClaimState.PROCESSING, 1, 0, 0)
+    counted = (claim.attempts, claim.crashes, claim.defects, claim.overruns)
+    assert (claim.state, counted) == (comes_back_as, (1, 0, 0, 0))
+    world.leases_run_out()
+    assert world.claim().crashes == 1, "its attempts count from here on"
 
 
 def test_an_intended_quarantine_is_remembered_for_the_next_owner(world: World) -> None:

@@ -120,10 +120,10 @@ class FakeRecords:
             return None
         taken_over = row.lease_until is not None
         restarted = row.state in _RESTARTED
-        row.attempts = 1 if restarted else row.attempts + 1
+        row.attempts = 1 if row.state in _ENDED else row.attempts + 1
         if row.state is ClaimState.QUARANTINED and row.reason is Reason.SENDER_NOT_ALLOWED:
             row.sender_released = True
-        if restarted:
+        if row.state in _ENDED:
             row.lost_fences, row.defects, row.overruns = [], 0, 0
         elif taken_over:
             row.lost_fences.append(row.fence)

@@ -94,7 +94,7 @@ class Owners(RuleBasedStateMachine):
             return
         assert claim is not None
         assert claim.taken_over == (expected.owner is not None)
-        if expected.state in {"quarantined", "gone"}:
+        if expected.state in {"deleted", "quarantined", "gone"}:
             expected.lost, expected.attempts, expected.defects = set(), 0, 0
         elif expected.owner is not None:
             expected.lost.add(expected.owner)

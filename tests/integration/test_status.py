@@ -52,4 +52,9 @@ def test_the_figures_are_those_of_the_claims(database: Database) -> None:
             "update ingest.claim set first_seen_at = now() - interval '25 hours' where state = 'waiting'"
         )
     assert read_status(database.app_url).failing == 1
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute("update ingest.claim set ended_at = now() - interval '10 minutes' where state = 'waiting'")
+    come_back = read_status(database.app_url)
+    assert come_back.oldest_seconds is not None
+    assert (come_back.failing, 600 <= come_back.oldest_seconds < 700) == (0, True), "it ended, and came back since"
     assert [(kept.reason, kept.mails, kept.new) for kept in status.quarantine] == [("no_token", 2, 1)]

@@ -186,3 +186,5 @@ def test_a_mail_that_fails_for_more_than_a_day_is_counted(world: World, database
     assert world.backlog.unfinished().failing == 0
     database.run("update ingest.claim set first_seen_at = now() - interval '25 hours'")
     assert world.backlog.unfinished().failing == 1
+    database.run("update ingest.claim set ended_at = now() - interval '1 hour' where message_id = 'A1'")
+    assert world.backlog.unfinished().failing == 0, "it ended, and came back since"
