@@ -35,7 +35,11 @@ MAX_PARTS = 1000  # parts of a mail itself, those of containers not counted; Exc
 # people's programs before those of servers. After them comes `Received: … for <…>`.
 REDIRECT_HEADERS = ("x-forwarded-to", "x-forwarded-for", "resent-to", "delivered-to", "x-original-to", "envelope-to")
 _RECEIPT_HEADERS = ("disposition-notification-to", "return-receipt-to", "x-confirm-reading-to")
-_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
+# Exchange gives every mail several of these. A proxy's page has none, though a line of its style looks like a field.
+_FIELD = re.compile(
+    rb"^(?:from|to|cc|subject|date|message-id|mime-version|content-type|received|return-path|sender)[ \t]*:",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,8 +157,8 @@ def note_without_content(attachment: Attachment, sorter: Sorter) -> None:
 def read_header(blocks: Iterable[bytes]) -> tuple[Headers, Iterator[bytes]]:
     """Read the header at the beginning of a mail; return it, and all blocks from the first one on.
 
-    Takes no more blocks than the header reaches into. Raises ContentInterrupted where there is no header: every mail
-    has one, so that an empty or headerless answer is a broken one.
+    Takes no more blocks than the header reaches into. Raises ContentInterrupted where there is no field of a mail: an
+    empty answer is a broken one, and so is the page of a proxy.
     """
     rest = iter(blocks)
     taken: list[bytes] = []
@@ -166,7 +170,7 @@ def read_header(blocks: Iterable[bytes]) -> tuple[Headers, Iterator[bytes]]:
 
     headers = read_headers(kept())
     if not _FIELD.search(headers.block):
-        raise ContentInterrupted("the original has no header")
+        raise ContentInterrupted("the original has no header of a mail")
     return headers, itertools.chain(taken, rest)
 
 

@@ -790,6 +790,25 @@ def test_a_message_that_is_gone_is_acknowledged(world: World) -> None:
     assert world.records.row(ref).state == "gone"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html>\n<style>\nbody{color:red}\na:hover{}\n</style>\n\n<h1>502 Bad Gateway</h1>",
+        b'{"error": {"code": "generalException"}}',
+        b"",
+    ],
+)
+def test_a_page_in_place_of_a_mail_is_for_later_and_not_for_quarantine(world: World, page: bytes) -> None:
+    ref = world.mail.deliver(email())
+    mime = world.mail.mime(ref)
+    world.mail.change_mime(ref, page)
+    with pytest.raises(ContentInterrupted, match="no header of a mail"):
+        world.pipeline.ingest_message(ref)
+    assert (world.mail.folder(ref), world.records.row(ref).defects) == ("inbox", 0)
+    world.mail.change_mime(ref, mime)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=1)
+
+
 def test_a_404_that_a_second_look_contradicts_is_for_later(world: World) -> None:
     ref = world.mail.deliver(email())
     for _ in range(2 * DEFECT_LIMIT):
