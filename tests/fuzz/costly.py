@@ -52,6 +52,8 @@ _TOKENS = (
 _HEADS = (
     *(b"", b"%PDF-1.7\n", b"%PDF-1.7\n/EmbeddedFile ", b"<?xml version='1.0'?>", b"From: a\nTo: b\nSubject: c\n"),
     b'<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2">',
+    b"From: a\nContent-Transfer-Encoding: x-yenc\n\n",  # its lines come one by one
+    b"From: a\nContent-Transfer-Encoding: base64\n\nQQ==\n",  # so do those behind a padding
     b"From: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n",
     b"From: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n",
     bytes.fromhex("308006092a864886f70d010702a080308002010131003080 06092a864886f70d010701 a0802480"),

@@ -60,7 +60,7 @@ def find_embedded(text: Blocks, *, at_most: int) -> list[Embedded]:
     """Return the uuencoded and yEnc files in a text, in its order; one more than `at_most` where there are more."""
     found: list[Embedded] = []
     window, position, start = b"\n", 0, -1  # `start`: the window's offset in the text; searched up to `position`
-    for block in text:
+    for block in _gathered(text):
         window += block
         while (match := _EMBEDDED.search(window, position)) is not None:
             position = match.end() - 1  # with the line break behind the first lines
@@ -73,6 +73,17 @@ def find_embedded(text: Blocks, *, at_most: int) -> list[Embedded]:
         passed = max(0, len(window) - _WINDOW)
         window, position, start = window[passed:], max(0, position - passed), start + passed
     return found
+
+
+def _gathered(text: Blocks) -> Iterator[bytes]:
+    """Return the text in blocks that are larger than the window: decoded lines may be of one byte each."""
+    gathered = bytearray()
+    for block in text:
+        gathered += block
+        if len(gathered) >= 8 * _WINDOW:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
 
 
 def decode_uu(text: Blocks) -> Iterator[bytes]:

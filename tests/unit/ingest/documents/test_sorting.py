@@ -108,6 +108,15 @@ def test_the_limit_of_bytes_holds_for_all_containers_together() -> None:
     assert len(found) == len(file_mail(raw("zip-archive"))[0].parts) - 1  # the archive inside stays shut
 
 
+@pytest.mark.parametrize("encoding", ["x-yenc", "x-uuencode"])
+def test_a_text_of_many_short_lines_is_within_the_budget(encoding: str) -> None:
+    """Each line of such a text is decoded by itself."""
+    saved, _ = file_mail(
+        f"From: a@b.example\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode() + b"\n" * 500_000
+    )
+    assert [part.rule for part in saved.parts] == [Rule.MAIL_WITHOUT_DOCUMENTS]
+
+
 @pytest.mark.parametrize("name", ["zip-archive", "mail-as-file"])
 def test_a_mail_that_is_too_costly_to_take_apart_is_a_document_whole(name: str) -> None:
     mail = b"Auto-Submitted: auto-generated\r\n" + raw(name)
