@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from commands.app import run
+from ingest.model.tenant import Tenant
 from local import azurite as azurite_emulator
 from local.azurite import Azurite
 from local.postgres import Postgres
 from local.stack import TIMERS_OFF, Stack
 from operations.migrations import migrate
+from operations.senders import Senders
+from tests.fakes.command_line import Done
 from tests.integration.databases import IN_TESTS, Database, Server
 from tests.integration.samples import deliver_samples
+from tests.integration.stores import Store, add_tenant, store_of
 from tests.measuring import not_measured
-from tests.unit.commands.test_cli import Done
 
 # One for each worker of pytest-xdist, which all start a stack of their own.
 DATA = Path(__file__).parents[2] / ".local" / "test" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -96,6 +99,22 @@ def database(server: Server, migrated_template: str) -> Iterator[Database]:
     """Migrated, without a tenant."""
     with server.database(template=migrated_template) as database:
         yield database
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Store]:
+    with store_of(database) as store:
+        yield store
+
+
+@pytest.fixture
+def tenant(database: Database) -> Tenant:
+    return add_tenant(database, "one")
+
+
+@pytest.fixture
+def senders(database: Database) -> Senders:
+    return Senders(database.operator_url)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 from local.stack import Stack
 from local.tenants import LocalTenant
 from operations.origin import origin
+from tests.fakes.command_line import Done
 from tests.integration.databases import Server
-from tests.unit.commands.test_cli import Done
 
 pytestmark = pytest.mark.shares("stack")
 

@@ -16,8 +16,8 @@ from operations.audit import Account
 from operations.derivation import Comparison, Copy, Derivation, RecordedPart
 from tests.fakes import values
 from tests.integration.databases import Database, Server
-from tests.integration.test_isolation import Seeded, document, seed, store_of
-from tests.integration.test_lock_order import sessions, settle, wait_for_lock
+from tests.integration.sessions import sessions, settle, wait_for_lock
+from tests.integration.stores import Seeded, document, seed, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 

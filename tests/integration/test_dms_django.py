@@ -22,7 +22,7 @@ from ingest.model.tenant import Tenant
 from operations.migrations import MigrationError, drop_mail_accounts, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
-from tests.integration.test_isolation import blob, document, store_of
+from tests.integration.stores import blob, document, store_of
 
 pytestmark = [pytest.mark.shares("postgres"), pytest.mark.usefixtures("unmeasured")]
 

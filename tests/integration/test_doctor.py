@@ -20,7 +20,7 @@ from local.azurite import ACCOUNT_KEY
 from local.processes import ROOT
 from local.stack import Stack
 from operations import migrations
-from tests.unit.commands.test_cli import Done
+from tests.fakes.command_line import Done
 
 pytestmark = pytest.mark.shares("stack")
 

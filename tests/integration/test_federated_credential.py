@@ -20,7 +20,7 @@ from ingest.graph.client import GraphClient
 from ingest.settings import Settings
 from local.graph.process import Simulator, running_simulator
 from tests.fakes.values import ENVIRONMENT
-from tests.integration.test_graph_simulator import self_signed
+from tests.integration.certificates import self_signed
 
 MAILBOX = "upload@dms.example"
 IDENTITY = "8c4f3a52-0000-4000-8000-000000000001"  # the client id of the identity

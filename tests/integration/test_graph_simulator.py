@@ -17,6 +17,7 @@ import requests
 
 from local.graph.admin.client import MessageState
 from local.graph.process import Simulator, running_simulator
+from tests.integration.certificates import self_signed
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -580,19 +581,3 @@ def test_certificates_work_instead_of_the_secret(tmp_path: Path) -> None:
         _, other_key, _ = self_signed()
         refused = sign_in(simulator, {"private_key": other_key.decode(), "thumbprint": thumbprint})
         assert refused["error"] == "invalid_client"
-
-
-def self_signed() -> tuple[bytes, bytes, str]:
-    """A certificate, its key and its SHA-1 thumbprint, as an administrator would upload it."""
-    import trustme  # noqa: PLC0415 - only this test makes certificates
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - as above
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - as above
-
-    issued = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
-    pem = issued.cert_chain_pems[0].bytes()
-    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    thumbprint = load_pem_x509_certificate(pem).fingerprint(hashes.SHA1()).hex()  # noqa: S303 - Entra ID's own name for it
-    return pem, private, thumbprint

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from threading import Thread
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.codes import Disposition, Reason, Rule
 from ingest.errors import DatabaseUnavailable, LeaseLost
-from ingest.model.blob import StoredBlob
-from ingest.model.claim import Claim, ClaimState
+from ingest.model.claim import Claim
 from ingest.model.outcome import CleanedUp
-from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from ingest.pipeline import Pipeline
 from ingest.routing import Addressing
@@ -30,7 +26,6 @@ from ingest.storage.answers import Answers
 from ingest.storage.backlog import Backlog
 from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
-from ingest.storage.database import Database as Pool
 from ingest.storage.findings import Findings
 from ingest.storage.rejections import Rejections
 from ingest.storage.scans import Scans
@@ -40,43 +35,22 @@ from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email
 from tests.integration.databases import Database, Server
+from tests.integration.stores import (
+    TENANT_TABLES,
+    Seeded,
+    Store,
+    add_tenant,
+    as_tenant,
+    blob,
+    document,
+    enter,
+    everything_of,
+    save,
+    seed,
+    store_of,
+)
 
 pytestmark = pytest.mark.shares("postgres")
-
-TENANT_TABLES = ("message", "part", "document")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seeded:
-    """A tenant with a message, its part and its document; `mark` is in all of its texts."""
-
-    tenant: Tenant
-    mark: str
-    claim: Claim
-    message: int
-    part: int
-    document: UUID
-    token: str
-
-
-class Store:
-    """The adapters that a mail passes through, on one pool."""
-
-    def __init__(self, database_url: str) -> None:
-        self.pool = Pool(database_url)
-        self.claims = Claims(self.pool, lease_seconds=600, retry_seconds=300)
-        self.tenants = Tenants(self.pool)
-        self.copies = Copies(self.pool, self.tenants)
-        self.rejections = Rejections(self.pool, self.tenants)
-
-
-@contextmanager
-def store_of(database: Database) -> Iterator[Store]:
-    store = Store(database.app_url)
-    try:
-        yield store
-    finally:
-        store.pool.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,106 +59,6 @@ def catalog(server: Server, migrated_template: str) -> Iterator[Database]:
     with server.database(template=migrated_template) as database:
         add_tenant(database, "one")
         yield database
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
-
-
-def add_tenant(database: Database, name: str) -> Tenant:
-    (row,) = database.rows("insert into dms_tenant (name) values (%(name)s) returning id, ingest_token", name=name)
-    return Tenant(id=row["id"], proof=row["ingest_token"])
-
-
-def blob(tenant: Tenant, mark: str) -> StoredBlob:
-    return StoredBlob(container="documents", name=f"{tenant.id}/{mark}", size=1, sha256=mark)
-
-
-def document(tenant: Tenant, mark: str) -> Part:
-    return Part(
-        position=1,
-        name=f"{mark}.pdf",
-        declared_type="application/pdf",
-        disposition=Disposition.DOCUMENT,
-        rule=Rule.FILE,
-        size=1,
-        sha256=mark,
-        blob=blob(tenant, mark),
-    )
-
-
-def save(store: Store, tenant: Tenant, mark: str, part: Part | None = None) -> Claim:
-    claim = store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
-    assert isinstance(claim, Claim)
-    with store.tenants.tenant_context(tenant):
-        store.copies.save(
-            claim,
-            values.message(subject=mark, of=claim.ref),
-            blob(tenant, mark),
-            [part or document(tenant, mark)],
-            last=True,
-        )
-    return claim
-
-
-def reject(store: Store, tenant: Tenant | None, mark: str, reason: Reason) -> Claim:
-    """Quarantine a mail as the app does."""
-    claim = store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
-    assert claim is not None
-    message = values.message(subject=mark, of=claim.ref)
-    if tenant is None:
-        store.rejections.reject_unattributed(claim, reason, message)
-    else:
-        with store.tenants.tenant_context(tenant):
-            store.rejections.reject(claim, reason, message)
-    store.claims.end(claim, ClaimState.QUARANTINED, reason=reason)
-    return claim
-
-
-def seed(database: Database, store: Store, mark: str) -> Seeded:
-    tenant = add_tenant(database, mark)
-    claim = save(store, tenant, mark)
-    with database.owner() as owner, owner.transaction():
-        owner.execute("select ingest.open_tenant(%s)", [tenant.id])
-        ids = owner.execute(
-            "select message.id, part.id, document.id from ingest.message"
-            " join ingest.part on part.message_id = message.id join ingest.document on part_id = part.id"
-        ).fetchone()
-    assert ids is not None
-    return Seeded(
-        tenant=tenant,
-        mark=mark,
-        claim=claim,
-        message=ids[0],
-        part=ids[1],
-        document=ids[2],
-        token=database.value("select ingest_token from dms_tenant where id = %(id)s", id=tenant.id),
-    )
-
-
-def enter(connection: psycopg.Connection, tenant: Tenant) -> None:
-    connection.execute(Tenants.ENTER, {"claim": 0, "tenant": tenant.id, "proof": tenant.proof})
-
-
-@contextmanager
-def as_tenant(database: Database, tenant: Tenant) -> Iterator[psycopg.Connection]:
-    """One transaction of the app for a tenant, rolled back."""
-    with psycopg.connect(database.app_url) as connection:
-        enter(connection, tenant)
-        yield connection
-        connection.rollback()
-
-
-def everything_of(admin: psycopg.Connection, tenant: Tenant) -> list[list[tuple[object, ...]]]:
-    """Every row of a tenant, past row-level security."""
-    queries = [
-        f"select to_jsonb(t) from ingest.{table} as t where tenant_id = %s order by id"
-        for table in (*TENANT_TABLES, "rejection")
-    ]
-    queries.append("select to_jsonb(t) from dms_tenant as t where id = %s")
-    return [admin.execute(query.encode(), [tenant.id]).fetchall() for query in queries]
 
 
 # Rights

@@ -7,7 +7,7 @@ import pytest
 
 from docs.examples.listen_for_documents import run
 from tests.integration.databases import Database, Server
-from tests.integration.test_isolation import add_tenant, save, store_of
+from tests.integration.stores import add_tenant, save, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 

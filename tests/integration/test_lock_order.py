@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import TupleRow
 
 from ingest.codes import HeldReason
 from ingest.model.claim import ClaimState
@@ -21,95 +16,10 @@ from ingest.storage.backlog import Backlog
 from operations.senders import SenderMode, Senders
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, blob, document, store_of
-from tests.integration.test_senders import BILLING, filed, mode, sent_by
+from tests.integration.sessions import SECONDS, sessions, settle, wait_for_lock
+from tests.integration.stores import BILLING, VERDICT, Store, add_tenant, blob, document, filed, mode, sent_by
 
 pytestmark = pytest.mark.shares("postgres")
-
-SECONDS = 120  # to the end of two sessions; a deadlock is found after one
-
-
-class Session:
-    """A transaction on a connection of its own; its statements run one after another beside the test."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url)
-        self._thread = ThreadPoolExecutor(1)
-        self._asked: list[Future[Any]] = []
-
-    @property
-    def pid(self) -> int:
-        return self._connection.info.backend_pid
-
-    @property
-    def done(self) -> bool:
-        return all(one.done() for one in self._asked)
-
-    def ask(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> None:
-        def run() -> list[TupleRow]:
-            cursor = self._connection.execute(statement.encode(), parameters or None)
-            return cursor.fetchall() if cursor.description else []
-
-        self._asked.append(self._thread.submit(run))
-
-    def commit(self) -> None:
-        self._asked.append(self._thread.submit(self._connection.commit))
-
-    def results(self) -> list[Any]:
-        """Return the results of all statements; raises the error of the first one that failed."""
-        return [one.result(SECONDS) for one in self._asked]
-
-    def close(self) -> None:
-        self._connection.cancel_safe()
-        self._thread.shutdown()
-        self._connection.close()
-
-
-@contextmanager
-def sessions(url: str, number: int) -> Iterator[list[Session]]:
-    opened = [Session(url) for _ in range(number)]
-    try:
-        yield opened
-    finally:
-        for one in opened:
-            one.close()
-
-
-def settle(database: Database, *asked: Session) -> None:
-    """Wait until each session has its answer, or waits for a lock."""
-    waiting = "select count(*) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-    with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        _wait(lambda: all(one.done or admin.execute(waiting, [one.pid]).fetchone() != (0,) for one in asked))
-
-
-def wait_for_lock(database: Database, login: str, asked: Future[Any]) -> None:
-    """Wait until a session of this login waits for a lock, or its work is done."""
-    waiting = "select count(*) from pg_stat_activity where usename = %s and wait_event_type = 'Lock'"
-    with psycopg.connect(database.admin_url, autocommit=True) as admin:
-        _wait(lambda: asked.done() or admin.execute(waiting, [login]).fetchone() != (0,))
-
-
-def _wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
-
-
-@pytest.fixture
-def tenant(database: Database) -> Tenant:
-    return add_tenant(database, "one")
-
-
-@pytest.fixture
-def senders(database: Database) -> Senders:
-    return Senders(database.operator_url)
 
 
 def waiting(database: Database, store: Store, tenant: Tenant, sender: str) -> int:
@@ -197,9 +107,6 @@ def test_two_processes_take_answers_to_the_same_senders(database: Database, stor
             process.commit()
         taken = [row for process in processes for rows in process.results()[:2] for (row,) in rows]
     assert sorted(taken) == ["anna", "anna", "berta", "berta"]
-
-
-VERDICT = "select ingest.record_scan('documents', %s, 'malicious', 'defender', '{}', null, now(), true)"
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from operations.audit import Account, Audit
 from operations.old_addresses import OldAddresses, Source
 from operations.tenants import Tenants
 from tests.integration.databases import OWNER, Database
-from tests.integration.test_isolation import Store, add_tenant, save, store_of
+from tests.integration.stores import Store, add_tenant, save
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -25,12 +25,6 @@ ANNA = Account(why="a test", remark="anna")
 WHY = ("--why", "a test")
 OLD = "rechnung@tischlerei.example"
 NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
 
 
 @pytest.fixture

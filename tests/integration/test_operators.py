@@ -22,7 +22,7 @@ from operations.origin import acting_from, origin
 from operations.tenants import Holdings, Tenants, TenantState
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, OWNER, Database, Server
-from tests.integration.test_isolation import Store, add_tenant, blob, document, everything_of, reject, seed, store_of
+from tests.integration.stores import Store, add_tenant, blob, document, everything_of, reject, seed, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -59,12 +59,6 @@ def tenants(database: Database) -> Tenants:
 @pytest.fixture
 def audit(database: Database) -> Audit:
     return Audit(database.operator_url)
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
 
 
 def test_every_action_is_recorded_with_the_login_of_the_database(

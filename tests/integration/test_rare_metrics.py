@@ -21,14 +21,13 @@ from ingest.telemetry.export import Exporter
 from ingest.telemetry.metrics import METRICS
 from ingest.telemetry.recorder import Recorder
 from scanning.scans import Watch
+from tests.fakes import answers, scans
 from tests.fakes.graph_endpoint import Answer, error, graph
 from tests.fakes.mail import email
 from tests.fakes.otlp import Receiver, receiving
 from tests.fakes.values import ref
+from tests.fakes.world import FIRST, World
 from tests.integration.databases import Database
-from tests.unit.answers import test_outbox as answers
-from tests.unit.ingest import test_pipeline as pipeline
-from tests.unit.scanning import test_scans as scans
 
 pytestmark = pytest.mark.shares("postgres")
 
@@ -59,8 +58,8 @@ def arrived(receiver: Receiver, metric: str, **attributes: str | bool) -> float:
 
 
 def test_a_copy_in_the_waiting_room_is_counted_with_its_reason(receiver: Receiver) -> None:
-    world = pipeline.World()
-    world.records.holding = {pipeline.FIRST}
+    world = World()
+    world.records.holding = {FIRST}
     world.pipeline.ingest_message(world.mail.deliver(email()))
     assert arrived(receiver, "ingest.mails.held", reason="sender_unknown") == 1
 

@@ -20,8 +20,7 @@ from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email
 from tests.integration.databases import OWNER, Database, Server
-from tests.integration.test_isolation import add_tenant, document, store_of
-from tests.integration.test_lock_order import VERDICT
+from tests.integration.stores import VERDICT, add_tenant, document, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 

@@ -29,7 +29,7 @@ from operations.settings import RetentionSettings
 from operations.tenants import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
-from tests.integration.test_isolation import (
+from tests.integration.stores import (
     Seeded,
     Store,
     add_tenant,
@@ -39,7 +39,6 @@ from tests.integration.test_isolation import (
     reject,
     save,
     seed,
-    store_of,
 )
 
 pytestmark = pytest.mark.shares("postgres")
@@ -108,12 +107,6 @@ class Folder:
         if ref in self.moved:
             raise OperatorError("The mail is not in Quarantine: it was moved elsewhere.")
         self.deleted.append(ref)
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
 
 
 @pytest.fixture

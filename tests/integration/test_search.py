@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,15 +19,9 @@ from operations.status import read_status
 from operations.tenant_history import tenant_history
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, blob, document, reject, save, store_of
+from tests.integration.stores import Store, add_tenant, blob, document, reject, save
 
 pytestmark = pytest.mark.shares("postgres")
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
 
 
 @pytest.fixture

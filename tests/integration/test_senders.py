@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from typer.testing import CliRunner
 from commands.app import app
 from ingest.codes import HeldReason, Reason
 from ingest.errors import LeaseLost, OperatorError
-from ingest.model.claim import Claim, ClaimState
+from ingest.model.claim import ClaimState
 from ingest.model.message import Authentication
 from ingest.model.tenant import Tenant
-from operations.audit import Account, Audit
+from operations.audit import Audit
 from operations.history import Histories
 from operations.origin import origin
 from operations.search import Search
@@ -31,47 +30,17 @@ from operations.upload_tokens import UploadTokens
 from operations.withheld import WithheldDocuments
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, READER, Database, Server
-from tests.integration.test_isolation import Store, add_tenant, blob, document, store_of
+from tests.integration.stores import (
+    ANNA,
+    BILLING,
+    Store,
+    add_tenant,
+    filed,
+    mode,
+    sent_by,
+)
 
 pytestmark = pytest.mark.shares("postgres")
-
-ANNA = Account(why="new supplier", remark="anna")
-BILLING = "billing@supplier.example"
-_numbers = count(1)
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
-
-
-@pytest.fixture
-def senders(database: Database) -> Senders:
-    return Senders(database.operator_url)
-
-
-@pytest.fixture
-def tenant(database: Database) -> Tenant:
-    return add_tenant(database, "one")
-
-
-def sent_by(address: str | None, *, proven: bool = True) -> Authentication:
-    return Authentication(sender_address=address, sender_proven=proven)
-
-
-def filed(
-    store: Store, tenant: Tenant, sender: Authentication, *, claim: Claim | None = None
-) -> tuple[int, HeldReason | None]:
-    """File a mail with one document; return the mail's number and the reason why it waits."""
-    mark = f"mail-{next(_numbers)}"
-    claim = claim or store.claims.claim(values.ref(message_id=f"AAk-{mark}"))
-    assert claim is not None
-    mail = replace(values.message(subject=mark, of=claim.ref), authentication=sender)
-    mail = replace(mail, sender=sender.sender_address or "", internet_message_id=f"<{mark}@supplier.example>")
-    with store.tenants.tenant_context(tenant):
-        saved = store.copies.save(claim, mail, blob(tenant, mark), [document(tenant, mark)], last=True)
-    return claim.id, saved.held
 
 
 def seen(database: Database, what: str = "delivered", role: str = READER) -> set[int]:
@@ -84,10 +53,6 @@ def as_dms(database: Database, statement: str, *parameters: object) -> list[dict
     with psycopg.connect(database.reader_url, row_factory=dict_row, autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []
-
-
-def mode(senders: Senders, tenant: Tenant, wanted: SenderMode | None, purpose: str = "") -> None:
-    senders.set_mode(str(tenant.id), wanted, ANNA, purpose=purpose)
 
 
 # Who waits

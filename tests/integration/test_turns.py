@@ -19,7 +19,7 @@ from operations.audit import Account
 from operations.tenants import Tenants as OperatorsTenants
 from tests.fakes import values
 from tests.integration.databases import Database
-from tests.integration.test_isolation import Store, add_tenant, blob, save, store_of
+from tests.integration.stores import Store, add_tenant, blob, save, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 

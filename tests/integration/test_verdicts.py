@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -28,24 +27,13 @@ from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email
 from tests.integration.databases import OWNER, Database, Server
-from tests.integration.test_isolation import Store, add_tenant, document, store_of
-from tests.integration.test_lock_order import VERDICT, sessions, settle, wait_for_lock
+from tests.integration.sessions import sessions, settle, wait_for_lock
+from tests.integration.stores import VERDICT, Store, add_tenant, document, store_of
 
 pytestmark = pytest.mark.shares("postgres")
 
 ACCOUNT = Account(why="loss")
 HEADER = "<4711@supplier.example>"
-
-
-@pytest.fixture
-def store(database: Database) -> Iterator[Store]:
-    with store_of(database) as store:
-        yield store
-
-
-@pytest.fixture
-def tenant(database: Database) -> Tenant:
-    return add_tenant(database, "one")
 
 
 @dataclass(kw_only=True)

@@ -11,8 +11,8 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.stack import CONTAINER, Stack
+from tests.fakes.command_line import Done
 from tests.mails.mime import file, mail, multipart, text
-from tests.unit.commands.test_cli import Done
 
 MAILS = 10
 DAMAGES = ("flip a bit", "cut off", "append", "empty", "delete")

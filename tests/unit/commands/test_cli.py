@@ -10,7 +10,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,16 +24,8 @@ from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
 from operations.tenants import Tenants
 from operations.upload_addresses import UploadAddresses
+from tests.fakes.command_line import Done
 from tests.fakes.values import ENVIRONMENT
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """The end of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ingest.pipeline import DEFECT_LIMIT
 from ingest.settings import RouteMode
 from tests.fakes.mail import email
 from tests.fakes.values import OTHER_TOKEN, TOKEN
-from tests.unit.ingest.test_pipeline import FIRST, OFF, OFF_TOKEN, TENANTS, World, address
+from tests.fakes.world import FIRST, OFF, OFF_TOKEN, TENANTS, World, address
 
 UNKNOWN = "ab" * 16
 

@@ -11,7 +11,7 @@ from ingest.model.outcome import Stored
 from ingest.suspects import SUSPECT_CRASHES
 from tests.fakes.journal import Journal
 from tests.fakes.mail import email
-from tests.unit.ingest.test_pipeline import World
+from tests.fakes.world import World
 
 
 def suspect(world: World) -> MessageRef:
