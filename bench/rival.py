@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Rival:
     """Drains one inbox, mail by mail."""
 
     def __init__(self, stack: dict[str, Any], *, delay_milliseconds: int) -> None:
-        self._mailbox = _account(stack, delay_milliseconds).mailbox()
+        self._mailbox = sign_in(stack, delay_milliseconds).mailbox()
         self._blobs = ContainerClient.from_connection_string(stack["storage_connection_string"], container_name="rival")
         if not self._blobs.exists():
             self._blobs.create_container()
@@ -127,8 +128,11 @@ def _content(attachment: Any) -> bytes:  # noqa: ANN401 - the library has no typ
     return base64.b64decode(attachment.content)  # the library keeps it as Graph sends it
 
 
-def _account(stack: dict[str, Any], delay_milliseconds: int) -> Any:  # noqa: ANN401 - the library has no types
-    """Sign in by client credentials, at the simulator's addresses instead of Microsoft's."""
+def sign_in(stack: Mapping[str, Any], delay_milliseconds: int) -> Any:  # noqa: ANN401 - the library has no types
+    """Sign in by client credentials, at the addresses of `stack` instead of Microsoft's; return the library's account.
+
+    `stack`: `graph_base_url`, `authority_host`, `client_id`, `client_secret`, `tenant_id` and `mailboxes`.
+    """
 
     class LocalProtocol(MSGraphProtocol):  # type: ignore[misc]  # the library has no types
         _protocol_url = str(stack["graph_base_url"]).removesuffix("v1.0")

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from local.graph.process import Simulator, running_simulator
+from tests.integration.graph_session import signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -45,22 +46,6 @@ def graph(simulator: Simulator) -> Iterator[requests.Session]:
 def other_graph(tolerant: Simulator) -> Iterator[requests.Session]:
     with signed_in(tolerant) as session:
         yield session
-
-
-def signed_in(simulator: Simulator) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = str(simulator.ca_file)
-    grant = {
-        "grant_type": "client_credentials",
-        "scope": "https://graph.microsoft.com/.default",
-        "client_id": simulator.identity.client_id,
-        "client_secret": simulator.identity.client_secret,
-    }
-    url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
-    session.headers["Authorization"] = f"Bearer {session.post(url, data=grant).json()['access_token']}"
-    session.headers["Prefer"] = 'IdType="ImmutableId"'
-    return session
 
 
 def sample(name: str) -> bytes:

@@ -16,6 +16,7 @@ import requests
 
 from local.graph.admin.client import MessageState, SubscriptionState
 from local.graph.process import Simulator, running_simulator
+from tests.integration.graph_session import signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -98,18 +99,7 @@ def simulator(running: Simulator) -> Iterator[Simulator]:
 
 @pytest.fixture
 def graph(simulator: Simulator) -> Iterator[requests.Session]:
-    with requests.Session() as session:
-        session.trust_env = False
-        session.verify = str(simulator.ca_file)
-        grant = {
-            "grant_type": "client_credentials",
-            "scope": "https://graph.microsoft.com/.default",
-            "client_id": simulator.identity.client_id,
-            "client_secret": simulator.identity.client_secret,
-        }
-        url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
-        session.headers["Authorization"] = f"Bearer {session.post(url, data=grant).json()['access_token']}"
-        session.headers["Prefer"] = 'IdType="ImmutableId"'
+    with signed_in(simulator) as session:
         yield session
 
 
@@ -315,19 +305,7 @@ def test_held_notifications_follow_a_lifecycle_event(
 
 def test_reauthorization_is_asked_for_before_the_token_ends(tmp_path: Path, webhook: Webhook) -> None:
     with running_simulator(tmp_path / "data", [CENTRAL], "--subscription-token-lifetime", "1") as short:
-        grant = {
-            "grant_type": "client_credentials",
-            "scope": "x/.default",
-            "client_id": short.identity.client_id,
-            "client_secret": short.identity.client_secret,
-        }
-        url = f"{short.authority_host}/{short.identity.tenant_id}/oauth2/v2.0/token"
-        verify = str(short.ca_file)
-        token = requests.post(url, data=grant, verify=verify, timeout=60).json()["access_token"]
-        with requests.Session() as session:
-            session.trust_env = False
-            session.verify = verify
-            session.headers["Authorization"] = f"Bearer {token}"
+        with signed_in(short) as session:
             create(short, session, webhook)
         assert webhook.next()["value"][0]["lifecycleEvent"] == "reauthorizationRequired"
 

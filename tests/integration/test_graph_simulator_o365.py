@@ -9,16 +9,10 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
-import msal
 import pytest
-from O365 import (  # type: ignore[import-untyped]  # the library has no types
-    Account,
-    Connection,
-    MSGraphProtocol,
-)
-from O365.mailbox import MailBox  # type: ignore[import-untyped]  # as above
-from O365.utils.token import MemoryTokenBackend  # type: ignore[import-untyped]  # as above
+from O365.mailbox import MailBox  # type: ignore[import-untyped]  # the library has no types
 
+from bench.rival import sign_in
 from local.graph.process import Simulator, running_simulator
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -35,37 +29,15 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
 
 @pytest.fixture
 def mailbox(simulator: Simulator) -> MailBox:
-    class LocalProtocol(MSGraphProtocol):  # type: ignore[misc]  # the library has no types
-        _protocol_url = simulator.graph_base_url.removesuffix("v1.0")
-
-    class LocalConnection(Connection):  # type: ignore[misc]  # the library has no types
-        @property
-        def msal_client(self) -> msal.ConfidentialClientApplication:
-            return client
-
-    class LocalAccount(Account):  # type: ignore[misc]  # the library has no types
-        connection_constructor = LocalConnection
-
-    tokens = MemoryTokenBackend()
-    client = msal.ConfidentialClientApplication(
-        simulator.identity.client_id,
-        client_credential=simulator.identity.client_secret,
-        authority=f"{simulator.authority_host}/{simulator.identity.tenant_id}",
-        instance_discovery=False,
-        token_cache=tokens,
-    )
-    account = LocalAccount(
-        (simulator.identity.client_id, simulator.identity.client_secret),
-        protocol=LocalProtocol,
-        auth_flow_type="credentials",
-        tenant_id=simulator.identity.tenant_id,
-        token_backend=tokens,
-        main_resource=f"users/{CENTRAL}",
-        requests_delay=0,
-        timezone="UTC",
-    )
-    assert account.authenticate(requested_scopes=["https://graph.microsoft.com/.default"])
-    return account.mailbox()
+    at = {
+        "graph_base_url": simulator.graph_base_url,
+        "authority_host": simulator.authority_host,
+        "client_id": simulator.identity.client_id,
+        "client_secret": simulator.identity.client_secret,
+        "tenant_id": simulator.identity.tenant_id,
+        "mailboxes": [CENTRAL],
+    }
+    return sign_in(at, delay_milliseconds=0).mailbox()
 
 
 def send(simulator: Simulator, subject: str) -> bytes:

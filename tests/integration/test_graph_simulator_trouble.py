@@ -10,6 +10,7 @@ import requests
 
 from local.graph.admin.client import AdminError
 from local.graph.process import Simulator, running_simulator
+from tests.integration.graph_session import new_token, signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -27,31 +28,11 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 @pytest.fixture
 def graph(simulator: Simulator) -> Iterator[requests.Session]:
-    with new_session(simulator) as session:
+    with signed_in(simulator) as session:
         yield session
     simulator.admin.clear_faults()
     simulator.admin.set_latency(0)
     simulator.admin.reset_counters()
-
-
-def new_session(simulator: Simulator) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = str(simulator.ca_file)
-    session.headers["Authorization"] = f"Bearer {new_token(simulator, session)}"
-    return session
-
-
-def new_token(simulator: Simulator, session: requests.Session) -> str:
-    grant = {
-        "grant_type": "client_credentials",
-        "scope": "https://graph.microsoft.com/.default",
-        "client_id": simulator.identity.client_id,
-        "client_secret": simulator.identity.client_secret,
-    }
-    url = f"{simulator.authority_host}/{simulator.identity.tenant_id}/oauth2/v2.0/token"
-    token: str = session.post(url, data=grant).json()["access_token"]
-    return token
 
 
 def inbox(simulator: Simulator, address: str = CENTRAL) -> str:
@@ -206,7 +187,7 @@ def running_session() -> requests.Session:
 
 def test_more_than_the_window_allows_is_throttled(tmp_path: Path) -> None:
     with running_simulator(tmp_path / "data", [CENTRAL], "--requests-per-window", "3") as small:
-        with new_session(small) as session:
+        with signed_in(small) as session:
             answers = [session.get(inbox(small)) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert 590 <= int(answers[-1].headers["Retry-After"]) <= 600
