@@ -23,9 +23,9 @@ from ingest.settings import AnswerTransport
 from ingest.storage import entra
 from ingest.storage.answers import Answers, DueAnswer
 
-AT_A_TIME = 10
+AT_A_TIME = 10  # answers that a process takes before it sends them
 RUN_SECONDS = 45.0  # of one run of the timer, which comes each minute
-MOST_ATTEMPTS = 6
+MOST_ATTEMPTS = 6  # to send one answer
 FIRST_DISTANCE = 300.0  # seconds to the second attempt; doubled for each further one
 MOST_DISTANCE = 86_400.0  # seconds, of those that a transport asks for
 

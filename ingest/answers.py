@@ -21,7 +21,7 @@ from ingest.model.part import Part
 MAX_SUBJECT = 200  # characters
 MAX_NAME = 100  # characters of a file's name
 MAX_NAMES = 20  # of documents, and of refused parts
-MAX_REFERENCES = 10
+MAX_REFERENCES = 10  # Message-IDs that an answer repeats, the newest ones
 # The local part of each answer's Message-ID: an answer to an answer is known by it.
 MESSAGE_ID_MARK = "mail-entrance."
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")

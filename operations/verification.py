@@ -24,7 +24,7 @@ from operations.database import connect
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore
 
-WORKERS = 8
+WORKERS = 8  # blobs that are read side by side
 _BATCH = 256  # blobs that are asked for ahead
 
 # A part may share its blob with its mail or with another part; each is read once.

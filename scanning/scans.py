@@ -19,9 +19,9 @@ from scanning.results import read_event, read_tags
 TAGS_AT_A_TIME = 50  # blobs that are taken for a look at their tags
 LOOK_SECONDS = 45.0  # of one run of the timer, which comes each minute
 # Defender's event comes within minutes. The tag is asked for a blob that has waited longer, and then ever more rarely.
-TAG_AGE = 900.0
-TAG_DISTANCE = 900.0
-CLAMD_DISTANCE = 60.0
+TAG_AGE = 900.0  # seconds that a blob has waited
+TAG_DISTANCE = 900.0  # seconds to the second look, doubled for each further one
+CLAMD_DISTANCE = 60.0  # seconds, likewise
 MOST_LOOKS = 5  # by clamd at one blob: one that brings clamd down is given up
 
 

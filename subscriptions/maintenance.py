@@ -17,7 +17,7 @@ from subscriptions.notifications import LifecycleEvent, SubscriptionEvent
 from subscriptions.plan import Step, Wanted, wanted_by
 from subscriptions.renewal import Renewal
 
-MAILBOXES_AT_A_TIME = 8
+MAILBOXES_AT_A_TIME = 8  # each waits for Graph in a thread of its own
 
 
 class Sweeping(Protocol):
