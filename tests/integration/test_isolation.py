@@ -698,6 +698,7 @@ SAMPLES: dict[str, object] = {
     "whys": ["tenant_inactive"],
     "state": "gone",
     "mailbox": values.MAILBOX,
+    "mailboxes": [values.MAILBOX],
     "received_at": datetime(2026, 1, 1, tzinfo=UTC),
     "received": [datetime(2026, 1, 1, tzinfo=UTC)],
     **dict.fromkeys(("claim", "tenant", "message", "document"), None),
