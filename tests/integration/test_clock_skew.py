@@ -35,6 +35,7 @@ def test_a_host_with_a_wrong_clock_stores_each_mail_at_its_first_attempt(stack: 
     (host,) = stack.hosts
     host.stop()
     clock = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    clock["PYTHONPATH"] = str(Path(__file__).parent / "under_faketime")
     host.environment = {**host.environment, **clock}
     host.start()
     for subscription in stack.admin.subscriptions():
