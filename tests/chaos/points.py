@@ -72,6 +72,7 @@ ELSEWHERE = {
     "graph.release_message": "an operator's command",
     "graph.describe_message": "asked of a mail that is given up without a look at its header; the suite has none",
     "sql.note_findings": "the daily examination records its findings; the suite runs none",
+    "sql.left": "the daily examination and an operator's command ask, and change nothing",
     "sql.unfinished": "the timer reports it where telemetry is on, and changes nothing",
     "graph.list_junk": "asked where INGEST_SWEEP_JUNK is on; the suite sends no junk",
     "graph.get_junk": "an operator's command, and the daily examination, which changes nothing",
