@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from console.access import SESSION_COOKIE, Access, LoopbackAccess
 from console.assertion import Assertions
-from console.content import Links
+from console.content_links import Links
 from console.content_responses import ContentResponses
 from console.guard import CONTENT_POLICY, PAGE_POLICY, Guard, RateLimit
 from console.language import COOKIE, LANGUAGES

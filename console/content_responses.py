@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from console.access import Person
-from console.content import Content, Form, Links
+from console.content_links import Content, Form, Links
 from console.guard import RateLimit
 from console.pdf_pages import render
 from console.preview import IMAGES, MAX_PDF, MAX_TEXT, head

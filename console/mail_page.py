@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from console.content import Content, Form, Links
+from console.content_links import Content, Form, Links
 from console.language import Words
 from console.preview import content_of, preview_kind, preview_of
 from console.render import page, person_of, trouble, words_of

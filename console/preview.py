@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from console.content import Content, Form, Links
+from console.content_links import Content, Form, Links
 from console.invoice_sheet import MAX_BYTES, Sheet, read_sheet
 from console.pdf_pages import render
 from console.service import Contents

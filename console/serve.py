@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from console.access import EntraAccess, LoopbackAccess, on_azure
 from console.app import build
 from console.assertion import Assertions
-from console.live import LiveService
+from console.live_service import LiveService
 from ingest import wiring
 from ingest.errors import OperatorError, SettingsError
 from ingest.settings import QueueAccount, Settings

@@ -1,4 +1,4 @@
-"""The work behind the pages, as the pages see it. `console.live` does the work; tests put a fake in its place."""
+"""The work behind the pages, as the pages see it. `console.live_service` does it; tests put a fake in its place."""
 
 from __future__ import annotations
 
