@@ -7,8 +7,8 @@ from console.access import LoopbackAccess
 from console.app import build
 from console.service import QuarantinedMail
 from operations.history import MailRecord
-from tests.fakes import service as fake
-from tests.fakes.service import FakeService
+from tests.fakes import console_service as fake
+from tests.fakes.console_service import FakeService
 
 PAGE = "http://127.0.0.1:8080"
 CONTENT = "http://localhost:8080"

@@ -16,7 +16,7 @@ from console.app import DOWNLOADS_A_MINUTE, build
 from console.guard import form_token
 from console.service import Action
 from ingest.errors import SettingsError
-from tests.fakes.service import FakeService
+from tests.fakes.console_service import FakeService
 
 PAGES = ("/", "/mails", "/mails/7", "/mails/7/preview/1", "/quarantine", "/audit", "/tenants")
 DOWNLOADS = ("/mails/7/copies/1/original", "/mails/7/copies/1/parts/1")

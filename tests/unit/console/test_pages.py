@@ -24,8 +24,8 @@ from ingest.model.claim import ClaimState
 from ingest.model.message_ref import Trigger
 from operations.history import MailRecord
 from operations.status import Examination
-from tests.fakes import service as fake
-from tests.fakes.service import FakeService
+from tests.fakes import console_service as fake
+from tests.fakes.console_service import FakeService
 
 ORIGIN = {"origin": "http://127.0.0.1:8080"}
 

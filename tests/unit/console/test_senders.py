@@ -8,8 +8,8 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from operations.senders import Sender, SenderList
-from tests.fakes import service as fake
-from tests.fakes.service import FakeService
+from tests.fakes import console_service as fake
+from tests.fakes.console_service import FakeService
 
 ORIGIN = {"origin": "http://127.0.0.1:8080"}
 

@@ -23,7 +23,7 @@ from console.language import texts
 from ingest.codes import Reason
 from ingest.errors import SettingsError
 from operations.tenant_history import TenantMail
-from tests.fakes.service import NOON, FakeService
+from tests.fakes.console_service import NOON, FakeService
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
