@@ -154,7 +154,9 @@ def restore(
     with connected() as ours, containers_by_name(ours.settings) as container, closing(ReaderPool()) as readers:
         verification = Verification(url, reader=container, number=number)
         options = wiring.filing_options(ours.settings, readers)
-        restoration = Restoration(url, mail=ours.mailboxes, container=container, options=options)
+        restoration = Restoration(
+            url, mail=ours.mailboxes, container=container, options=options, scan=_scan(ours.settings)
+        )
         for one in restoration.restore(verification.check(), words):
             incomplete |= bool(one.missing)
             rows.append(
@@ -234,8 +236,13 @@ def _derivation(database_url: str, number: int | None, *, upload: bool) -> Itera
         container = opened.enter_context(containers_by_name(settings))
         readers = opened.enter_context(closing(ReaderPool()))
         options = wiring.filing_options(settings, readers)
-        scan = None if settings.scanner is Scanner.OFF else settings.scan_hold is ScanHold.UNTIL_CLEAN
+        scan = _scan(settings)
         yield Derivation(database_url, container=container, options=options, number=number, upload=upload, scan=scan)
+
+
+def _scan(settings: Settings) -> bool | None:
+    """Return None where no scanner gets new documents, else whether the DMS sees them only after that."""
+    return None if settings.scanner is Scanner.OFF else settings.scan_hold is ScanHold.UNTIL_CLEAN
 
 
 def _with_progress(derivation: Derivation, title: str) -> Iterator[Comparison]:

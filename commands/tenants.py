@@ -153,7 +153,7 @@ def forget(
 ) -> None:
     """Delete all that is stored for one tenant, for good.
 
-    Blobs and rows. The tenant has to be disabled, for as long as a mail from before may be in work: ten minutes, or
+    Blobs and rows. The tenant has to be disabled, for as long as a mail from before may be in work: half an hour, or
     INGEST_LEASE_SECONDS where that is more. A storage account that is not the one of the records is refused. The
     tenant's row in the DMS stays, and its tokens are never given again. Until the last row is gone, a second run
     finishes what a first one began. What INGEST_RETAIN_MAILS, an immutability policy or a legal hold keeps is refused,

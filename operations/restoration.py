@@ -57,6 +57,34 @@ update ingest.document set blob_name = %(name)s, size = %(size)s, sha256 = %(sha
 where message_id = %(message)s and blob_name = %(old)s
 """
 _WITHHOLD: LiteralString = "select ingest.withhold_known(%(message)s)"
+# A scanner that found no blob has given the verdict up.
+_AWAIT_SCAN: LiteralString = """
+with restored as (
+    select distinct blob_name, container, tenant_id from ingest.document
+    where message_id = %(message)s and blob_name = any (%(stored)s)
+), unscanned as (
+    insert into ingest.scan (blob_name, container, tenant_id, verdict)
+    select blob_name, container, tenant_id, 'not_scanned' from restored
+    on conflict do nothing
+)
+insert into ingest.scan_due (blob_name, container, tenant_id)
+select blob_name, container, tenant_id from restored
+where not exists (
+    select from ingest.scan
+    where scan.blob_name = restored.blob_name and scan.container = restored.container
+        and scan.verdict in ('clean', 'malicious')
+)
+on conflict (blob_name, container) do update set next_look_at = now(), looks = 0
+"""
+# The DMS has seen the former bytes, and not these.
+_HIDE: LiteralString = """
+insert into ingest.withheld (document_id, tenant_id, reason)
+select document.id, document.tenant_id, 'not_scanned'
+from ingest.document join ingest.scan using (blob_name, container)
+where document.message_id = %(message)s and document.blob_name = %(name)s
+    and scan.verdict not in ('clean', 'malicious')
+on conflict do nothing
+"""
 # A look for a verdict that is due goes to the new blob.
 _NEW_SCAN_DUE: LiteralString = """
 update ingest.scan_due set blob_name = %(name)s where blob_name = %(old)s and container = %(container)s
@@ -98,9 +126,20 @@ class Restoration:
     """The restoring of blobs. Needs the rights of the tables' owner. Every call may raise OperatorError and Later."""
 
     def __init__(
-        self, database_url: str, *, mail: Mail, container: Callable[[str], BlobStore], options: FilingOptions
+        self,
+        database_url: str,
+        *,
+        mail: Mail,
+        container: Callable[[str], BlobStore],
+        options: FilingOptions,
+        scan: bool | None = None,
     ) -> None:
-        """`container` opens a container by its name."""
+        """`container` opens a container by its name.
+
+        `scan`: None where no scanner for malware gets the stored documents, else whether the DMS sees new bytes only
+        after that.
+        """
+        self._scan = scan
         self._url = database_url
         self._mail = mail
         self._container = container
@@ -192,15 +231,21 @@ class Restoration:
             "blobs": len(work.stored),
             "other_original": original.sha256 != copy.sha256,
         }
-        new = {"message": copy.id, "container": copy.container, "old": copy.blob_name}
+        other_bytes = original.name != copy.blob_name
+        steps = [_LOCK, _FORMER_ORIGINAL, _NEW_ORIGINAL] if other_bytes else [_LOCK]
+        steps.append(MEET_VERDICTS)
+        if other_bytes:
+            steps += [_NEW_PART, _NEW_DOCUMENT, _NEW_SCAN_DUE, _WITHHOLD]
+        if self._scan is not None:
+            steps.append(_AWAIT_SCAN)
+        if self._scan and other_bytes:
+            steps.append(_HIDE)
+        new = {"message": copy.id, "container": copy.container, "old": copy.blob_name, "stored": work.stored}
         new |= {"name": original.name, "size": original.size, "sha256": original.sha256}
         with connect(self._url) as connection:
             connection.execute(_OPEN, {"tenant": copy.tenant_id})
-            if original.name != copy.blob_name:
-                for statement in (_LOCK, _FORMER_ORIGINAL, _NEW_ORIGINAL, MEET_VERDICTS):
-                    connection.execute(statement, new)
-                for statement in (_NEW_PART, _NEW_DOCUMENT, _NEW_SCAN_DUE, _WITHHOLD):
-                    connection.execute(statement, new)
+            for statement in steps:
+                connection.execute(statement, new)
             record_action(connection, "message.restore", f"message {copy.number}", account, details=details)
 
 

@@ -24,7 +24,7 @@ from operations.database import connect, connect_alone
 from operations.storage_account import must_be_ours
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
-HOST_TIMEOUT = timedelta(minutes=10)  # functionTimeout in host.json: a longer attempt ends with its process
+HOST_TIMEOUT = timedelta(minutes=30)  # functionTimeout in host.json: a longer attempt ends with its process
 
 
 class TenantState(StrEnum):

@@ -261,7 +261,7 @@ def test_a_tenant_is_forgotten_and_no_other(
     assert tenants.show(str(theirs.tenant.id)).state is TenantState.ACTIVE
 
 
-@pytest.mark.parametrize(("lease", "minutes"), [(1, 10), (1200, 20)])
+@pytest.mark.parametrize(("lease", "minutes"), [(1, 30), (3600, 60)])
 def test_a_tenant_is_not_forgotten_while_a_mail_from_before_may_be_in_work(
     database: Database, store: Store, tenants: Tenants, lease: int, minutes: int
 ) -> None:

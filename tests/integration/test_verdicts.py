@@ -58,10 +58,14 @@ class World:
         assert row is not None
         self.message, self.document = row
 
-    def restore(self) -> None:
+    def restore(self, *, scan: bool | None = None) -> None:
         container: Any = FakeBlobs()
         restoration = Restoration(
-            self.database.owner_url, mail=self.mail, container=lambda _name: container, options=FilingOptions()
+            self.database.owner_url,
+            mail=self.mail,
+            container=lambda _name: container,
+            options=FilingOptions(),
+            scan=scan,
         )
         with self.server.admin(self.database) as admin:
             row = admin.execute("select blob_name from ingest.message where id = %s", [self.message]).fetchone()
@@ -70,6 +74,14 @@ class World:
         with self.server.membership("ingest_operator", OWNER):
             (restored,) = restoration.restore(iter([CheckedBlob(blob=lost, damage=Damage.MISSING)]), ACCOUNT)
         assert restored.other_bytes
+
+    def make_original_a_document(self) -> str:
+        """Let the mail be a document itself; return the blob's name."""
+        name = f"{self.tenant.id}/key/lost/original.eml"
+        with self.server.admin(self.database) as admin:
+            for table in ("part", "document"):
+                admin.execute(f"update ingest.{table} set blob_name = %s, sha256 = 'lost'".encode(), [name])
+        return name
 
     def rebuild(self) -> None:
         """Put the part on record anew, as a document with another id."""
@@ -138,10 +150,10 @@ def file(
     return claim.id
 
 
-def judge(database: Database, blob_name: str) -> None:
-    """The scanner finds a blob malicious."""
+def judge(database: Database, blob_name: str, verdict: str = "malicious") -> None:
+    """The scanner gives a verdict on a blob."""
     with database.app() as scanner:
-        scanner.execute(VERDICT.encode(), [blob_name])
+        scanner.execute(VERDICT.replace("malicious", verdict).encode(), [blob_name])
 
 
 def seen(database: Database) -> list[str]:
@@ -164,15 +176,33 @@ def test_a_verdict_on_the_former_original_withholds_the_mail_that_is_a_document_
     server: Server, database: Database, store: Store, tenant: Tenant
 ) -> None:
     world = World(database=database, server=server, store=store, tenant=tenant)
-    former = f"{tenant.id}/key/lost/original.eml"
-    with server.admin(database) as admin:
-        for table in ("part", "document"):
-            admin.execute(f"update ingest.{table} set blob_name = %s, sha256 = 'lost'".encode(), [former])
+    former = world.make_original_a_document()
     world.restore()
     (restored,) = seen(database)
     assert restored != former
     judge(database, former)
     assert seen(database) == []
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_new_bytes_of_a_document_wait_for_a_verdict_of_their_own(
+    server: Server,
+    database: Database,
+    store: Store,
+    tenant: Tenant,
+    hidden: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    """The scanner has given the lost blob up."""
+    world = World(database=database, server=server, store=store, tenant=tenant)
+    judge(database, world.make_original_a_document(), "failed")
+    world.restore(scan=hidden)
+    with server.admin(database) as admin:
+        due = admin.execute("select blob_name from ingest.scan_due").fetchall()
+        ((name,),) = admin.execute("select blob_name from ingest.document").fetchall()
+    assert due == [(name,)]
+    assert seen(database) == ([] if hidden else [name])
+    judge(database, name, "clean")
+    assert seen(database) == [name]
 
 
 def test_a_verdict_and_a_rebuild_of_a_restored_mail_wait_for_each_other(
@@ -202,8 +232,7 @@ def test_a_clean_verdict_on_a_part_of_a_restored_mail_shows_the_part(
         )
     world.restore()
     name = f"{tenant.id}/key/lost/001"
-    with database.app() as scanner:
-        scanner.execute(VERDICT.replace("malicious", "clean").encode(), [name])
+    judge(database, name, "clean")
     assert seen(database) == [name]
 
 
