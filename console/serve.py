@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ def serve_here(environ: Mapping[str, str], *, port: int, announce: Callable[[str
 
 
 def on_app_service() -> Starlette:
-    """Return the application for App Service: `uvicorn --factory console.serve:on_app_service`.
+    """Return the application for App Service: `uvicorn --factory console.serve:on_app_service`, without access log.
 
     Raises SettingsError without App Service authentication.
     """
@@ -59,6 +60,8 @@ def on_app_service() -> Starlette:
         raise SettingsError(["WEBSITE_HOSTNAME is missing: on a machine of your own use python -m ingest console"])
     if not os.environ.get("INGEST_OPERATOR_DATABASE_URL", "").strip():
         raise SettingsError(["INGEST_OPERATOR_DATABASE_URL is missing: the console never takes the owner's rights"])
+    # Search texts stand in URLs, and links to content.
+    logging.getLogger("uvicorn.access").disabled = True
     service = _service(os.environ)
     return build(service, EntraAccess(os.environ), assertions=_assertions(os.environ))
 
