@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import user_path
-from ingest.graph.listings import time_or_none
+from ingest.graph.listings import read_answer, time_or_none
 
 WEEK = timedelta(days=7)
 # PidTagMessageSizeExtended of the folder: v1.0 has no property for a folder's size.
@@ -45,7 +45,7 @@ def read_deleted_items(graph: GraphClient, mailbox: str, *, now: datetime) -> De
     oldest = _listed(graph, path, mailbox, since=since).get("value") or [{}]
     recent = _listed(graph, path, mailbox, since=now - WEEK)
     return DeletedItems(
-        mails=int(folder["totalItemCount"]),
+        mails=read_answer("get_deleted", folder, lambda found: int(found["totalItemCount"])),
         size=_size(folder),
         oldest=time_or_none(oldest[0].get("receivedDateTime")),
         last_week=int(recent.get("@odata.count") or 0),

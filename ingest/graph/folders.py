@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ingest import log
 from ingest.errors import GraphRefused
 from ingest.graph.client import GraphClient
-from ingest.graph.listings import id_of, read_items
+from ingest.graph.listings import id_of, read_answer, read_items
 
 CACHE = timedelta(minutes=5)  # for so long the app may use a folder that an Outlook user renamed or deleted
 
@@ -76,7 +76,7 @@ class Folders:
     def _get_inbox(self, mailbox: str) -> str:
         path = user_path(mailbox, "mailFolders", "inbox")
         answer = self._graph.request("get_inbox", "GET", path, mailbox=mailbox, params={"$select": "id"})
-        return str(answer.body["id"])
+        return read_answer("get_inbox", answer.body, id_of)
 
     def _find_or_create_quarantine(self, mailbox: str) -> str:
         found = self.find_quarantine(mailbox)
@@ -98,4 +98,4 @@ class Folders:
                 raise
             return found
         log.info("quarantine.folder_created", mailbox=mailbox)
-        return str(answer.body["id"])
+        return read_answer("create_folder", answer.body, id_of)

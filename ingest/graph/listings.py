@@ -1,4 +1,4 @@
-"""Graph's lists: an item that cannot be read is skipped, logged and counted, and the others are read all the same."""
+"""Graph's answers. Of a list, an item that cannot be read is skipped, logged and counted, and the others are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_items[Entry](
 
     `operation` and `mailbox` name the list in the log. Raises GraphUnavailable where the answer holds no list.
     """
-    items = answer.get("value") or []
+    items = answer.get("value")
     if not isinstance(items, list):
         raise GraphUnavailable(f"{operation}: the answer has no list of items")
     found, skipped = list[Entry](), 0
@@ -35,6 +35,17 @@ def read_items[Entry](
     if skipped:
         log.warning("graph.odd_items", operation=operation, mailbox=mailbox, skipped=skipped, read=len(found))
     return found
+
+
+def read_answer[Value](operation: str, answer: Item, read: Callable[[Item], Value]) -> Value:
+    """Return what `read` makes of an answer. Raises GraphUnavailable where the answer is not what Graph documents.
+
+    A gateway in trouble answers 200 with an empty body, too: that is no fact about a message or a folder.
+    """
+    try:
+        return read(answer)
+    except _ODD:
+        raise GraphUnavailable(f"{operation}: the answer is not what Graph documents") from None
 
 
 def id_of(item: Item) -> str:

@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 
 from ingest import log
 from ingest.codes import Reason
 from ingest.errors import GraphRefused, MimeUnavailable, NotFound, Rejected
 from ingest.graph.client import GraphClient, Json
 from ingest.graph.folders import Folders, user_path
-from ingest.graph.listings import next_link, read_items
+from ingest.graph.listings import Item, id_of, next_link, read_answer, read_items
 from ingest.graph.resources import attachment_of, listed_message_of, message_of, quarantined_mail_of, without_reason
 from ingest.graph.retry import CANNOT_DELETE, UNREADABLE_CODES
 from ingest.model.message import Attachment, ListedMessage, Message, QuarantinedMail, Scope
@@ -51,6 +52,12 @@ class Location:
 
     folder_id: str
     categories: tuple[str, ...]
+
+
+def location_of(item: Item) -> Location:
+    """Return where a message lies. Raises KeyError, TypeError, ValueError."""
+    categories = item.get("categories") or ()
+    return Location(folder_id=id_of({"id": item["parentFolderId"]}), categories=tuple(map(str, categories)))
 
 
 class Mailboxes:
@@ -118,7 +125,11 @@ class Mailboxes:
         with _readable():
             while link:
                 page = self._graph.request("list_attachments", "GET", link, mailbox=ref.mailbox, params=params).body
-                found += read_items("list_attachments", page, attachment_of, mailbox=ref.mailbox)
+                readable = read_items("list_attachments", page, attachment_of, mailbox=ref.mailbox)
+                if len(readable) < len(page["value"]):
+                    # Filed without the attachment, the message would be deleted with it.
+                    raise GraphRefused("list_attachments", HTTPStatus.OK, "with an attachment that has no id")
+                found += readable
                 link, params = next_link(page), None
         return found
 
@@ -163,9 +174,7 @@ class Mailboxes:
         body = self._graph.request(
             "locate_message", "GET", _path(ref, Scope.MAILBOX), mailbox=ref.mailbox, params=params
         ).body
-        return Location(
-            folder_id=str(body.get("parentFolderId") or ""), categories=tuple(map(str, body.get("categories") or ()))
-        )
+        return read_answer("locate_message", body, location_of)
 
     def categories_in_inbox(self, ref: MessageRef) -> Sequence[str] | None:
         """Return the categories of a message in the inbox; None for a message that is elsewhere or gone."""
@@ -247,18 +256,26 @@ class Mailboxes:
     def count_inbox(self, mailbox: str) -> InboxCount:
         """Return how many messages the inbox holds."""
         answer = self._folder("get_inbox", mailbox, "inbox", "id,totalItemCount,unreadItemCount")
-        return InboxCount(total=int(answer["totalItemCount"]), unread=int(answer["unreadItemCount"]))
+        return read_answer(
+            "get_inbox",
+            answer,
+            lambda inbox: InboxCount(total=int(inbox["totalItemCount"]), unread=int(inbox["unreadItemCount"])),
+        )
 
     def count_junk(self, mailbox: str) -> int:
         """Return how many messages the folder Junk Email holds."""
-        return int(self._folder("get_junk", mailbox, "junkemail", "id,totalItemCount")["totalItemCount"])
+        return self._count("get_junk", mailbox, "junkemail")
 
     def count_quarantine(self, mailbox: str) -> int:
         """Return how many messages the Quarantine folder holds; 0 where there is no folder yet."""
         folder = self._folders.find_quarantine(mailbox)
         if folder is None:
             return 0
-        return int(self._folder("get_quarantine", mailbox, folder, "id,totalItemCount")["totalItemCount"])
+        return self._count("get_quarantine", mailbox, folder)
+
+    def _count(self, operation: str, mailbox: str, folder: str) -> int:
+        answer = self._folder(operation, mailbox, folder, "id,totalItemCount")
+        return read_answer(operation, answer, lambda found: int(found["totalItemCount"]))
 
     def _folder(self, operation: str, mailbox: str, folder: str, fields: str) -> Json:
         path = user_path(mailbox, "mailFolders", folder)

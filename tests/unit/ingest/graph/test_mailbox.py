@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -409,11 +409,39 @@ def test_an_odd_item_stops_no_sweep(odd: Any, place: int, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("odd", ODD_ITEMS)
-def test_an_odd_item_hides_no_other_attachment(odd: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401 - any JSON
+def test_an_odd_item_among_the_attachments_lets_no_mail_be_filed_without_it(
+    odd: Any,  # noqa: ANN401 - any JSON
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     one = graph(Answer(content={"value": [FILE, odd, FILE | {"id": "b"}]}))
-    assert [item.id for item in boxes(one).attachments(ref())] == ["att", "b"]
+    with pytest.raises(GraphRefused, match="with an attachment that has no id"):
+        boxes(one).attachments(ref())
     assert 'graph.odd_items operation="list_attachments"' in caplog.text
     assert "skipped=1" in caplog.text
+
+
+NEXT = {"value": [FILE], "@odata.nextLink": f"{BASE_URL}{ANYWHERE}/attachments?$skip=1"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "ask"),
+    [
+        ([{}], lambda box: box.attachments(ref())),
+        ([NEXT, {}], lambda box: box.attachments(ref())),
+        ([{}], lambda box: list(box.list_inbox(MAILBOX))),
+        ([{}], lambda box: box.categories_in_inbox(ref())),
+        ([{"parentFolderId": "inbox-id"}, {}], lambda box: box.categories_in_inbox(ref())),
+        ([{}, {"value": []}, {}], lambda box: box.quarantine(ref(), Reason.NO_TOKEN)),
+        ([{}], lambda box: box.count_inbox(MAILBOX)),
+        ([{}], lambda box: box.count_junk(MAILBOX)),
+    ],
+)
+def test_an_empty_answer_is_no_fact_about_a_mail_or_a_folder(
+    answers: list[Any], ask: Callable[[Mailboxes], object]
+) -> None:
+    """A gateway in trouble answers 200, too. An empty list of attachments is a mail without documents."""
+    with pytest.raises(GraphUnavailable, match="the answer"):
+        ask(boxes(graph(*[Answer(content=one) for one in answers])))
 
 
 @pytest.mark.parametrize("field", ["name", "contentType", "contentId", "size", "@odata.type"])
