@@ -30,15 +30,15 @@ class GraphMessage:
 
 
 def read_message(spool: Spool) -> GraphMessage:
-    """Read a message. Raises PartRejected(too_large), and ContentInterrupted where the content is no JSON object."""
+    """Read a message. Raises PartRejected(too_large), and ContentInterrupted where the content is no message."""
     if spool.size > MAX_SIZE:
         raise PartRejected(Rule.TOO_LARGE)
     try:
         message = json.loads(b"".join(spool.blocks()))
     except (ValueError, RecursionError):
         raise ContentInterrupted("Graph's message is not JSON") from None
-    if not isinstance(message, dict):
-        raise ContentInterrupted("Graph's message is not a JSON object")
+    if not isinstance(message, dict) or not isinstance(message.get("id"), str):  # without an id: a gateway's answer
+        raise ContentInterrupted("Graph's message is not a JSON object with an id")
     body = message.get("body")
     body = body if isinstance(body, dict) else {}
     return GraphMessage(

@@ -11,9 +11,9 @@ from ingest.documents.spool import Spool
 from ingest.errors import ContentInterrupted, PartRejected
 
 
-def read(value: object) -> GraphMessage:
+def read(value: dict[str, object]) -> GraphMessage:
     with Spool() as spool:
-        spool.fill([json.dumps(value).encode()])
+        spool.fill([json.dumps({"id": "AAkALg1"} | value).encode()])
         return read_message(spool)
 
 
@@ -67,8 +67,8 @@ def test_nothing_in_the_json_breaks_the_reader(value: dict[str, object]) -> None
     read(value)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"[" * 100_000])
-def test_what_is_no_json_object_is_a_broken_answer(content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"{}", b'{"error": {"code": "x"}}', b"[" * 100_000])
+def test_what_is_no_message_is_a_broken_answer(content: bytes) -> None:
     with Spool() as spool:
         spool.fill([content])
         with pytest.raises(ContentInterrupted):
