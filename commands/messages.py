@@ -29,12 +29,14 @@ from ingest.model.claim import ClaimState
 from ingest.settings import Settings
 from operations.audit import Audit
 from operations.blobs import containers_by_name
-from operations.download import chosen_blob, write_blob
+from operations.download import chosen_blob, malicious_parts, write_blob
 from operations.export import export_mail
 from operations.history import Histories, PartRecord
 from operations.inspection import ClaimRecord
 from operations.search import Search
 from operations.settings import operator_database_url
+
+_MALWARE = "Malware was found in it: open it only where malware can do no harm (messages show names the part)."
 
 app = typer.Typer(no_args_is_help=True, help="Messages on record, and what is stored of them.")
 
@@ -231,6 +233,9 @@ def download(
     with containers_by_name(Settings.from_env(os.environ)) as container:
         size = write_blob(container(blob.container).read(blob.name), to)
     say(f"{to}: {size} bytes")
+    malicious = malicious_parts(Histories(url), number)
+    if malicious if part is None else part in malicious:
+        say(_MALWARE, err=True)
 
 
 @app.command()
@@ -255,6 +260,8 @@ def export(
     with containers_by_name(Settings.from_env(os.environ)) as container:
         files = export_mail(Histories(url), number, to, reader=container)
     say(f"{to}: {files} files; unzip it and check them with: sha256sum -c SHA256SUMS")
+    if malicious_parts(Histories(url), number):
+        say(_MALWARE, err=True)
 
 
 # Here, not in their own module: the help keeps this order.

@@ -46,7 +46,7 @@ def content_of(copy: Copy, part: PartRecord, form: Form, page: int = 0) -> Conte
 def preview_kind(part: PartRecord) -> str | None:
     """Return `invoice`, `image`, `pdf` or `frame`; None for a part without a preview."""
     media_type = part.content_type or part.detected_type or ""
-    if part.blob_name is None or part.encrypted:
+    if part.blob_name is None or part.encrypted or part.malicious:
         return None
     if part.invoice_kind in _XML_INVOICES:
         return "invoice"

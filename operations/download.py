@@ -40,6 +40,15 @@ def chosen_blob(histories: Histories, number: int, *, tenant: str | None, part: 
     raise OperatorError(f"Mail {number} has no stored part {part}: see messages show.")
 
 
+def malicious_parts(histories: Histories, number: int) -> set[int]:
+    """Return the positions of a mail's parts in which malware was found, in any copy. Raises OperatorError."""
+    found = histories.mail(number)
+    copies = found.copies if found else ()
+    return {
+        part.position for copy in copies for part in histories.parts(copy.duplicate_of or copy.id) if part.malicious
+    }
+
+
 def write_blob(blocks: Iterator[bytes], target: Path) -> int:
     """Write a blob's content to a new file; return the number of bytes. Raises OperatorError where `target` exists."""
     with new_file(target) as file:

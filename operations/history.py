@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import LiteralString
 from uuid import UUID
 
+from ingest.codes import Verdict
 from operations.database import connect, rows_as
 from operations.inspection import SELECT_CLAIM, ClaimRecord
 
@@ -102,6 +103,11 @@ class PartRecord:
     malware: list[str] | None
     withheld: list[str] | None
 
+    @property
+    def malicious(self) -> bool:
+        """True where a scanner found malware in the part's blob, or in the same content elsewhere."""
+        return self.malware_verdict == Verdict.MALICIOUS or "malicious" in (self.withheld or ())
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassedOverTenant:
@@ -144,8 +150,9 @@ select placed.id, placed.position, placed.parent, placed.depth, placed.dispositi
         select array_agg(reason order by reason) from ingest.withheld
         where withheld.document_id = document.id and released_at is null
     ) as withheld
-from placed left join ingest.document on document.part_id = placed.id
-left join ingest.scan on scan.blob_name = document.blob_name and scan.container = document.container
+from placed join ingest.message on message.id = placed.message_id
+left join ingest.document on document.part_id = placed.id
+left join ingest.scan on scan.blob_name = placed.blob_name and scan.container = message.container
 order by placed.position
 """
 

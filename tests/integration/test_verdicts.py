@@ -19,6 +19,8 @@ from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from operations.audit import Account
 from operations.derivation import Comparison, Copy, Derivation, RecordedPart
+from operations.download import malicious_parts
+from operations.history import Histories
 from operations.migrations import migrate, roll_back
 from operations.restoration import Restoration
 from operations.verification import CheckedBlob, Damage, RecordedBlob
@@ -317,6 +319,28 @@ def test_documents_that_are_withheld_by_the_verdict_on_another_blob_are_listed_a
     judge(database, f"{tenant.id}/a/one/001")
     found = WithheldDocuments(database.operator_url).all(verdict="malicious", limit=10)
     assert sorted(one.number for one in found) == numbers
+
+
+def test_a_part_counts_as_malicious_in_each_mail_that_has_its_content(
+    database: Database, store: Store, tenant: Tenant
+) -> None:
+    first = file(store, tenant, "a", "same", header=HEADER)
+    linked = file(store, tenant, "b", "same", header=HEADER)
+    other, good = file(store, tenant, "c", "three"), file(store, tenant, "d", "four", "good")
+    judge(database, f"{tenant.id}/a/same/001")
+    histories = Histories(database.operator_url)
+    found = [malicious_parts(histories, number) for number in (first, linked, other, good)]
+    assert found == [{1}, {1}, {1}, set()]
+
+
+def test_malware_is_found_in_a_part_that_is_no_document(
+    server: Server, database: Database, store: Store, tenant: Tenant
+) -> None:
+    number = file(store, tenant, "a", "one")
+    with server.admin(database) as admin:
+        admin.execute("delete from ingest.document")
+    judge(database, f"{tenant.id}/a/one/001")
+    assert malicious_parts(Histories(database.operator_url), number) == {1}
 
 
 def test_the_migration_knows_the_mails_that_were_restored_before(server: Server, empty_database: Database) -> None:

@@ -183,6 +183,15 @@ def test_a_script_is_previewed_where_it_can_not_run(
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
 
 
+@pytest.mark.parametrize("found", [{"malware_verdict": "malicious"}, {"withheld": ["malicious"]}])
+def test_malware_is_said_and_never_previewed(anna: TestClient, service: FakeService, found: dict[str, object]) -> None:
+    service.parts_of[1] = [fake.part(1, **found)]
+    page = anna.get("/mails/7").text
+    assert "malware found" in page or "Schadsoftware gefunden" in page
+    assert "/preview/1" not in page
+    assert "/content/" not in anna.get("/mails/7/preview/1").text
+
+
 @given(flips=st.integers(min_value=0, max_value=10_000))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_a_changed_link_leads_nowhere(anna: TestClient, flips: int) -> None:
