@@ -272,6 +272,9 @@ def _blocks(
     encoded = "Content-Encoding" in response.headers  # although none was asked for
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isdigit() else None
+    if expected is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        # The end of the connection would be the end of the content: one that broke off would look whole.
+        raise GraphUnavailable(f"{operation}: the answer says neither its length nor that it comes in chunks")
     try:
         with span(f"graph.{operation}.content"):
             # What has come, and no waiting for a whole block: a stream that drips is seen as soon as it does.

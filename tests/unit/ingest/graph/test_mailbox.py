@@ -51,6 +51,14 @@ def mime(one: Graph, of: MessageRef | None = None, scope: Scope = Scope.INBOX) -
         return b"".join(blocks)
 
 
+def test_a_content_that_ends_with_its_connection_is_not_taken() -> None:
+    """One that broke off would look whole, and the mail would be deleted."""
+    with pytest.raises(GraphUnavailable, match="neither its length nor"):
+        mime(graph(Answer(content=b"half of a mi", headers={"Content-Length": ""})))
+    chunked = {"Content-Length": "", "Transfer-Encoding": "chunked"}
+    assert mime(graph(Answer(content=b"mime", headers=chunked))) == b"mime"
+
+
 @pytest.mark.parametrize(("scope", "path"), [(Scope.INBOX, IN_INBOX), (Scope.MAILBOX, ANYWHERE)])
 def test_the_original_is_one_request(scope: Scope, path: str) -> None:
     one = graph(Answer(content=b"mime"))
