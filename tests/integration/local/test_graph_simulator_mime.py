@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from local.graph.process import Simulator, running_simulator
-from tests.integration.graph_session import signed_in
+from tests.integration.local.graph_session import signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 CENTRAL = "central@dms.example"
-SAMPLES = Path(__file__).parents[1] / "mails" / "samples"
+SAMPLES = Path(__file__).parents[2] / "mails" / "samples"
 HEADER = b"Subject: scan\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
 LARGE = HEADER + b"--b\r\n\r\n" + b"hi\r\n" * 200_000 + b"--b--\r\n"
 

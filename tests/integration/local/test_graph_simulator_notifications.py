@@ -16,7 +16,7 @@ import requests
 
 from local.graph.admin.client import MessageState, SubscriptionState
 from local.graph.process import Simulator, running_simulator
-from tests.integration.graph_session import signed_in
+from tests.integration.local.graph_session import signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 

@@ -10,7 +10,7 @@ import requests
 
 from local.graph.admin.client import AdminError
 from local.graph.process import Simulator, running_simulator
-from tests.integration.graph_session import new_token, signed_in
+from tests.integration.local.graph_session import new_token, signed_in
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
