@@ -21,6 +21,7 @@ from ingest.storage.copies import Copies
 from ingest.storage.database import Database as Pool
 from ingest.storage.rejections import Rejections
 from ingest.storage.tenants import Tenants
+from local.stack import Stack
 from operations.audit import Account
 from operations.senders import SenderMode, Senders
 from tests.fakes import values
@@ -181,3 +182,13 @@ def filed(
 
 def mode(senders: Senders, tenant: Tenant, wanted: SenderMode | None, purpose: str = "") -> None:
     senders.set_mode(str(tenant.id), wanted, ANNA, purpose=purpose)
+
+
+def copies(stack: Stack, message_id: str) -> list[tuple[str, str | None]]:
+    """Return the tenants of the stored copies, and the operators who assigned them."""
+    with psycopg.connect(stack.postgres.owner_url) as owner:
+        return owner.execute(
+            "select tenant_id::text, assigned_by from ingest.message join ingest.claim on claim.id = claim_id"
+            " where message_id = %s order by message.id",
+            [message_id],
+        ).fetchall()

@@ -19,6 +19,7 @@ from local.tenants import LocalTenant
 from operations.origin import origin
 from tests.fakes.command_line import Done
 from tests.integration.databases import Server
+from tests.integration.stores import copies
 
 pytestmark = pytest.mark.shares("stack")
 
@@ -48,16 +49,6 @@ def send(stack: Stack, *to: str, subject: str) -> str:
     mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="rechnung.pdf")
     (message,) = stack.admin.deliver(mail.as_bytes(), [stack.identity.mailboxes[0]])
     return message.id
-
-
-def copies(stack: Stack, message_id: str) -> list[tuple[str, str | None]]:
-    """Return the tenants of the stored copies, and the operators who assigned them."""
-    with psycopg.connect(stack.postgres.owner_url) as owner:
-        return owner.execute(
-            "select tenant_id::text, assigned_by from ingest.message join ingest.claim on claim.id = claim_id"
-            " where message_id = %s order by message.id",
-            [message_id],
-        ).fetchall()
 
 
 def tenant_of(stack: Stack, name: str) -> LocalTenant:

@@ -28,7 +28,7 @@ from local.tenants import LocalTenant
 from operations.audit import Account
 from operations.senders import SenderMode, Senders
 from tests.integration.samples import MAILS
-from tests.integration.test_cli_operator import copies
+from tests.integration.stores import copies
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # No sandbox, as tests may run as root; nothing that calls home.

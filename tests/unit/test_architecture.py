@@ -227,6 +227,11 @@ def test_nothing_of_the_app_needs_what_is_never_deployed(module: str) -> None:
     assert not [name for name in imports(module) if any(is_of(name, other) for other in ("local", "tests", "bench"))]
 
 
+def test_what_tests_share_is_in_no_test_module() -> None:
+    of_a_test = re.compile(r"^from tests\.(?:\S*\.test_\w+ import|\S+ import test_)", re.MULTILINE)
+    assert [path for path in ROOT.glob("tests/**/*.py") if of_a_test.search(path.read_text("utf-8"))] == []
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("commands/*.py")), ids=lambda path: path.stem)
 def test_a_command_does_no_io_of_its_own(path: Path) -> None:
     outside = {"azure", "httpx", "msal", "psycopg", "requests", "sqlalchemy", "urllib", "socket", "subprocess"}
