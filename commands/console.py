@@ -1,4 +1,4 @@
-"""`console`: the page for people, on this machine."""
+"""`console`: the web console, on this machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def console(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.", min=0, max=65535)] = 8321,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the link, and open no browser.")] = False,
 ) -> None:
-    """Open the page for people. Ctrl-C ends it.
+    """Open the web console of support staff. Ctrl-C ends it.
 
-    The page finds mails, works on Quarantine and the waiting room, and shows the state of the entrance.
+    The console finds mails, works on Quarantine and the waiting room, and shows the state of the entrance.
 
     The link works once and only on this machine. Needs INGEST_OPERATOR_DATABASE_URL of a member of ingest_operator.
 

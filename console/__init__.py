@@ -1,1 +1,1 @@
-"""The page for people: find a mail, read its history, work on Quarantine, see the entrance's health."""
+"""The web console of support staff: find a mail, read its history, work on Quarantine, see the entrance's health."""

@@ -81,10 +81,10 @@ def run_demo(data: Path) -> int:
 def _show_page(stack: Stack) -> None:
     """Offer the page with these mails on it, as long as a person is at the terminal."""
     if not sys.stdin.isatty():
-        console.print("To see them on the page for people: run this at a terminal.")
+        console.print("To see them in the console: run this at a terminal.")
         return
     with running_console(stack) as link:
-        console.print(f"\nThe same mails on the page for people:\n\n  {link}\n\nEnter stops everything.")
+        console.print(f"\nThe same mails in the console:\n\n  {link}\n\nEnter stops everything.")
         input()
 
 
