@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from ingest.documents.headers.sender_address import MAX_ADDRESS
 from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
@@ -26,7 +27,6 @@ from operations.tenants import find_tenant
 MAIL_ACCOUNTS = "dms_emailconfig"
 # Columns of the DMS's mail accounts that may hold the address, the likeliest first.
 ACCOUNT_COLUMNS = ("email", "email_address", "address", "mail", "username", "user", "login", "imap_username")
-MAX_ADDRESS = 320  # characters: 64 before the @, 255 behind it (RFC 5321, 4.5.3.1)
 _ADDRESS = re.compile(r"[!-?A-~]+@[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 
 

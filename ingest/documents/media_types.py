@@ -24,7 +24,6 @@ CALENDAR = "text/calendar"
 APPLE_DOUBLE = "application/applefile"
 FINDER_STORE = "application/x-ds-store"
 ENCRYPTED_OFFICE = "application/x-ole-encrypted-package"
-
 RIGHTS_PROTECTED = "application/x-microsoft-rpmsg-message"
 
 # Programs, and containers of programs that a computer runs or mounts.

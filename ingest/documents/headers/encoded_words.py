@@ -15,7 +15,7 @@ from typing import Final
 
 _WORD_START: Final = re.compile(r"=\?([^?\s]{1,60})\?([BbQq])\?")
 _BLANKS: Final = re.compile(r"[ \t]*+")
-_NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _JIS_X_0208: Final = (b"\x1b$@", b"\x1b$B")  # escape sequences of JIS X 0208, 1978 and 1983
 _JIS_X_0213: Final = b"\x1b$(Q"  # its superset, which has the characters that Windows adds to row 13
 
@@ -67,7 +67,7 @@ def _word_bytes(encoding: str, content: str) -> bytes:
     raw = content.encode("utf-8", "replace")
     if encoding in "Qq":
         return binascii.a2b_qp(raw, header=True)
-    digits = raw.translate(None, _NOT_BASE64)
+    digits = raw.translate(None, NOT_BASE64)
     if len(digits) % 4 == 1:  # a single digit carries no byte
         digits = digits[:-1]
     return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))

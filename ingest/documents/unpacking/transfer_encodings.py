@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.documents.headers.encoded_words import NOT_BASE64
+
 LINE: Final = 64 * 1024  # bytes of one line; a longer one comes in several
-_NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _PADDING: Final = re.compile(rb"=+")
 _BASE64_LINE: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _LENGTH_OF_ESCAPE: Final = 3  # =4F
@@ -170,7 +171,7 @@ def _decode_base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
     for block in encoded:
         position = 0
         while (pads := _next_padding(block, position)) is not None:
-            digits += block[position : pads.start()].translate(None, _NOT_BASE64)
+            digits += block[position : pads.start()].translate(None, NOT_BASE64)
             missing = -len(digits) % 4
             cut = pads.end() == len(block)  # the other half of the padding may stand in the next block
             if missing == 1 or (missing == 2 and (cut or pads.end() - pads.start() > 1)):  # noqa: PLR2004 - it fits
@@ -178,7 +179,7 @@ def _decode_base64(encoded: Iterator[bytes]) -> Iterator[bytes]:
                 yield from _further_base64(block[pads.start() + missing :], encoded)
                 return
             position = pads.end()
-        digits += block[position:].translate(None, _NOT_BASE64)
+        digits += block[position:].translate(None, NOT_BASE64)
         whole = len(digits) - len(digits) % 4
         yield binascii.a2b_base64(digits[:whole])
         del digits[:whole]
