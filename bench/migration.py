@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.postgres import Postgres
-from operations.migrations import migrate
+from operations.schema.migrations import migrate
 
 _DMS = """
 create table dms_tenant (

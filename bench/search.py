@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from bench import records
-from operations.search import Search
+from operations.mails.search import Search
 
 ROUNDS = 7
 GOAL_SECONDS = 0.3

@@ -13,9 +13,9 @@ from commands.context import ByOption, WhyOption, account, tenant_of
 from commands.output import CsvOption, JsonOption, Row, form_of, print_rows, say
 from ingest.codes import AnswerKind
 from ingest.errors import OperatorError
-from operations.answers import AnswerRules
 from operations.settings import operator_database_url
-from operations.tenants import Tenants
+from operations.tenants.answers import AnswerRules
+from operations.tenants.records import Tenants
 
 app = typer.Typer(no_args_is_help=True, help="Answers to senders. Off until a tenant, or the operator, wants one.")
 

@@ -19,7 +19,7 @@ from ingest.settings import AddressSettings, Settings, database_url
 from ingest.wiring import App
 from operations.audit import Account
 from operations.inspection import ClaimRecord, Inspection
-from operations.upload_addresses import UploadAddresses
+from operations.tenants.upload_addresses import UploadAddresses
 
 MailboxOption = Annotated[
     str | None, typer.Option("--mailbox", help="Only this one of the mailboxes in AZURE_INGEST_MAILBOX.")

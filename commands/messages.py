@@ -28,12 +28,12 @@ from ingest.errors import OperatorError
 from ingest.model.claim import ClaimState
 from ingest.settings import Settings
 from operations.audit import Audit
-from operations.blobs import containers_by_name
-from operations.download import chosen_blob, malicious_parts, write_blob
-from operations.export import export_mail
-from operations.history import Histories, PartRecord
+from operations.blobs.containers import containers_by_name
 from operations.inspection import ClaimRecord
-from operations.search import Search
+from operations.mails.download import chosen_blob, malicious_parts, write_blob
+from operations.mails.export import export_mail
+from operations.mails.history import Histories, PartRecord
+from operations.mails.search import Search
 from operations.settings import operator_database_url
 
 _MALWARE = "Malware was found in it: open it only where malware can do no harm (messages show names the part)."

@@ -33,7 +33,7 @@ def migrate(
       python -m ingest migrate --keep-mail-accounts     (until the DMS has switched)
       python -m ingest migrate --back-to 0003_unique_tokens --why "back to the version before"
     """
-    from operations import migrations
+    from operations.schema import migrations
 
     url = owner_database_url(os.environ)
     if back_to is None:

@@ -14,8 +14,8 @@ from commands.csv_input import read_csv
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
-from operations.old_addresses import OldAddress, OldAddresses, Source, normal_address
 from operations.settings import operator_database_url, owner_database_url
+from operations.tenants.old_addresses import OldAddress, OldAddresses, Source, normal_address
 
 app = typer.Typer(
     no_args_is_help=True,

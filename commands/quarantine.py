@@ -28,7 +28,7 @@ from ingest.errors import IngestError, OperatorError
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from ingest.wiring import App
-from operations.quarantine import Quarantine
+from operations.mails.quarantine import Quarantine
 from operations.settings import operator_database_url
 
 app = typer.Typer(no_args_is_help=True, help="Mails in the folder Quarantine.")

@@ -35,9 +35,9 @@ def retention(
       python -m ingest retention --dry-run --why "look before the yearly run"
       python -m ingest retention --why "yearly run"
     """
-    from operations.blobs import containers_by_name
-    from operations.expiry import Expired, has_marks
-    from operations.quarantine import Quarantine
+    from operations.blobs.containers import containers_by_name
+    from operations.blobs.expiry import Expired, has_marks
+    from operations.mails.quarantine import Quarantine
     from operations.retention import Retention
 
     settings, url = RetentionSettings.from_env(os.environ), operator_database_url(os.environ)

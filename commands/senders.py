@@ -13,8 +13,8 @@ from commands.context import ByOption, TenantArgument, WhyOption, account, tenan
 from commands.csv_input import read_csv
 from commands.output import CsvOption, Form, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
-from operations.senders import GENERAL, Decision, SenderMode, Senders
 from operations.settings import operator_database_url
+from operations.tenants.senders import GENERAL, Decision, SenderMode, Senders
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -18,13 +18,13 @@ from ingest.documents.pdf.reader_pool import ReaderPool
 from ingest.errors import OperatorError
 from ingest.settings import ScanHold, Scanner, Settings
 from operations.audit import Account, Audit
-from operations.blobs import containers_by_name
+from operations.blobs.containers import containers_by_name
+from operations.blobs.derivation import Comparison, Derivation
+from operations.blobs.restoration import Restoration
+from operations.blobs.verification import CheckedBlob, Verification
+from operations.blobs.verification import unrecorded as find_unrecorded
 from operations.database import connect_alone
-from operations.derivation import Comparison, Derivation
-from operations.restoration import Restoration
 from operations.settings import operator_database_url, owner_database_url
-from operations.verification import CheckedBlob, Verification
-from operations.verification import unrecorded as find_unrecorded
 
 OneMessageArgument = Annotated[
     str | None, typer.Argument(metavar="MESSAGE", help="A message's number (messages list) or its Graph id.")

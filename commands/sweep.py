@@ -22,7 +22,7 @@ def sweep(*, mailbox: MailboxOption = None, as_json: JsonOption = False) -> None
     Example:
       python -m ingest sweep --mailbox upload@dms.cloud
     """
-    from operations.ingestion import Result, ingest_all, waiting_messages
+    from operations.mails.ingestion import Result, ingest_all, waiting_messages
 
     counts: Counter[str] = Counter()
     with connected() as ours:

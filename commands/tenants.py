@@ -13,10 +13,10 @@ from commands.context import upload_addresses as form_of_addresses
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_record, print_rows, say
 from ingest.errors import OperatorError
 from ingest.settings import Settings
-from operations.blobs import opened_containers
+from operations.blobs.containers import opened_containers
 from operations.settings import RetentionSettings, operator_database_url
-from operations.tenants import DEFAULT_GRACE, TenantRecord, Tenants
-from operations.upload_tokens import UploadTokens
+from operations.tenants.records import DEFAULT_GRACE, TenantRecord, Tenants
+from operations.tenants.upload_tokens import UploadTokens
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -20,8 +20,8 @@ from commands.context import (
 )
 from commands.output import CsvOption, JsonOption, Row, form_of, print_record, print_rows, say
 from operations.settings import operator_database_url
-from operations.tenants import DEFAULT_GRACE, Tenants
-from operations.upload_tokens import UploadToken, UploadTokens
+from operations.tenants.records import DEFAULT_GRACE, Tenants
+from operations.tenants.upload_tokens import UploadToken, UploadTokens
 
 _PRINT = "print"
 

@@ -12,8 +12,8 @@ import typer
 from commands.context import ByOption, WhyOption, account
 from commands.output import CsvOption, JsonOption, LimitOption, Row, form_of, print_rows, say
 from ingest.codes import Verdict
+from operations.mails.withheld import WithheldDocuments
 from operations.settings import operator_database_url
-from operations.withheld import WithheldDocuments
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -19,14 +19,14 @@ from ingest.storage.blobs import BlobStore
 from ingest.storage.queue_lengths import queue_lengths
 from ingest.wiring import App
 from operations.audit import Account, Audit, AuditEntry
-from operations.history import Histories, MailRecord, PartRecord
 from operations.inspection import Inspection
-from operations.quarantine import Quarantine
-from operations.search import FoundMail, Search
-from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
+from operations.mails.history import Histories, MailRecord, PartRecord
+from operations.mails.quarantine import Quarantine
+from operations.mails.search import FoundMail, Search
+from operations.mails.tenant_history import TenantMail, tenant_history
 from operations.status import Status, read_status
-from operations.tenant_history import TenantMail, tenant_history
-from operations.tenants import Tenants
+from operations.tenants.records import Tenants
+from operations.tenants.senders import Decision, HeldMail, Sender, SenderList, SenderMode, Senders
 from subscriptions.calls import Subscriptions
 
 PLATFORM_SECONDS = 60.0  # that the state of subscriptions and queues is kept

@@ -16,7 +16,7 @@ from console.render import page, person_of, trouble, words_of
 from console.service import MailHistories
 from ingest.model.claim import ClaimState
 from ingest.model.message import OriginalForm
-from operations.history import Copy, MailRecord, PartRecord, Rejection
+from operations.mails.history import Copy, MailRecord, PartRecord, Rejection
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 

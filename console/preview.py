@@ -9,7 +9,7 @@ from console.content_links import Content, Form, Links
 from console.invoice_sheet import MAX_BYTES, Sheet, read_sheet
 from console.pdf_pages import render
 from console.service import Contents
-from operations.history import Copy, PartRecord
+from operations.mails.history import Copy, PartRecord
 
 MAX_PAGES = 5  # of a PDF; each is a process of its own
 MAX_PDF = 50 * 1024 * 1024  # bytes

@@ -12,7 +12,7 @@ from console.forms import refusal, why_of
 from console.render import Notice, in_thread, page, person_of, words_of
 from console.service import SenderWork, TenantChoice
 from ingest.errors import OperatorError
-from operations.senders import Decision, SenderMode
+from operations.tenants.senders import Decision, SenderMode
 
 LIMIT = 200  # mails that wait, on one page
 SENDERS_LIMIT = 500  # entries of a tenant's lists, on one page

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from ingest.errors import OperatorError
 from operations.audit import AuditEntry
-from operations.history import MailRecord, PartRecord
-from operations.search import FoundMail
-from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
+from operations.mails.history import MailRecord, PartRecord
+from operations.mails.search import FoundMail
+from operations.mails.tenant_history import TenantMail
 from operations.status import Status
-from operations.tenant_history import TenantMail
+from operations.tenants.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 
 
 class Action(StrEnum):

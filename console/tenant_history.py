@@ -17,7 +17,7 @@ from console.language import Words
 from console.render import templates, words_of
 from console.service import TenantHistories
 from ingest.codes import HeldReason
-from operations.tenant_history import TenantMail
+from operations.mails.tenant_history import TenantMail
 
 LIMIT = 100
 MAX_QUERY = 500  # characters

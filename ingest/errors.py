@@ -36,7 +36,7 @@
     ├── BlobProtected             a policy or hold protects a blob from deletion, until a day
     ├── SettingsError             the app can't run as configured
     ├── OperatorError             what an operator asked for can't be done
-    └── MigrationError            in operations.migrations: the database can't be migrated
+    └── MigrationError            in operations.schema.migrations: the database can't be migrated
 
 Texts of these exceptions are written here and by the adapters, from names and codes only: never from a
 secret, a token, an address or a mail's content, so that they may be logged as they are. An OperatorError may

@@ -25,7 +25,7 @@ from local.processes import ChildFailedError
 from local.stack import Stack, StackError, empty
 from local.tenants import DEMO_TENANTS
 from local.terminal import console, step
-from operations.migrations import MigrationError
+from operations.schema.migrations import MigrationError
 
 _DATA = Path(os.environ.get("LOCAL_DATA", ".local"))  # the file `env` of a stack names its directory
 _EMPTIED = "folder of its databases, blobs and logs, emptied first"

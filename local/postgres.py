@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from local.processes import Child, free_port, make_private
-from operations import migrations
+from operations.schema import migrations
 
 DATABASE = "dms"
 OWNER = "dms_owner"

@@ -1,11 +1,11 @@
-"""Alembic's environment: the connection of `operations.migrations`, each migration in a transaction of its own.
+"""Alembic's environment: the connection of `operations.schema.migrations`, each migration in a transaction of its own.
 
 https://alembic.sqlalchemy.org/en/latest/cookbook.html#connection-sharing
 """
 
 from alembic import context
 
-from operations.migrations import SCHEMA, VERSION_TABLE
+from operations.schema.migrations import SCHEMA, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

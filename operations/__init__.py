@@ -1,1 +1,4 @@
-"""The operators' side of the ingest: migrations, tenants, Quarantine, verification. No function reaches it."""
+"""The operators' side of the ingest, by what operators look after: schema, tenants, mails, blobs.
+
+No function reaches it. The modules beside the folders are for all of them: connection, record of actions, settings.
+"""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from checks import app
 from checks.examination import Check, CheckContext, Trouble
-from operations import migrations
 from operations.inspection import Inspection
+from operations.schema import migrations
 
 
 def _database(context: CheckContext) -> str:

@@ -15,8 +15,8 @@ from ingest.errors import OperatorError
 from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef
 from operations.audit import Account
+from operations.blobs.expiry import Container, Expired, StoredMails, batches, by_tenant
 from operations.database import connect
-from operations.expiry import Container, Expired, StoredMails, batches, by_tenant
 from operations.settings import RetentionSettings
 
 LEFT_DAYS = 30  # without a sign of life of a claim in a mailbox that is not in the settings

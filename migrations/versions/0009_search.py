@@ -1,6 +1,6 @@
 """Add the words of each mail, for the search."""
 
-from operations.migrations import sql_files
+from operations.schema.migrations import sql_files
 
 revision, down_revision = "0009_search", "0008_drop_mail_accounts"
 upgrade, downgrade = sql_files(__file__)

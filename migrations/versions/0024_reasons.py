@@ -1,6 +1,6 @@
 """Refuse an entry without a reason on the record of operator actions."""
 
-from operations.migrations import sql_files
+from operations.schema.migrations import sql_files
 
 revision, down_revision = "0024_reasons", "0023_routes"
 upgrade, downgrade = sql_files(__file__)

@@ -1,6 +1,6 @@
 """Record the place that an operator acts from."""
 
-from operations.migrations import sql_files
+from operations.schema.migrations import sql_files
 
 revision, down_revision = "0035_origin", "0034_release"
 upgrade, downgrade = sql_files(__file__)

@@ -25,8 +25,8 @@ from ingest.codes import AnswerKind, Reason
 from local.graph.admin.client import AdminError
 from local.graph.process import GraphEndpoint
 from local.stack import Stack
-from operations.answers import AnswerRules
 from operations.audit import Account
+from operations.tenants.answers import AnswerRules
 from tests.chaos import plugin
 from tests.chaos.accounts import Books, balance, ended, queued, unfinished
 from tests.chaos.control import Control

@@ -12,13 +12,13 @@ from uuid import UUID
 from console.service import Action, PlatformState, QuarantinedMail, Result, TenantChoice, Undo
 from ingest.errors import BlobMissing, OperatorError
 from operations.audit import AuditEntry
-from operations.history import Copy, MailRecord, PartRecord, Rejection
 from operations.inspection import ClaimRecord
+from operations.mails.history import Copy, MailRecord, PartRecord, Rejection
+from operations.mails.search import FoundMail
+from operations.mails.tenant_history import TenantMail
 from operations.origin import origin
-from operations.search import FoundMail
-from operations.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 from operations.status import Examination, Hour, ReasonCount, Status, TenantVolume
-from operations.tenant_history import TenantMail
+from operations.tenants.senders import Decision, HeldMail, Sender, SenderList, SenderMode
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

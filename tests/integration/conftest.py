@@ -15,8 +15,8 @@ from local import azurite as azurite_emulator
 from local.azurite import Azurite
 from local.postgres import Postgres
 from local.stack import TIMERS_OFF, Stack
-from operations.migrations import migrate
-from operations.senders import Senders
+from operations.schema.migrations import migrate
+from operations.tenants.senders import Senders
 from tests.fakes.command_line import Done
 from tests.integration.databases import IN_TESTS, Database, Server
 from tests.integration.samples import deliver_samples

@@ -23,7 +23,7 @@ from ingest.storage.rejections import Rejections
 from ingest.storage.tenants import Tenants
 from local.stack import Stack
 from operations.audit import Account
-from operations.senders import SenderMode, Senders
+from operations.tenants.senders import SenderMode, Senders
 from tests.fakes import values
 from tests.integration.databases import Database
 

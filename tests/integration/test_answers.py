@@ -29,8 +29,8 @@ from ingest.storage.answers import Answers
 from local.graph.admin.client import MessageState, SentState
 from local.stack import Stack
 from local.tenants import LocalTenant
-from operations.answers import AnswerRules
 from operations.audit import Account
+from operations.tenants.answers import AnswerRules
 
 pytestmark = pytest.mark.shares("stack")
 

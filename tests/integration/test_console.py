@@ -26,7 +26,7 @@ from local.demo.console import running_console
 from local.stack import Stack
 from local.tenants import LocalTenant
 from operations.audit import Account
-from operations.senders import SenderMode, Senders
+from operations.tenants.senders import SenderMode, Senders
 from tests.integration.samples import MAILS
 from tests.integration.stores import copies
 

@@ -13,7 +13,7 @@ from ingest.filing import FilingOptions
 from ingest.model.message import OriginalForm
 from ingest.model.part import Part
 from operations.audit import Account
-from operations.derivation import Comparison, Copy, Derivation, RecordedPart
+from operations.blobs.derivation import Comparison, Copy, Derivation, RecordedPart
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 from tests.integration.sessions import sessions, settle, wait_for_lock

@@ -19,7 +19,7 @@ from ingest.codes import HeldReason, Reason
 from ingest.model.claim import Claim, ClaimState
 from ingest.model.message import Authentication
 from ingest.model.tenant import Tenant
-from operations.migrations import MigrationError, drop_mail_accounts, migrate
+from operations.schema.migrations import MigrationError, drop_mail_accounts, migrate
 from tests.fakes import values
 from tests.integration.databases import OWNER, Database, Server
 from tests.integration.stores import blob, document, store_of

@@ -19,7 +19,7 @@ from ingest.queues import EVENTS
 from local.azurite import ACCOUNT_KEY
 from local.processes import ROOT
 from local.stack import Stack
-from operations import migrations
+from operations.schema import migrations
 from tests.fakes.command_line import Done
 
 pytestmark = pytest.mark.shares("stack")

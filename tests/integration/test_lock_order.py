@@ -13,7 +13,7 @@ from ingest.codes import HeldReason
 from ingest.model.claim import ClaimState
 from ingest.model.tenant import Tenant
 from ingest.storage.backlog import Backlog
-from operations.senders import SenderMode, Senders
+from operations.tenants.senders import SenderMode, Senders
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.sessions import SECONDS, sessions, settle, wait_for_lock

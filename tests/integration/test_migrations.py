@@ -15,9 +15,9 @@ from threading import Event
 import psycopg
 import pytest
 
-from operations import migrations, preflight
 from operations.audit import Account
-from operations.migrations import MigrationError, drop_mail_accounts, migrate, roll_back
+from operations.schema import migrations, preflight
+from operations.schema.migrations import MigrationError, drop_mail_accounts, migrate, roll_back
 from tests.integration.databases import OWNER, Database, Server
 from tests.measuring import not_measured
 

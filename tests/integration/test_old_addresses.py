@@ -14,8 +14,8 @@ from commands.app import app
 from ingest.errors import DatabaseUnavailable, OperatorError
 from ingest.model.tenant import Tenant, TokenMatch
 from operations.audit import Account, Audit
-from operations.old_addresses import OldAddresses, Source
-from operations.tenants import Tenants
+from operations.tenants.old_addresses import OldAddresses, Source
+from operations.tenants.records import Tenants
 from tests.integration.databases import OWNER, Database
 from tests.integration.stores import Store, add_tenant, save
 

@@ -16,10 +16,10 @@ from ingest.errors import OperatorError
 from ingest.model.claim import Claim
 from ingest.model.tenant import Tenant
 from operations.audit import Account, Audit
-from operations.history import Histories
-from operations.migrations import losses, migrate, roll_back
+from operations.mails.history import Histories
 from operations.origin import acting_from, origin
-from operations.tenants import Holdings, Tenants, TenantState
+from operations.schema.migrations import losses, migrate, roll_back
+from operations.tenants.records import Holdings, Tenants, TenantState
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, OWNER, Database, Server
 from tests.integration.stores import Store, add_tenant, blob, document, everything_of, reject, seed, store_of

@@ -17,7 +17,7 @@ from ingest.model.message_ref import MessageRef
 from ingest.settings import RouteMode
 from ingest.wiring import App
 from operations.audit import Account, Audit
-from operations.quarantine import Quarantine
+from operations.mails.quarantine import Quarantine
 from tests.fakes import values
 from tests.integration.databases import Database
 

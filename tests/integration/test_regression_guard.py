@@ -24,9 +24,9 @@ from ingest.settings import Settings
 from local.graph.admin.client import MessageState
 from local.processes import ROOT
 from local.stack import Stack
-from operations.answers import AnswerRules
 from operations.audit import Account
-from operations.senders import SenderMode, Senders
+from operations.tenants.answers import AnswerRules
+from operations.tenants.senders import SenderMode, Senders
 
 pytestmark = pytest.mark.shares("stack")
 

@@ -14,8 +14,8 @@ from ingest.model.blob import StoredBlob
 from ingest.model.message import Scope
 from ingest.storage.copies import Copies
 from operations.audit import Account
-from operations.restoration import Restoration
-from operations.verification import CheckedBlob, Damage, RecordedBlob
+from operations.blobs.restoration import Restoration
+from operations.blobs.verification import CheckedBlob, Damage, RecordedBlob
 from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email

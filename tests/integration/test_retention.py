@@ -21,12 +21,12 @@ from ingest.model.message import QuarantinedMail
 from ingest.model.message_ref import MessageRef, Trigger
 from ingest.storage.blobs import protected_by
 from operations.audit import Account, Audit
-from operations.expiry import Expired, has_marks
-from operations.history import Histories
-from operations.restoration import Restoration
+from operations.blobs.expiry import Expired, has_marks
+from operations.blobs.restoration import Restoration
+from operations.mails.history import Histories
 from operations.retention import Retention
 from operations.settings import RetentionSettings
-from operations.tenants import Tenants
+from operations.tenants.records import Tenants
 from tests.fakes import values
 from tests.integration.databases import Database, Server
 from tests.integration.stores import (

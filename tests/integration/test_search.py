@@ -13,10 +13,10 @@ from ingest.codes import Reason
 from ingest.model.claim import ClaimState
 from ingest.model.invoice import Invoice, InvoiceKind
 from ingest.storage.findings import Findings
-from operations.history import Histories
-from operations.search import Search
+from operations.mails.history import Histories
+from operations.mails.search import Search
+from operations.mails.tenant_history import tenant_history
 from operations.status import read_status
-from operations.tenant_history import tenant_history
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.stores import Store, add_tenant, blob, document, reject, save

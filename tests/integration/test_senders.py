@@ -21,13 +21,13 @@ from ingest.model.claim import ClaimState
 from ingest.model.message import Authentication
 from ingest.model.tenant import Tenant
 from operations.audit import Audit
-from operations.history import Histories
+from operations.mails.history import Histories
+from operations.mails.search import Search
+from operations.mails.withheld import WithheldDocuments
 from operations.origin import origin
-from operations.search import Search
-from operations.senders import Decision, SenderMode, Senders
-from operations.tenants import Tenants
-from operations.upload_tokens import UploadTokens
-from operations.withheld import WithheldDocuments
+from operations.tenants.records import Tenants
+from operations.tenants.senders import Decision, SenderMode, Senders
+from operations.tenants.upload_tokens import UploadTokens
 from tests.fakes import values
 from tests.integration.databases import OPERATOR, READER, Database, Server
 from tests.integration.stores import (

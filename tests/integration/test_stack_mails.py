@@ -14,8 +14,8 @@ from local.postgres import DMS_LOGIN
 from local.stack import Stack
 from local.tenants import DEMO_TENANTS, LocalTenant, upload_address
 from operations.audit import Account
-from operations.senders import Decision, SenderMode, Senders
-from operations.upload_tokens import UploadTokens
+from operations.tenants.senders import Decision, SenderMode, Senders
+from operations.tenants.upload_tokens import UploadTokens
 
 pytestmark = pytest.mark.shares("stack")
 

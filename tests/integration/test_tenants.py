@@ -15,7 +15,7 @@ from ingest.errors import OperatorError
 from ingest.storage.database import Database as Pool
 from ingest.storage.tenants import Tenants as Routes
 from operations.audit import Account
-from operations.tenants import TenantRecord, Tenants, TenantState
+from operations.tenants.records import TenantRecord, Tenants, TenantState
 from tests.integration.databases import Database
 
 pytestmark = pytest.mark.shares("postgres")

@@ -16,7 +16,7 @@ from ingest.storage.backlog import Backlog
 from ingest.storage.tenants import Tenants
 from ingest.storage.turns import Turns
 from operations.audit import Account
-from operations.tenants import Tenants as OperatorsTenants
+from operations.tenants.records import Tenants as OperatorsTenants
 from tests.fakes import values
 from tests.integration.databases import Database
 from tests.integration.stores import Store, add_tenant, blob, save, store_of

@@ -18,13 +18,13 @@ from ingest.model.message_ref import MessageRef
 from ingest.model.part import Part
 from ingest.model.tenant import Tenant
 from operations.audit import Account
-from operations.derivation import Comparison, Copy, Derivation, RecordedPart
-from operations.download import malicious_parts
-from operations.history import Histories
-from operations.migrations import migrate, roll_back
-from operations.restoration import Restoration
-from operations.verification import CheckedBlob, Damage, RecordedBlob
-from operations.withheld import WithheldDocuments
+from operations.blobs.derivation import Comparison, Copy, Derivation, RecordedPart
+from operations.blobs.restoration import Restoration
+from operations.blobs.verification import CheckedBlob, Damage, RecordedBlob
+from operations.mails.download import malicious_parts
+from operations.mails.history import Histories
+from operations.mails.withheld import WithheldDocuments
+from operations.schema.migrations import migrate, roll_back
 from tests.fakes import values
 from tests.fakes.blobs import FakeBlobs
 from tests.fakes.mail import FakeMail, email

@@ -75,6 +75,13 @@ DOCUMENTS = {
     "unpacking": {"headers", "media_types", "spool"},
     "pdf": {"budget", "invoices", "spool", "unpacking"},
 }
+# The folders in operations, each with the folders that it may see; the modules beside them are for all.
+OPERATIONS = {
+    "schema": set[str](),
+    "blobs": set[str](),
+    "tenants": {"blobs"},
+    "mails": {"blobs", "tenants"},
+}
 PREFIXES = {
     "ingest.model": "kernel",
     "ingest.graph": "graph",
@@ -173,6 +180,13 @@ def test_a_reader_of_formats_sees_nothing_that_decides_about_a_part(module: str)
     folder = module.split(".")[2]
     seen = {name.split(".")[2] for name in imports(module) if is_of(name, "ingest.documents")}
     assert seen - {folder} <= DOCUMENTS[folder]
+
+
+def test_the_folders_of_operations_form_no_circle() -> None:
+    for module in MODULES_WITH_A_SUBJECT:
+        if (found := re.match(r"operations\.(\w+)\.", module)) is not None:
+            seen = {other[1] for name in imports(module) if (other := re.match(r"operations\.(\w+)\.", name))}
+            assert seen - {found[1]} <= OPERATIONS[found[1]], module
 
 
 def test_every_module_has_its_room() -> None:

@@ -22,8 +22,8 @@ from commands import context, output
 from commands.app import app, run
 from ingest.errors import OperatorError
 from ingest.settings import AddressSettings
-from operations.tenants import Tenants
-from operations.upload_addresses import UploadAddresses
+from operations.tenants.records import Tenants
+from operations.tenants.upload_addresses import UploadAddresses
 from tests.fakes.command_line import Done
 from tests.fakes.values import ENVIRONMENT
 

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 from console.access import LoopbackAccess
 from console.app import build
 from console.service import QuarantinedMail
-from operations.history import MailRecord
+from operations.mails.history import MailRecord
 from tests.fakes import console_service as fake
 from tests.fakes.console_service import FakeService
 

@@ -22,7 +22,7 @@ from ingest.codes import Disposition, HeldReason, Reason, Rule
 from ingest.errors import OperatorError
 from ingest.model.claim import ClaimState
 from ingest.model.message_ref import Trigger
-from operations.history import MailRecord
+from operations.mails.history import MailRecord
 from operations.status import Examination
 from tests.fakes import console_service as fake
 from tests.fakes.console_service import FakeService

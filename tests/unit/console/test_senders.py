@@ -7,7 +7,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from operations.senders import Sender, SenderList
+from operations.tenants.senders import Sender, SenderList
 from tests.fakes import console_service as fake
 from tests.fakes.console_service import FakeService
 

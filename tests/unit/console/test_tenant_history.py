@@ -22,7 +22,7 @@ from console.assertion import AUDIENCE, MAX_SECONDS, Assertions
 from console.language import texts
 from ingest.codes import Reason
 from ingest.errors import SettingsError
-from operations.tenant_history import TenantMail
+from operations.mails.tenant_history import TenantMail
 from tests.fakes.console_service import NOON, FakeService
 
 KEY = Ed25519PrivateKey.generate()

@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 
 from ingest.errors import BlobMissing, OperatorError
 from ingest.storage.database import Connection
-from operations.blobs import BlobReader
+from operations.blobs.containers import BlobReader
 from operations.database import connect
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob

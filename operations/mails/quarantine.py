@@ -18,9 +18,9 @@ from ingest.routing import Addressing
 from ingest.wiring import App
 from operations.audit import Account, Audit
 from operations.database import connect
-from operations.ingestion import ingest_assigned
 from operations.inspection import Inspection
-from operations.tenants import Tenants
+from operations.mails.ingestion import ingest_assigned
+from operations.tenants.records import Tenants
 
 # To the end of the transaction.
 _ALONE: LiteralString = """

@@ -18,7 +18,7 @@ from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect, rows_as
-from operations.tenants import find_tenant
+from operations.tenants.records import find_tenant
 
 GENERAL = ""  # the purpose of the list of all addresses without a list of their own
 

@@ -22,7 +22,7 @@ from ingest.errors import OperatorError
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect, rows_as
-from operations.tenants import find_tenant
+from operations.tenants.records import find_tenant
 
 MAIL_ACCOUNTS = "dms_emailconfig"
 # Columns of the DMS's mail accounts that may hold the address, the likeliest first.

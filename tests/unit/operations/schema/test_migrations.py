@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic.script import ScriptDirectory
 
-from operations.migrations import FOLDER, _config, names
+from operations.schema.migrations import FOLDER, _config, names
 
 
 def test_the_migrations_are_one_chain_in_the_order_of_their_numbers() -> None:

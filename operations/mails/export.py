@@ -18,10 +18,10 @@ from uuid import UUID
 
 from ingest.errors import OperatorError
 from ingest.model.message import OriginalForm
-from operations.blobs import BlobReader
-from operations.download import new_file
-from operations.history import Copy, Histories, PartRecord
+from operations.blobs.containers import BlobReader
 from operations.inspection import ClaimRecord
+from operations.mails.download import new_file
+from operations.mails.history import Copy, Histories, PartRecord
 
 SUMS = "SHA256SUMS"
 MAX_NAME = 80  # characters of a sender's file name in the zip; the manifest has all of it

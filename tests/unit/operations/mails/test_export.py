@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ingest.errors import BlobMissing, OperatorError
 from ingest.model.message import OriginalForm
-from operations.download import BlobPlace, chosen_blob, write_blob
-from operations.export import _safe, export_mail
-from operations.history import Histories, MailRecord, PartRecord
+from operations.mails.download import BlobPlace, chosen_blob, write_blob
+from operations.mails.export import _safe, export_mail
+from operations.mails.history import Histories, MailRecord, PartRecord
 from tests.fakes import console_service as fake
 
 ORIGINAL, PDF = b"Subject: x\r\n\r\nHello", b"%PDF-1.7"

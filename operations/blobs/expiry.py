@@ -19,8 +19,8 @@ from uuid import UUID
 from ingest.errors import BlobProtected
 from ingest.storage.database import Connection
 from operations.audit import Account
+from operations.blobs.storage_account import must_be_ours
 from operations.database import connect, connect_alone
-from operations.storage_account import must_be_ours
 
 BATCH = 500  # rows that one statement deletes
 FOR_EVER = datetime.min.replace(tzinfo=UTC)  # no mail was stored before

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import OperatorError
-from operations.history import Histories
+from operations.mails.history import Histories
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,11 +26,11 @@ from psycopg.rows import TupleRow, tuple_row
 
 from ingest.errors import IngestError
 from ingest.storage import database as postgres
-from operations import preflight
 from operations.audit import Account
 from operations.origin import SETTING, origin
+from operations.schema import preflight
 
-FOLDER = Path(__file__).parent.parent / "migrations"
+FOLDER = Path(__file__).parents[2] / "migrations"
 SCHEMA = "ingest"
 VERSION_TABLE = "schema_version"
 MAIL_ACCOUNTS = "dms_emailconfig"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.model.claim import ClaimState
-from operations.search import MAX_WORDS, Query, bounds, understand
+from operations.mails.search import MAX_WORDS, Query, bounds, understand
 
 LATE = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)  # in Berlin the 27th has begun
 

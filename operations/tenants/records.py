@@ -20,8 +20,8 @@ from ingest.errors import OperatorError
 from ingest.model.message_ref import MessageRef
 from ingest.storage.database import Connection
 from operations.audit import Account, record_action
+from operations.blobs.storage_account import must_be_ours
 from operations.database import connect, connect_alone
-from operations.storage_account import must_be_ours
 
 DEFAULT_GRACE = timedelta(days=30)  # as in the database's own trigger
 HOST_TIMEOUT = timedelta(minutes=30)  # functionTimeout in host.json: a longer attempt ends with its process

@@ -4,9 +4,9 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from operations.tenants import HOST_TIMEOUT
+from operations.tenants.records import HOST_TIMEOUT
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def test_a_tenant_is_forgotten_no_earlier_than_the_host_ends_an_attempt() -> None:

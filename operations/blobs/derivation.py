@@ -29,8 +29,8 @@ from ingest.storage.copies import Copies, rows_of
 from ingest.storage.database import Connection
 from ingest.storage.search_words import words_of
 from operations.audit import Account, record_action
+from operations.blobs.verification import must_see_all
 from operations.database import connect, rows_as
-from operations.verification import must_see_all
 
 if TYPE_CHECKING:  # heavy, and not needed by a command that opens no blob
     from ingest.storage.blobs import BlobStore

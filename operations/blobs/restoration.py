@@ -22,9 +22,9 @@ from ingest.ports import UPLOAD_BLOCK, Mail
 from ingest.settings import BodyMode
 from ingest.storage.blobs import BlobStore
 from operations.audit import Account, record_action
+from operations.blobs.derivation import COPIES, MEET_VERDICTS, Copy
+from operations.blobs.verification import CheckedBlob, Damage
 from operations.database import connect, connect_alone, rows_as
-from operations.derivation import COPIES, MEET_VERDICTS, Copy
-from operations.verification import CheckedBlob, Damage
 
 _CONTENTS: LiteralString = """
 select blob_name as name, sha256 from ingest.part where message_id = %(message)s and blob_name is not null

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ingest.model.claim import ClaimState
 from operations.database import connect, rows_as
-from operations.search import bounds, prefixes, understand
+from operations.mails.search import bounds, prefixes, understand
 
 _HISTORY: LiteralString = """
 select tenant_id, number, received_at, stored_at, sender, subject, documents, withheld, state, reason, held_reason

@@ -1,6 +1,6 @@
 """The upload tokens of a tenant as operators give and end them, each with its purpose.
 
-As in `operations.tenants`, the owner's functions do the work and record each action in the same transaction.
+As in `operations.tenants.records`, the owner's functions do the work and record each action in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ingest.routing import normal_token
 from ingest.storage.database import Connection
 from operations.audit import Account
 from operations.database import connect, rows_as
-from operations.tenants import ROTATE, TenantRecord, find_tenant
+from operations.tenants.records import ROTATE, TenantRecord, find_tenant
 
 _PURPOSE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # as the database checks
 

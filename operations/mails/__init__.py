@@ -1,0 +1,1 @@
+"""Mails as operators look after them: found, shown, handed over, released, ingested."""

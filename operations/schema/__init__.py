@@ -1,0 +1,1 @@
+"""The schema of the database: its migrations, and the obstacles to one."""
