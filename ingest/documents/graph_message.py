@@ -6,6 +6,7 @@ https://learn.microsoft.com/graph/api/resources/message
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from ingest.documents.spool import Spool
 from ingest.errors import ContentInterrupted, PartRejected
 
 MAX_SIZE = 16 * 1024 * 1024  # bytes that are read into memory; the message's body is among them
+_NAME = re.compile(r"[!-9;-~]+")  # of a field, RFC 5322, 3.6.8
 # Fields that Graph shows decoded replace the headers of the same name. Graph leaves To out of the headers.
 _REPLACED = frozenset({"to", "cc", "from", "subject", "message-id"})
 
@@ -57,9 +59,9 @@ def _headers(message: Mapping[str, Any]) -> Headers:
         ("Subject", str(message.get("subject") or "")),
         ("Message-ID", str(message.get("internetMessageId") or "")),
         *(
-            (str(header.get("name")), str(header.get("value") or ""))
+            (name, str(header.get("value") or ""))
             for header in _objects(message.get("internetMessageHeaders"))
-            if str(header.get("name")).lower() not in _REPLACED
+            if _NAME.fullmatch(name := str(header.get("name")).strip()) and name.lower() not in _REPLACED
         ),
     ]
     # A value is one line: a line break in it would begin a field of its own.

@@ -49,6 +49,12 @@ def test_a_line_break_in_a_value_begins_no_header() -> None:
     assert message.headers.addresses("To") == ()
 
 
+@pytest.mark.parametrize("name", ["X\r\nTo", "To ", "\nTo", "", ": To", "X To"])
+def test_no_name_of_a_header_begins_another_one(name: str) -> None:
+    message = read({"internetMessageHeaders": [{"name": name, "value": "upload.evil@dms.example"}]})
+    assert message.headers.addresses("To") == ()
+
+
 @given(
     st.dictionaries(
         st.sampled_from(
