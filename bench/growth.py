@@ -1,8 +1,9 @@
 """The rows on growth: SQL for one mail beside a thousand recorded mails and beside a million, and searches."""
 
+import hashlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from ingest.storage.claims import Claims
 from ingest.storage.copies import Copies
 from ingest.storage.database import Database
 from ingest.storage.tenants import Tenants
-from local.postgres import Postgres
 
 _TOKEN = "0" * 32
 _FEW = 1_000
@@ -43,34 +43,44 @@ class Growth:
 
 def prepare(data: Path, recorded: int) -> None:
     """Write the databases that `measure` needs."""
-    for count in (_FEW, recorded):
-        records.fill(data / str(count), count)
+    records.fill(data, _FEW, recorded)
 
 
 def measure(data: Path, *, recorded: int, mails: int, rounds: int) -> Growth:
-    """Run the statements of `mails` mails in each round, beside few and beside `recorded` messages."""
+    """Run the statements of `mails` mails in each round, beside few and beside `recorded` messages.
+
+    Both databases are on one server, and mails go to them in turns: noise of the machine meets both.
+    """
     times: tuple[list[float], list[float]] = ([], [])
-    with ExitStack() as running:
-        small, large = (running.enter_context(records.database(data / str(count), count)) for count in (_FEW, recorded))
-        cycles = [running.enter_context(_cycle(postgres)) for postgres in (small, large)]
+    with records.databases(data, _FEW, recorded) as (few, many), ExitStack() as running:
+        cycles = [running.enter_context(_cycle(database)) for database in (few, many)]
         for number in range(rounds + 1):
-            for cycle, found in zip(cycles, times, strict=True):
-                median = statistics.median(cycle(f"{number}-{mail}") for mail in range(mails))
-                if number > 0:  # the first one only warms the caches
-                    found.append(median)
-        searches = search.measure(large.owner_url)
+            taken = list(_turns(cycles, [f"{number}-{mail}" for mail in range(mails)]))
+            if number > 0:  # the first one only warms the caches
+                for found, milliseconds in zip(times, zip(*taken, strict=True), strict=True):
+                    found.append(statistics.median(milliseconds))
+        searches = search.measure(many.owner_url)
     return Growth(recorded=recorded, few=times[0], many=times[1], searches=searches)
 
 
+def _turns(cycles: Sequence[Callable[[str], float]], names: Sequence[str]) -> Iterator[list[float]]:
+    """Yield the milliseconds of each cycle for each name. Each cycle goes first as often as it goes last."""
+    order = list(enumerate(cycles))
+    for name in names:
+        milliseconds = {place: cycle(name) for place, cycle in order}
+        yield [milliseconds[place] for place in range(len(cycles))]
+        order.reverse()
+
+
 @contextmanager
-def _cycle(postgres: Postgres) -> Iterator[Callable[[str], float]]:
+def _cycle(recorded: records.Recorded) -> Iterator[Callable[[str], float]]:
     """Yield the function that runs every statement of one mail for a tenant of its own."""
-    with psycopg.connect(postgres.owner_url) as connection:
+    with psycopg.connect(recorded.owner_url) as connection:
         row = connection.execute(
             "insert into dms_tenant (name, is_active, ingest_token) values ('Bench', true, %s) returning id", [_TOKEN]
         ).fetchone()
         assert row is not None  # noqa: S101 - `returning` always gives one
-    database = Database(postgres.app_url)
+    database = Database(recorded.app_url)
     try:
         yield lambda name: _one_mail(database, Tenant(id=row[0]), name)
     finally:
@@ -89,7 +99,8 @@ def _one_mail(database: Database, tenant: Tenant, name: str) -> float:
         cc=(),
         received_at=datetime.now(UTC),
     )
-    blob = StoredBlob(container="documents", name=f"{tenant.id}/{name}", size=1, sha256="0" * 64)
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    blob = StoredBlob(container="documents", name=f"{tenant.id}/{name}", size=1, sha256=sha256)
     part = Part(
         position=1,
         name="Rechnung.pdf",

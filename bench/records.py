@@ -2,19 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from local.postgres import Postgres
+from operations import migrations
 
 TENANTS = 1000
 _FILLED = ("ingest.claim", "ingest.message", "ingest.part", "ingest.document")
 _TENANTS: LiteralString = (
     "insert into dms_tenant (name) select 'Mandant ' || n from generate_series(1, %(tenants)s) as n"
 )
-# Each mail has a frequent word (rechnung), one of 5,000 suppliers, a number of its own, and a file named by it.
+# Each mail has a frequent word (rechnung), one of 5,000 suppliers, a number and a hash of its own, and a file named by
+# the number. The ids of documents are those that the app gives, by time.
 _MAILS: tuple[LiteralString, ...] = (
     """
     insert into ingest.claim (mailbox, message_id, state, trigger, fence, attempts, copies, received_at, ended_at)
@@ -27,48 +32,81 @@ _MAILS: tuple[LiteralString, ...] = (
         stored_at, container, blob_name, size, sha256, rules_version, search)
     select id, 1 + id %% %(tenants)s, '<' || id || '@lieferant.example>', 'Rechnung RE-' || id,
         'buchhaltung@lieferant' || id %% 5000 || '.example', 'webhook', received_at, received_at + interval '3 seconds',
-        'documents', 1 + id %% %(tenants)s || '/' || id, 50000, repeat('0', 64), 1,
+        'documents', 1 + id %% %(tenants)s || '/' || id, 50000,
+        encode(sha256(id::text::bytea), 'hex'), 1,
         to_tsvector('simple', 'rechnung re ' || id || ' buchhaltung lieferant' || id %% 5000 || ' example re ' || id
             || ' pdf')
     from ingest.claim
     """,
     """
     insert into ingest.part (message_id, tenant_id, position, disposition, name, declared_type, size, sha256, blob_name)
-    select id, tenant_id, 1, 'document', 'RE-' || claim_id || '.pdf', 'application/pdf', 1000, repeat('0', 64),
+    select id, tenant_id, 1, 'document', 'RE-' || claim_id || '.pdf', 'application/pdf', 1000, sha256,
         blob_name || '/001'
     from ingest.message
     """,
     """
-    insert into ingest.document (tenant_id, message_id, part_id, name, content_type, size, sha256, container, blob_name)
-    select tenant_id, message_id, id, name, declared_type, size, sha256, 'documents', blob_name from ingest.part
+    insert into ingest.document (id, tenant_id, message_id, part_id, name, content_type, size, sha256, container,
+        blob_name)
+    select uuidv7(message.received_at - now()), part.tenant_id, message_id, part.id, name, declared_type, part.size,
+        part.sha256, 'documents', part.blob_name
+    from ingest.part join ingest.message on message.id = message_id
     """,
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A database full of recorded mails, by the libpq URLs of its owner and of the app."""
+
+    owner_url: str
+    app_url: str
+
+
 @contextmanager
-def database(data: Path, count: int) -> Iterator[Postgres]:
-    """Run a Postgres below `data` with `count` recorded mails, which `fill` may have written before."""
+def databases(data: Path, *counts: int) -> Iterator[list[Recorded]]:
+    """Run one Postgres below `data`, and yield a database for each count of recorded mails.
+
+    `fill` may have written the databases before.
+    """
     if not data.exists():
-        fill(data, count)
+        fill(data, *counts)
     with Postgres(data / "postgres") as postgres:
         postgres.migrate()  # the app's password is another one after each start
-        yield postgres
+        yield [_database(postgres, count) for count in counts]
 
 
-def fill(data: Path, count: int) -> None:
-    """Write a database with `count` recorded mails below `data`. Postgres is stopped afterwards."""
+def fill(data: Path, *counts: int) -> None:
+    """Write a database for each count of recorded mails below `data`. Postgres is stopped afterwards."""
     with Postgres(data / "postgres") as postgres:
         postgres.migrate()
-        with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
-            connection.execute("set synchronous_commit = off")
-            connection.execute("set maintenance_work_mem = '256MB'")
-            connection.execute("alter table ingest.message no force row level security")
-            connection.execute(_TENANTS, {"tenants": TENANTS})
-            with _without_triggers(connection), _without_keys_and_indexes(connection):
-                for statement in _MAILS:
-                    connection.execute(statement, {"count": count, "tenants": TENANTS})
-            connection.execute("alter table ingest.message force row level security")
-            connection.execute("vacuum analyze")
+        for count in counts:
+            with psycopg.connect(postgres.owner_url, autocommit=True) as connection:
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(_name(count))))
+            owner_url = _database(postgres, count).owner_url
+            migrations.migrate(owner_url)
+            with psycopg.connect(owner_url, autocommit=True) as connection:
+                _fill(connection, count)
+
+
+def _name(count: int) -> str:
+    return f"recorded_{count}"
+
+
+def _database(postgres: Postgres, count: int) -> Recorded:
+    owner_url, app_url = (make_conninfo(url, dbname=_name(count)) for url in (postgres.owner_url, postgres.app_url))
+    return Recorded(owner_url=owner_url, app_url=app_url)
+
+
+def _fill(connection: psycopg.Connection, count: int) -> None:
+    connection.execute("set synchronous_commit = off")
+    connection.execute("set maintenance_work_mem = '256MB'")
+    connection.execute("alter table ingest.message no force row level security")
+    connection.execute(_TENANTS, {"tenants": TENANTS})
+    with _without_triggers(connection), _without_keys_and_indexes(connection):
+        for statement in _MAILS:
+            connection.execute(statement, {"count": count, "tenants": TENANTS})
+    connection.execute("alter table ingest.message force row level security")
+    connection.execute("vacuum analyze")
 
 
 @contextmanager

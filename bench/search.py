@@ -40,10 +40,10 @@ def main() -> int:
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        records.database(Path(folder) / "records", options.mails) as postgres,
+        records.databases(Path(folder) / "records", options.mails) as (recorded,),
     ):
         print(f"{options.mails:,} mails in {time.monotonic() - began:.0f} s")
-        medians = measure(postgres.owner_url)
+        medians = measure(recorded.owner_url)
     for name, median in medians.items():
         print(f"  {name:<28} {QUERIES[name]!r:<28} {1000 * median:6.0f} ms")
     worst = max(medians.values())
