@@ -13,9 +13,11 @@ from ingest.model.claim import Claim
 from ingest.storage.database import Database, as_text
 
 # Answers in 24 hours. A limit for each sender is none for a domain that takes mail for any address. The limit for a
-# domain leaves room for the senders of a large mail provider. Exchange lets the smallest organisation send to 10,000
+# domain leaves room for the senders of a large mail provider. The limit for a tenant leaves four fifths to the others
+# where one tenant's address is attacked from many domains. Exchange lets the smallest organisation send to 10,000
 # strangers in a day: half of them stay free for the people there.
 DOMAIN_LIMIT = 500
+TENANT_LIMIT = 1000
 DAILY_LIMIT = 5000
 
 
@@ -53,16 +55,23 @@ class Answers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    TAKE_ANSWERS = "select * from ingest.take_answers(%(most)s, %(a_day)s, %(of_domain)s, %(in_all)s)"
+    TAKE_ANSWERS = "select * from ingest.take_answers(%(most)s, %(a_day)s, %(of_domain)s, %(in_all)s, %(of_tenant)s)"
 
     def take(self, most: int, *, a_day: int) -> list[DueAnswer]:
         """Return at most `most` answers, which no other process sends from now on.
 
         A sender gets at most `a_day` answers in 24 hours, the senders of one domain DOMAIN_LIMIT, and all senders
-        DAILY_LIMIT. An answer beyond a limit is never sent, and logged with the limit.
+        DAILY_LIMIT. The mails of one tenant get at most TENANT_LIMIT, and so do the mails without a tenant together.
+        An answer beyond a limit is never sent, and logged with the limit.
         """
         rows = self._database.all(
-            "take_answers", self.TAKE_ANSWERS, most=most, a_day=a_day, of_domain=DOMAIN_LIMIT, in_all=DAILY_LIMIT
+            "take_answers",
+            self.TAKE_ANSWERS,
+            most=most,
+            a_day=a_day,
+            of_domain=DOMAIN_LIMIT,
+            in_all=DAILY_LIMIT,
+            of_tenant=TENANT_LIMIT,
         )
         for row in rows:
             if row["beyond"] is not None:

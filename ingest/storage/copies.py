@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ingest.codes import RULES_VERSION, Disposition, HeldReason
 from ingest.errors import LeaseLost
@@ -204,7 +206,7 @@ def rows_of(
 
     Documents get their ids here: one may point to a later one. `documents`: ids that are kept, by position.
     """
-    new = {part.position: uuid4() for part in parts if part.disposition is Disposition.DOCUMENT}
+    new = {part.position: new_document_id() for part in parts if part.disposition is Disposition.DOCUMENT}
     documents = new | dict(documents or {})
     return [
         {
@@ -216,6 +218,18 @@ def rows_of(
         }
         for part in parts
     ]
+
+
+def new_document_id() -> UUID:
+    """Return a new id of a document: a UUID of version 7, which begins with the time in milliseconds.
+
+    Ids of one time are neighbours in an index. Random ones lie on a page of their own each: beside a million documents
+    each insert read two cold pages, and wrote both to the log. RFC 9562, section 5.7.
+    """
+    milliseconds, random = time.time_ns() // 1_000_000, secrets.randbits(74)
+    version = 7 << 76 | (random >> 62) << 64
+    variant = 0b10 << 62 | random & (1 << 62) - 1
+    return UUID(int=(milliseconds & (1 << 48) - 1) << 80 | version | variant)
 
 
 def _columns(part: Part) -> dict[str, object]:

@@ -672,7 +672,7 @@ SAMPLES: dict[str, object] = {
     "kinds": ["received"],
     "recipient": "x@y.example",
     "quoted": "{}",
-    **dict.fromkeys(("a_day", "of_domain", "in_all"), 1),
+    **dict.fromkeys(("a_day", "of_domain", "of_tenant", "in_all"), 1),
     "seconds": 0.0,
     "outcome": "sent",
     "scanned_at": datetime(2026, 1, 1, tzinfo=UTC),

@@ -160,9 +160,9 @@ def test_looking_a_token_up_is_the_same_work_among_many(tenants: Tenants, databa
 
     def pages() -> int:
         with database.owner() as owner:
-            owner.execute("select * from ingest.resolve_tokens(array[%s])", [token])  # catalogues read, plans made
+            owner.execute("select * from ingest.route_tokens(array[%s], 1)", [token])  # catalogues read, plans made
             plan = owner.execute(
-                "explain (analyze, buffers, format json) select * from ingest.resolve_tokens(array[%s])", [token]
+                "explain (analyze, buffers, format json) select * from ingest.route_tokens(array[%s], 1)", [token]
             ).fetchone()
         assert plan is not None
         node = plan[0][0]["Plan"]

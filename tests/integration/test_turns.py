@@ -110,6 +110,26 @@ def test_within_a_tenant_turns_go_round_the_senders(world: World, database: Data
     assert world.turns_given() == ["flood-2", "bill-1", "flood-3"]
 
 
+def test_a_domain_of_any_number_of_senders_has_ten_turns_in_a_round(world: World, database: Database) -> None:
+    tenant = add_tenant(database, "one")
+    for number in range(12):
+        world.waits(tenant, f"flood-{number}", f"{number}@{number % 3}.Catch-All.example")
+    world.waits(tenant, "bill-0", "billing@supplier.example")
+    world.waits(tenant, "unproven-0")
+    world.waits(tenant, "bill-1", "billing@supplier.example")
+    first = [*(f"flood-{number}" for number in range(10)), "bill-0", "unproven-0"]
+    assert world.turns_given() == [*first, "flood-10", "flood-11", "bill-1"]
+
+
+def test_mails_without_a_proven_sender_share_the_turns_of_one_sender(world: World, database: Database) -> None:
+    tenant = add_tenant(database, "one")
+    for number in range(12):
+        world.waits(tenant, f"unproven-{number}")
+    world.waits(tenant, "bill-0", "billing@supplier.example")
+    world.waits(tenant, "bill-1", "billing@supplier.example")
+    assert world.turns_given(4) == ["unproven-0", "bill-0", "unproven-1", "bill-1"]
+
+
 def test_turns_go_round_the_tenants_and_oldest_first(world: World, database: Database) -> None:
     flood, other, third = (add_tenant(database, name) for name in ("flood", "other", "third"))
     for number in range(5):
