@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from local.postgres import Postgres
-from operations import migrations
+from operations.schema import migrations
 
 TENANTS = 1000
 _FILLED = ("ingest.claim", "ingest.message", "ingest.part", "ingest.document")

@@ -6,7 +6,7 @@ import pytest
 
 from ingest.model.tenant import Tenant
 from tests.integration.databases import Database
-from tests.integration.test_isolation import add_tenant
+from tests.integration.stores import add_tenant
 
 pytestmark = pytest.mark.shares("postgres")
 
