@@ -31,6 +31,7 @@ if os.getppid() != int(sys.argv[1]):
 os.execvp(sys.argv[2], sys.argv[2:])
 """
 _LAST_LINES = 40
+_FLUSH_SECONDS = 10  # for the rest of the output; a grandchild that lives on may keep the pipe open
 _PORTS = range(20_000, 30_000)  # below net.ipv4.ip_local_port_range of Linux, 49152 of others
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository, where `python -m local.…` runs
@@ -110,7 +111,7 @@ class Child:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the child to end by itself; its exit code. Raises subprocess.TimeoutExpired."""
         code = self._process.wait(timeout)
-        self._pump.join(timeout=1)
+        self._pump.join(_FLUSH_SECONDS)
         return code
 
     def kill(self) -> None:

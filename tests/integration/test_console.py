@@ -92,6 +92,7 @@ def stack(stack_with_samples: Stack) -> Stack:
 def console(browser: Browser, stack: Stack) -> Iterator[Console]:
     """One process of the console for all tests. The link that opens the page works once."""
     with running_console(stack) as link, browser.new_context() as context:
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.goto(link)
         yield Console(url=page.url.rstrip("/"), signed_in=context.storage_state())
