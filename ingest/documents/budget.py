@@ -25,6 +25,7 @@ from ingest.model.limits import Limits
 BEAT_SECONDS = 1.0  # between two calls of `keep_alive`
 ASK_SECONDS = 0.001  # between two looks at the account: the system call for a thread's time costs more than a loop
 LIGHT_SECONDS = 0.02  # of processor time before a mail rests; an honest mail takes about ten thousandths, all in all
+LIGHT_READING_SECONDS = 0.003  # of the same, spent on reading alone; an honest mail of 100 KB reads for one thousandth
 MUCH_SECONDS = 0.1  # of processor time, after which a mail comes behind those that have used less
 SLICE_SECONDS = 0.002  # of processor time between two rests
 SHARE_BESIDE_OTHERS = 0.2  # of the interpreter, for all costly mails together while others are at work
@@ -79,7 +80,8 @@ class Lane:
 class Pace:
     """The pace of one mail, in its thread: a costly mail rests for the processor time that the mail has used.
 
-    All of the mail's time counts here, that of transfers too. A context manager, for as long as the mail is at work.
+    A mail is costly by its reading, or by all of its time. From then on all of its time counts, that of transfers too.
+    A context manager, for as long as the mail is at work.
     """
 
     def __init__(self, lane: Lane) -> None:
@@ -88,15 +90,21 @@ class Pace:
         self._began = time.thread_time()
         self._paid_until = self._began + LIGHT_SECONDS
 
-    def rest(self, meanwhile: Callable[[], None]) -> None:
-        """Wait for the mail's turn in the lane, if the mail is a costly one. `meanwhile`: see Lane.await_turn."""
+    def rest(self, meanwhile: Callable[[], None], *, read: float = 0.0) -> None:
+        """Wait for the mail's turn in the lane, if the mail is a costly one. `meanwhile`: see Lane.await_turn.
+
+        `read`: seconds of this thread's processor time that the mail has been read so far.
+        """
         now = time.thread_time()
-        if now - self._paid_until < SLICE_SECONDS:
+        unpaid = now - self._paid_until
+        if not self._costly:
+            unpaid = max(unpaid, read - LIGHT_READING_SECONDS)
+        if unpaid < SLICE_SECONDS:
             return
         if not self._costly:
             self._costly = True
             self._lane.note_others(-1)
-        self._lane.await_turn(now - self._began, now - self._paid_until, meanwhile)
+        self._lane.await_turn(now - self._began, unpaid, meanwhile)
         self._paid_until = time.thread_time()
 
     def __enter__(self) -> Self:
@@ -134,6 +142,7 @@ class Budget:
         self._pace = pace
         self._clock = clock
         self._counting = True
+        self._read = 0.0  # processor seconds of this thread that counted
         self._processor_at = time.thread_time()
         self._wall_at = self._beat_at = clock()
         self._asked_at = -math.inf
@@ -156,7 +165,7 @@ class Budget:
         if self._counting:
             if self._pace is not None:
                 with self.uncounted():
-                    self._pace.rest(self.check)
+                    self._pace.rest(self.check, read=self._read)
             self._asked_at = self._clock()
 
     def check(self) -> None:
@@ -188,6 +197,7 @@ class Budget:
         """Take the time since the last call off the account, if the time counts."""
         processor, now = time.thread_time(), self._clock()
         if self._counting:
+            self._read += processor - self._processor_at
             self._processor_left -= processor - self._processor_at
             self._wall_left -= now - self._wall_at
         self._processor_at, self._wall_at = processor, now

@@ -13,6 +13,7 @@ import pytest
 from ingest.codes import Disposition, Rule
 from ingest.documents.budget import (
     BEAT_SECONDS,
+    LIGHT_READING_SECONDS,
     LIGHT_SECONDS,
     MUCH_SECONDS,
     SHARE_ALONE,
@@ -196,6 +197,23 @@ def test_a_costly_mail_rests_for_all_of_its_time_but_never_within_a_transfer() -
     budget.ask()
     assert len(lane.paid) == 1
     assert lane.paid[0] >= (LIGHT_SECONDS + 2 * SLICE_SECONDS, 2 * SLICE_SECONDS)
+
+
+def test_a_mail_is_costly_by_its_reading_alone_and_pays_only_for_what_is_above_a_light_one() -> None:
+    lane = RecordedLane()
+    budget = Budget(Limits(), pace=Pace(lane))
+    work(LIGHT_READING_SECONDS + SLICE_SECONDS)
+    budget.ask()
+    [(used, paid)] = lane.paid
+    assert SLICE_SECONDS <= paid <= used - LIGHT_READING_SECONDS
+
+
+def test_reading_in_another_process_makes_no_mail_costly() -> None:
+    lane = RecordedLane()
+    budget = Budget(Limits(), pace=Pace(lane))
+    budget.charge(2 * LIGHT_SECONDS)
+    budget.ask()
+    assert not lane.paid
 
 
 @pytest.mark.parametrize(("others", "share"), [(0, SHARE_ALONE), (1, SHARE_BESIDE_OTHERS)])
