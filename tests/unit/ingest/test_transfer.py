@@ -121,7 +121,7 @@ def test_a_costly_message_rests_before_an_upload_and_never_between_two_blocks() 
     begun, steps = Begun(), list[str]()
 
     class CostlyPace(Pace):
-        def rest(self, meanwhile: Callable[[], None]) -> None:
+        def rest(self, meanwhile: Callable[[], None], *, read: float = 0.0) -> None:  # noqa: ARG002 - counts nowhere here
             steps.append("rest")
             meanwhile()
 
