@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,7 @@ from ingest.documents.pdf.reading import read_objects_here
 from ingest.documents.rules import decide_mail_without_documents
 from ingest.documents.sorting import Sorter, Store
 from ingest.documents.spool import Spool
+from ingest.errors import BlobMissing
 from ingest.model.blob import StoredBlob
 from ingest.model.claim import Claim
 from ingest.model.limits import Limits
@@ -71,28 +72,62 @@ class Filing:
             self._claim, original.message, original.spool.sha256, last=last
         ):
             return self._linked(original)
+        written: set[StoredBlob] = set()
 
         def store(path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
-            return self._upload(
-                f"{folder}/{_name_below_original(path, original.message.form, content)}", content, {"name": name}
-            )
+            place = _name_below_original(path, original.message.form, content)
+            blob = self._upload(f"{folder}/{place}", content, {"name": name})
+            written.add(blob)
+            return blob
 
         name = f"{folder}/original.{original.message.form.extension}"
         stored = self._upload(name, original.spool, {"subject": original.message.subject})
+        written.add(stored)
         budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive, pace=self._transfer.pace)
         parts = derive_parts(original, stored, options=self._options, budget=budget, store=store)
         answer = answer_to_stored(original.message.answer_target, parts)
         saved = self._copies.save(self._claim, original.message, stored, parts, last=last, answer=answer)
         if saved.linked:
             return self._linked(original)
+        if not saved.new:
+            self._must_be_stored(original, written=written)
         if saved.held is not None:
             log.info("message.held", message=original.message.ref.message_id, tenant=tenant.id, reason=saved.held)
         return sum(part.disposition is Disposition.DOCUMENT for part in parts)
 
     def _linked(self, original: Original) -> int:
-        """Log that an earlier copy has the parts; return the number of new documents."""
+        """Log that an earlier copy has the parts, and prove its blobs; return the number of new documents."""
         log.info("message.linked", message=original.message.ref.message_id)
+        self._must_be_stored(original)
         return 0
+
+    def _must_be_stored(self, original: Original, *, written: Collection[StoredBlob] = ()) -> None:
+        """Prove the blobs that the record names, but for those that this try has `written`; store lost ones again.
+
+        The record is older than this try, and the message is deleted next: with the message goes the last original.
+        Raises BlobMissing where the message does not hold a lost content.
+        """
+        recorded = self._copies.recorded_blobs(self._claim)
+        lost = [blob for blob in recorded if blob not in written and not self._blobs.holds(blob)]
+        if not lost:
+            return
+        log.warning("blobs.lost", message=original.message.ref.message_id, blobs=len(lost))
+        by_hash: dict[str, list[StoredBlob]] = {}
+        for blob in lost:
+            by_hash.setdefault(blob.sha256, []).append(blob)
+
+        def store(_path: tuple[int, ...], name: str, content: Spool) -> StoredBlob:
+            for blob in by_hash.pop(content.sha256, ()):
+                self._upload(blob.name, content, {"name": name})
+            return StoredBlob(container=lost[0].container, name="", size=content.size, sha256=content.sha256)
+
+        stored = store((), original.message.subject, original.spool)
+        if by_hash:
+            budget = Budget(self._options.limits, keep_alive=self._transfer.keep_alive, pace=self._transfer.pace)
+            options = replace(self._options, body=BodyMode.ALWAYS)  # a body on record is looked for, too
+            derive_parts(original, stored, options=options, budget=budget, store=store)
+        if by_hash:
+            raise BlobMissing(f"{len(by_hash)} contents on record are lost, and the mail does not hold them any more")
 
     def _upload(self, name: str, content: Spool, metadata: Mapping[str, str]) -> StoredBlob:
         short = {key: value[:MAX_METADATA_NAME] for key, value in metadata.items()}

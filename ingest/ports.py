@@ -81,6 +81,12 @@ class Blobs(Protocol):
         Raises BlobConflict, BlobUnavailable, and what reading `content` raises.
         """
 
+    def holds(self, blob: StoredBlob) -> bool:
+        """Return whether the blob is there with its length and hash. Raises BlobUnavailable.
+
+        A blob of another container is taken for one that is there.
+        """
+
 
 class Claims(Protocol):
     """The claims on messages. Every call may raise DatabaseUnavailable; those that take a claim LeaseLost."""
@@ -155,6 +161,12 @@ class Copies(Protocol):
         """Link the message to an earlier copy that the context's tenant has of the same mail; return False without one.
 
         The same mail: Message-ID and hash of the original are on record. Raises as `save`.
+        """
+
+    def recorded_blobs(self, claim: Claim) -> Sequence[StoredBlob]:
+        """Return the blobs that the copy of the context's tenant names: those of the first copy, where it is a link.
+
+        Raises DatabaseUnavailable.
         """
 
 

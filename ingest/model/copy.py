@@ -11,9 +11,11 @@ from ingest.codes import HeldReason
 class SavedCopy:
     """The copy on record after `save`.
 
-    `linked`: an earlier copy of the same mail has the parts. `held`: the reason why the copy waits in the tenant's
-    waiting room; None where the DMS sees the documents.
+    `new`: this save has recorded the original and the parts. `linked`: an earlier copy of the same mail has the parts.
+    Neither: the copy was on record before. `held`: the reason why the copy waits in the tenant's waiting room; None
+    where the DMS sees the documents.
     """
 
+    new: bool = False
     linked: bool = False
     held: HeldReason | None = None

@@ -205,6 +205,24 @@ class BlobStore:
             raise self._unavailable("delete", _code(error)) from None
         return True
 
+    def holds(self, blob: StoredBlob) -> bool:
+        """Return whether the blob is there with its length and hash. Raises BlobUnavailable.
+
+        A blob of another container is taken for one that is there: this store sees its own container only.
+        """
+        if blob.container != self._container.container_name:
+            return True
+        try:
+            with span("blob.properties"):
+                found = self._container.get_blob_client(blob.name).get_blob_properties()
+        except ResourceNotFoundError as error:
+            if _code(error) == _CONTAINER_MISSING:
+                raise self._unavailable("properties", _code(error)) from None
+            return False
+        except AzureError as error:
+            raise self._unavailable("properties", _code(error)) from None
+        return found.size == blob.size and (found.metadata or {}).get("sha256") == blob.sha256
+
     def must_be_unprotected(self, name: str, *, now: datetime) -> bool:
         """Raise BlobProtected for a blob with a legal hold or a policy of its own; return whether the blob is there.
 

@@ -92,6 +92,21 @@ class Copies:
             self._commit(connection, claim, message, new=True, last=last)
         return True
 
+    RECORDED_BLOBS = "select container, blob_name, size, sha256 from ingest.recorded_blobs(%(claim)s)"
+
+    def recorded_blobs(self, claim: Claim) -> Sequence[StoredBlob]:
+        """Return the blobs that the copy of the context's tenant names: those of the first copy, where it is a link.
+
+        Raises DatabaseUnavailable, and RuntimeError outside of `tenant_context`.
+        """
+        with self._database.connection("recorded_blobs") as connection, connection.pipeline(), connection.transaction():
+            self._tenants.enter(connection, claim)
+            rows = connection.execute(self.RECORDED_BLOBS, {"claim": claim.id}).fetchall()
+        return [
+            StoredBlob(container=row["container"], name=row["blob_name"], size=row["size"], sha256=row["sha256"])
+            for row in rows
+        ]
+
     # The caller says which copy is the last one. A count of copies could not: the addressed tenants can change
     # between two attempts.
     COMMIT = """
@@ -162,7 +177,7 @@ class Copies:
             if row is not None:
                 connection.execute(self.COUNT)
         held = None if row is None else row["held_reason"]
-        return SavedCopy(linked=linked, held=HeldReason(held) if held else None)
+        return SavedCopy(new=row is not None, linked=linked, held=HeldReason(held) if held else None)
 
     def _commit(self, connection: Connection, claim: Claim, message: Message, *, new: bool, last: bool) -> None:
         ours = connection.execute(

@@ -12,6 +12,7 @@ _SQL = (
     "note_passed_over",
     "link",
     "save",
+    "recorded_blobs",
     "end",
     "reject",
     "put_off",

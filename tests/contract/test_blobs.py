@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -225,3 +225,11 @@ def test_a_blob_that_is_found_again_keeps_its_metadata(world: World, name: str) 
     before = world.metadata(name)
     put(world.blobs, name, b"x", shown="another")
     assert world.metadata(name) == before
+
+
+def test_a_blob_is_held_with_its_length_and_hash_only(world: World, name: str) -> None:
+    stored = world.blobs.store(name, [b"content"], size=7, sha256=hashlib.sha256(b"content").hexdigest())
+    assert world.blobs.holds(stored)
+    assert not world.blobs.holds(replace(stored, name=f"{name}x"))
+    assert not world.blobs.holds(replace(stored, sha256="00" * 32))
+    assert not world.blobs.holds(replace(stored, size=8))

@@ -459,6 +459,20 @@ def test_a_mail_is_no_copy_of_itself(world: World) -> None:
         assert not world.copies.link(claim, of, "00" * 32, last=True)
 
 
+def test_a_link_names_the_blobs_of_its_first_copy_and_another_tenant_sees_none(world: World) -> None:
+    header = f"<{secrets.token_hex(8)}@x>"
+    claim = world.claim("A1")
+    of = replace(message(of=claim.ref), internet_message_id=header)
+    world.save(claim, world.first, of=of)
+    world.save(claim, world.second, of=of)
+    original = StoredBlob(container="documents", name=f"{world.first.id}/original.eml", size=1, sha256="00" * 32)
+    link = world.claim("A2")
+    with world.tenants.tenant_context(world.first):
+        assert world.copies.link(link, replace(of, ref=link.ref), "00" * 32, last=True)
+        assert list(world.copies.recorded_blobs(link)) == [original]
+        assert list(world.copies.recorded_blobs(claim)) == [original]
+
+
 def test_an_owner_that_was_taken_over_links_nothing(world: World) -> None:
     header = f"<{secrets.token_hex(8)}@x>"
     stored(world, "A1", world.first, header=header)

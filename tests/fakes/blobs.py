@@ -40,6 +40,15 @@ class FakeBlobs:
         self._metadata.setdefault(name, {"sha256": sha256, **escaped})
         return StoredBlob(container="documents", name=name, size=size, sha256=sha256)
 
+    def holds(self, blob: StoredBlob) -> bool:
+        self.journal.step("holds")
+        found = self._contents.get(blob.name)
+        return found is not None and (len(found), hashlib.sha256(found).hexdigest()) == (blob.size, blob.sha256)
+
+    def lose(self, name: str) -> None:
+        """A blob that was deleted by mistake, or lost with its region."""
+        del self._contents[name]
+
     def read(self, name: str) -> Iterator[bytes]:
         yield self._contents[name]
 

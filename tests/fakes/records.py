@@ -248,8 +248,8 @@ class FakeRecords:
         if self._tenant is None:
             raise RuntimeError("outside of tenant_context")
         key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
-        row, linked = self._own(claim), False
-        if key not in self.saved:
+        row, linked, before = self._own(claim), False, key in self.saved
+        if not before:
             first = self._first_of(key, message, original.sha256)
             linked = first is not None and message.form is OriginalForm.MIME
             self.saved[key] = (
@@ -266,7 +266,7 @@ class FakeRecords:
         row.reason = None
         listed = self._tenant in self.holding | self.refusing and not row.sender_admitted
         held = listed and not linked and not self._lets_in(message.authentication)
-        return SavedCopy(linked=linked, held=HeldReason.SENDER_UNKNOWN if held else None)
+        return SavedCopy(new=not (before or linked), linked=linked, held=HeldReason.SENDER_UNKNOWN if held else None)
 
     # Turns
 
@@ -289,6 +289,20 @@ class FakeRecords:
             return False
         self.save(claim, message, first.original, (), last=last)
         return True
+
+    def recorded_blobs(self, claim: Claim) -> Sequence[StoredBlob]:
+        self._step("recorded_blobs")
+        if self._tenant is None:
+            raise RuntimeError("outside of tenant_context")
+        copy = self.saved[self._tenant, claim.ref.mailbox, claim.ref.message_id]
+        key = (self._tenant, claim.ref.mailbox, claim.ref.message_id)
+        first = copy if copy.parts else self._first_of(key, copy.message, copy.original.sha256) or copy
+        return self.blobs_of(first)
+
+    @staticmethod
+    def blobs_of(copy: Saved) -> list[StoredBlob]:
+        """The blobs that a copy names, each once."""
+        return list(dict.fromkeys([copy.original, *(part.blob for part in copy.parts if part.blob is not None)]))
 
     def _first_of(self, key: tuple[Tenant, str, str], message: Message, sha256: str) -> Saved | None:
         """The copy of the same mail that the tenant has under another claim."""

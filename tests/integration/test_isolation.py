@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.errors import DatabaseUnavailable, LeaseLost
+from ingest.errors import DatabaseUnavailable, Defect, LeaseLost
 from ingest.model.claim import Claim
 from ingest.model.outcome import CleanedUp
 from ingest.model.tenant import Tenant
@@ -95,6 +95,7 @@ def test_the_app_has_exactly_these_rights(catalog: Database) -> None:
         ("function", "current_tenant"): "EXECUTE",
         ("function", "enter_tenant"): "EXECUTE",
         ("function", "link_copy"): "EXECUTE",
+        ("function", "recorded_blobs"): "EXECUTE",
         ("function", "note_passed_over"): "EXECUTE",
         ("function", "route_tokens"): "EXECUTE",
         ("function", "route_addresses"): "EXECUTE",
@@ -535,7 +536,7 @@ def test_a_row_that_a_stolen_login_hangs_onto_a_mail_of_another_tenant_deletes_n
     assert any(name.startswith(f"{theirs.id}/") and name.endswith("original.eml") for name in blobs.names())
 
 
-def test_a_row_that_a_stolen_login_forges_for_the_mails_own_tenant_leaves_the_original_in_blob(
+def test_a_row_that_a_stolen_login_forges_for_the_mails_own_tenant_keeps_the_mail_in_the_mailbox(
     database: Database, store: Store
 ) -> None:
     theirs = add_tenant(database, "theirs")
@@ -547,7 +548,9 @@ def test_a_row_that_a_stolen_login_forges_for_the_mails_own_tenant_leaves_the_or
         store.copies.save(claim, values.message(of=ref), blob(theirs, "forged"), [], last=True)
     with database.app() as app:
         app.execute("update ingest.claim set lease_until = null")
-    assert pipeline_of(store, mail, blobs).ingest_message(ref) == CleanedUp()
+    with pytest.raises(Defect, match="are lost"):
+        pipeline_of(store, mail, blobs).ingest_message(ref)
+    assert mail.folder(ref) == "inbox"
     (original,) = (name for name in blobs.names() if name.endswith("original.eml"))
     assert b"".join(blobs.read(original)) == mime
 

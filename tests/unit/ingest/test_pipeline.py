@@ -607,6 +607,41 @@ def test_a_mail_that_has_just_arrived_is_linked_as_it_is_saved(world: World, cap
     assert "save" in steps
 
 
+@pytest.mark.parametrize("ago", [timedelta(minutes=1), timedelta(hours=1)])
+def test_a_linked_mail_stores_the_lost_blobs_of_its_first_copy_again_before_it_is_deleted(
+    world: World, ago: timedelta
+) -> None:
+    mail = email(attachments={"a.pdf": PDF, "b.pdf": PDF + b"2"})
+    mail["Received"] = f"from a by b; {format_datetime(datetime.now(UTC) - ago)}"
+    first = world.mail.deliver(mail)
+    world.pipeline.ingest_message(first)
+    copy = world.saved(first)
+    before = {blob.name for blob in world.records.blobs_of(copy)}
+    for name in sorted(before)[::2]:
+        world.blobs.lose(name)
+    ref = world.mail.deliver(mail)
+    assert world.pipeline.ingest_message(ref) == Stored(documents=0)
+    assert before <= set(world.blobs.names())
+    assert world.mail.folder(ref) is None
+
+
+def test_a_mail_that_cannot_give_a_lost_blob_back_goes_to_quarantine_and_not_away(world: World) -> None:
+    """Exchange gives other bytes: the original on record is lost. `messages restore` records the new one."""
+    ref = stored_before_a_crash(world, email())
+    world.blobs.lose(world.saved(ref).original.name)
+    world.mail.change_mime(ref, world.mail.mime(ref).replace(b"Subject:", b"X-Other: bytes\nSubject:"))
+    for _ in range(DEFECT_LIMIT):
+        with pytest.raises(Defect, match="are lost"):
+            world.pipeline.ingest_message(ref)
+    assert world.pipeline.ingest_message(ref) == Quarantined(reason=Reason.PROCESSING_FAILED)
+    assert world.mail.folder(ref) == "Quarantine"
+
+
+def test_a_new_mail_costs_no_look_at_its_blobs(world: World) -> None:
+    world.pipeline.ingest_message(world.mail.deliver(email()))
+    assert not {"recorded_blobs", "holds"} & set(world.journal.steps)
+
+
 def test_a_second_owner_leaves_a_living_owner_alone(world: World) -> None:
     ref = world.mail.deliver(email())
     assert world.records.claim(ref)

@@ -1,0 +1,1 @@
+drop function ingest.recorded_blobs;
