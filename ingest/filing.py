@@ -102,9 +102,9 @@ class Filing:
         return 0
 
     def _must_be_stored(self, original: Original, *, written: Collection[StoredBlob] = ()) -> None:
-        """Prove the blobs that the record names, but for those that this try has `written`; store lost ones again.
+        """Prove the blobs that the record names, but for those that this attempt has `written`; store lost ones again.
 
-        The record is older than this try, and the message is deleted next: with the message goes the last original.
+        The record is older than this attempt, and the message is deleted next: with the message goes the last original.
         Raises BlobMissing where the message does not hold a lost content.
         """
         recorded = self._copies.recorded_blobs(self._claim)
