@@ -1,6 +1,6 @@
 """Turns: mails beyond the budget of their tenant wait. The sweep brings them back, one of each tenant after the other.
 
-Within a tenant the sweep brings back one of each proven sender after the other.
+Within a tenant the sweep brings back one of each proven sender after the other, at most ten of a domain in each round.
 The tenant of a mail that waits stands in a table of its own that the app cannot read: claims hold no tenant data.
 """
 
