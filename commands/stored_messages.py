@@ -21,6 +21,7 @@ from operations.audit import Account, Audit
 from operations.blobs.containers import containers_by_name
 from operations.blobs.derivation import Comparison, Derivation
 from operations.blobs.restoration import Restoration
+from operations.blobs.storage_account import must_hold_records
 from operations.blobs.verification import CheckedBlob, Verification
 from operations.blobs.verification import unrecorded as find_unrecorded
 from operations.database import connect_alone
@@ -217,6 +218,8 @@ def _list_unrecorded(delete_after: int | None, words: Account | None, form: Form
         audit.record("blobs.delete_unrecorded", f"container {settings.container}", words, details=details)
     with containers_by_name(settings) as container:
         store = container(settings.container)
+        if words is not None:  # in the account of another database each blob is unrecorded
+            must_hold_records(operator_database_url(os.environ), store)
         for blob in find_unrecorded(operator_database_url(os.environ), store, settings.container):
             deleted = (
                 before is not None

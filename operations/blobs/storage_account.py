@@ -34,9 +34,18 @@ class Container(Protocol):
         """Raise BlobProtected for a protected blob, BlobUnavailable; return whether the blob is there."""
 
 
-def must_be_ours(database_url: str, container: Container, *, but: str | None = None) -> None:
-    """Raise OperatorError where a container is missing, or lacks the original of the newest mail on record there.
+def must_hold_records(database_url: str, container: Container) -> None:
+    """Raise OperatorError as `must_be_ours`, and where no mail on record names the container."""
+    if not must_be_ours(database_url, container):
+        raise OperatorError(
+            f"Nothing was deleted: no mail on record names the container {container.container}. {_ADVICE}"
+        )
 
+
+def must_be_ours(database_url: str, container: Container, *, but: str | None = None) -> bool:
+    """Return True where a mail on record proves the account, False where none names the container.
+
+    Raises OperatorError where the container is missing, or lacks the original of the newest mail on record there.
     `but`: the id of a tenant that does not count.
     """
     name = container.container
@@ -46,7 +55,7 @@ def must_be_ours(database_url: str, container: Container, *, but: str | None = N
         with connect(database_url) as connection:
             newest = connection.execute(_NEWEST, {"container": name, "but": but}).fetchone()
         if newest is None or _is_there(container, newest["blob_name"]):
-            return
+            return newest is not None
     except BlobUnavailable as unavailable:
         raise OperatorError(
             f"Nothing was deleted: the storage account gives no answer for its container {name} ({unavailable}). "

@@ -161,6 +161,20 @@ def test_blobs_without_a_record_are_listed(stack: Stack, recorded: list[str], cl
     assert (done.code, [(row["name"], row["deleted"]) for row in rows(done)]) == (0, [(stray, False)]), done.err
 
 
+def test_no_blob_is_deleted_in_a_container_that_no_record_names(
+    stack: Stack, recorded: list[str], cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another installation's account or database, each of its blobs is without a record."""
+    monkeypatch.setenv("INGEST_CONTAINER", "elsewhere")
+    with BlobServiceClient.from_connection_string(stack.azurite.connection_string) as service:
+        container = service.create_container("elsewhere")
+        container.upload_blob(recorded[0], b"of another installation")
+        done = cli("messages", "verify", "--unrecorded", "--delete-after", "1", "--why", "tidy up")
+        container.delete_container()
+    assert done.code == 1
+    assert "Nothing was deleted: no mail on record names the container elsewhere. Check INGEST_STORAGE" in done.err
+
+
 def test_a_rebuild_adds_what_the_rules_find_and_keeps_the_rest(
     stack: Stack, recorded: list[str], cli: Callable[..., Done]
 ) -> None:
