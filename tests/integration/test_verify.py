@@ -34,18 +34,15 @@ def recorded(stack: Stack) -> list[str]:
             files = [file(f"{n}.txt", "text/plain", f"Mail {number}, Anlage {n}\n".encode()) for n in range(3)]
             raw = mail(f"Beleg {number}", multipart("mixed", text("Anbei.\n"), *files), to=tenant.address)
             connection.sendmail("rechnung@nordlicht.example", [tenant.address], raw)
+    stack.wait_for_empty_inbox()
     with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
-
-        def blobs() -> list[str]:
-            rows = database.execute(
-                "select blob_name from ingest.message where tenant_id = %(tenant)s union "
-                "select blob_name from ingest.part where tenant_id = %(tenant)s",
-                {"tenant": tenant.id},
-            )
-            return sorted(name for (name,) in rows)
-
-        stack.admin.wait_for(lambda: len(blobs()) == 4 * MAILS, timeout=60, what="the mails to be stored")
-        return blobs()
+        rows = database.execute(
+            "select blob_name from ingest.message where tenant_id = %(tenant)s union "
+            "select blob_name from ingest.part where tenant_id = %(tenant)s",
+            {"tenant": tenant.id},
+        ).fetchall()
+    assert len(rows) == 4 * MAILS
+    return sorted(name for (name,) in rows)
 
 
 def rows(done: Done) -> list[dict[str, object]]:
