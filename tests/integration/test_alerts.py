@@ -169,7 +169,7 @@ def stored_blob(stack: Stack) -> str:
             row = connection.execute("select blob_name from ingest.document limit 1").fetchone()
             return None if row is None else str(row[0])
 
-    return stack.admin.wait_for(name, timeout=60, what="a stored document")
+    return stack.admin.wait_for(name, what="a stored document")
 
 
 def test_every_rule_of_an_alert_is_proven_here() -> None:

@@ -74,4 +74,4 @@ def test_a_host_finishes_what_it_holds_and_new_settings_take_over_the_rest(stack
 
     before = ended(stack)
     sent += mailbox.send(islice(source, 3))  # announced with the new secret: no sweep brings these
-    stack.admin.wait_for(lambda: ended(stack) == before + 3, timeout=60, what="mails by the new subscription")
+    stack.admin.wait_for(lambda: ended(stack) == before + 3, what="mails by the new subscription")
