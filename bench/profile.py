@@ -28,7 +28,7 @@ from local.stack import Stack
 _WARM, _TIMED = 20, 50
 # File or folder, and the functions by which each layer is entered: no layer calls another.
 _LAYERS = {
-    "Graph: two requests, by requests and http.client": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
+    "Graph: two requests, by requests and urllib3": ("ingest/graph/client.py", {"_prepared", "_send", "_blocks"}),
     "Blob: two uploads by azure-core, each with its MD5": ("ingest/storage/blobs.py", {"store"}),
     "Postgres: claim, tenant, rows, end": (
         "ingest/storage/",

@@ -185,8 +185,8 @@ class GraphClient:
             "Authorization": f"Bearer {self._tokens.token()}",
             "Prefer": IMMUTABLE_IDS,
             "Accept": "*/*" if wanted.streamed else "application/json",
-            # Not encoded, Content-Length is the length of a streamed content. Only what is read can be long.
-            "Accept-Encoding": "identity" if wanted.streamed or wanted.method != "GET" else "gzip, deflate",
+            # Not encoded, Content-Length is the length of a streamed content.
+            "Accept-Encoding": "identity" if wanted.streamed else "gzip, deflate",
         }
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url = wanted.method, self._url(wanted)

@@ -74,14 +74,13 @@ class PutBlob:
             "PUT",
             f"{self._url}/{quote(name, safe='/~')}{self._query}",
             headers={
+                "x-ms-version": self._version,
+                "x-ms-date": formatdate(usegmt=True),
+                "x-ms-blob-type": "BlockBlob",
                 "If-None-Match": "*",
                 "Content-Type": CONTENT_TYPE,
                 "Content-MD5": base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode(),
-                # In the order in which they are signed: the SDK sorts them for each request.
-                "x-ms-blob-type": "BlockBlob",
-                "x-ms-date": formatdate(usegmt=True),
-                **{f"x-ms-meta-{key}": value for key, value in sorted(metadata.items())},
-                "x-ms-version": self._version,
+                **{f"x-ms-meta-{key}": value for key, value in metadata.items()},
             },
         )
         request.set_bytes_body(content)

@@ -110,7 +110,7 @@ OWNERS = {
         "ingest.http_adapter",
         "ingest.storage.blob_requests",  # the session that carries azure-core's requests
     },
-    "urllib3": {"ingest.graph.client", "ingest.http_adapter"},
+    "urllib3": {"ingest.graph.client"},
     "azure.monitor": {"ingest.telemetry.sdk"},
     "azure.storage": {"ingest.storage.blob_requests", "ingest.storage.blobs", "ingest.storage.queue_lengths"},
     "azure.identity": {"ingest.storage.entra", "ingest.telemetry.sdk"},
