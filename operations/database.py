@@ -41,8 +41,10 @@ def rows_as[Row](
         return cursor.execute(statement, parameters).fetchall()
 
 
-# To the end of the session.
-_ALONE: LiteralString = "select pg_try_advisory_lock(hashtextextended('blobs of mails', 0)) as alone"
+# To the end of the session. Postgres ends a session a moment after its client: the next command, or the next step of
+# the same one, must not take that for a command at work.
+_PATIENCE: LiteralString = "set local lock_timeout = '2s'"
+_ALONE: LiteralString = "select pg_advisory_lock(hashtextextended('blobs of mails', 0))"
 
 
 @contextmanager
@@ -53,10 +55,14 @@ def connect_alone(database_url: str) -> Iterator[Connection]:
     for ever. A second retention would delete blobs that the app has just stored again. Raises OperatorError.
     """
     with connect(database_url) as connection:
-        row = connection.execute(_ALONE).fetchone()
-        connection.commit()
-        if row is None or not row["alone"]:
-            raise OperatorError("Another command that deletes or stores blobs of mails is running: wait for its end.")
+        try:
+            with connection.transaction():
+                connection.execute(_PATIENCE)
+                connection.execute(_ALONE)
+        except psycopg.errors.LockNotAvailable:
+            raise OperatorError(
+                "Another command that deletes or stores blobs of mails is running: wait for its end."
+            ) from None
         yield connection
 
 
