@@ -148,6 +148,7 @@ def test_a_mail_is_found_by_its_sender_as_one_types(stack: Stack, page: Page) ->
     tenant = stack.add_tenant("Suchmann KG")
     stack.wait_for_end(deliver(stack, tenant.address, "Rechnung 4711", "anna@find-me.example"), "deleted")
     page.get_by_role("link", name="Mails", exact=True).click()
+    page.wait_for_url("**/mails")  # and its script, which answers to typing
     page.get_by_role("searchbox").press_sequentially("find-me today")
     expect(page.locator("#found tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Rechnung 4711").click()
@@ -168,6 +169,7 @@ def test_a_quarantined_mail_is_assigned_and_its_document_is_there(stack: Stack, 
     expect(page.get_by_role("status").first).to_contain_text("1 mails are stored for the tenant")
     assert [whose for whose, _ in copies(stack, mail)] == [tenant.id]
     page.get_by_role("link", name="Mails", exact=True).click()
+    page.wait_for_url("**/mails")  # and its script, which answers to typing
     page.get_by_role("searchbox").fill("Falsche Adresse 815")
     page.get_by_role("link", name="Falsche Adresse 815").click()
     expect(page.get_by_text("rechnung.pdf")).to_be_visible()
@@ -302,6 +304,7 @@ def test_everything_is_reached_by_keyboard(stack: Stack, page: Page) -> None:
     while page.locator(":focus").inner_text() != "Mails":
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/mails")  # and its script, which answers to typing
     expect(page.get_by_role("searchbox")).to_be_focused()
     page.keyboard.type("tasten")
     expect(page.locator("#found tbody tr")).to_have_count(1)
