@@ -352,6 +352,7 @@ CHECKS: tuple[Check, ...] = (
         name="failing mails",
         look=_failing,
         advice="See last_error in: python -m ingest messages list --state waiting (docs/operations.md).",
+        needs=("settings", "database"),
     ),
     Check(
         name="removed mailboxes",
