@@ -51,7 +51,7 @@ class Size:
 
 
 _FULL = Size(
-    near=Counts(rounds=3, backlog=500, rival=25, rival_paced=6, webhook=80, bound=80, four=100, single=15),
+    near=Counts(rounds=3, backlog=500, rival=25, rival_paced=6, webhook=80, bound=80, four=200, single=15),
     distant=Counts(rounds=1, backlog=500, rival=10),
     large_megabytes=140,
     bursts=5,
