@@ -36,13 +36,11 @@ def retention(
       python -m ingest retention --why "yearly run"
     """
     from operations.blobs.containers import containers_by_name
-    from operations.blobs.expiry import Expired, has_marks
+    from operations.blobs.expiry import Expired
     from operations.mails.quarantine import Quarantine
     from operations.retention import Retention
 
     settings, url = RetentionSettings.from_env(os.environ), operator_database_url(os.environ)
-    if settings == RetentionSettings() and not has_marks(url):
-        raise OperatorError("Everything is kept for ever: set INGEST_RETAIN_MAILS, _QUARANTINE or _CLAIMS to days.")
     found: list[Expired] = []
     with connected() as ours, containers_by_name(ours.settings) as container:
         rules = Retention(
@@ -55,8 +53,10 @@ def retention(
             dry_run=dry_run,
         )
         found += rules.run()
+    if not found:  # what an earlier run or a removed mailbox left needs no setting
+        raise OperatorError("Everything is kept for ever: set INGEST_RETAIN_MAILS, _QUARANTINE or _CLAIMS to days.")
     rows: list[Row] = [{**asdict(one), "protected": len(one.protected), "missed": len(one.missed)} for one in found]
-    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="No rule is set.")
+    print_rows(rows, form_of(as_json=as_json, as_csv=as_csv), empty="Nothing is due.")
     protected = [one for outcome in found for one in outcome.protected]
     for mail in protected:
         until = "without a known end" if mail.until is None else f"until {mail.until:%Y-%m-%d}"

@@ -48,7 +48,9 @@ class Ends:
         """End the claim of a message that left the inbox; complete the quarantine that an earlier owner began.
 
         Raises Later where the message is back in the inbox by then: a person moved it, and the notification met a claim
-        that had not ended yet. No other notification follows, and a message that was read shows in no listing.
+        that had not ended yet. No other notification follows, and a message that was read shows in no listing. The next
+        attempt takes the message up where a notification brought this one. What the sweep brought counts as ended: then
+        the next sweep finds an unread message, and `doctor` names a read one.
         """
         outcome = self._end_gone(claim)
         if self._mail.categories_in_inbox(claim.ref) is not None:

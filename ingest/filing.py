@@ -107,8 +107,8 @@ class Filing:
         The record is older than this attempt, and the message is deleted next: with the message goes the last original.
         Raises BlobMissing where the message does not hold a lost content.
         """
-        recorded = self._copies.recorded_blobs(self._claim)
-        lost = [blob for blob in recorded if blob not in written and not self._blobs.holds(blob)]
+        older = [blob for blob in self._copies.recorded_blobs(self._claim) if blob not in written]
+        lost = [blob for blob in older if not self._transfer.request(partial(self._blobs.holds, blob))]
         if not lost:
             return
         log.warning("blobs.lost", message=original.message.ref.message_id, blobs=len(lost))

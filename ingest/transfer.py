@@ -93,6 +93,12 @@ class Transfer:
         self.keep_alive()
         return result
 
+    def request[Result](self, ask: Callable[[], Result]) -> Result:
+        """Send one request of many about stored contents, and return its result. Raises as `ask` and `keep_alive`."""
+        self.keep_alive()
+        with self._timed():
+            return ask()
+
     @contextmanager
     def _timed(self) -> Iterator[None]:
         self._transferring_since = self._clock()

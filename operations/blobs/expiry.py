@@ -37,7 +37,6 @@ select id, tenant_id, container from ingest.message
 where ending and id > %(after)s and (stored_at >= %(before)s or ingest.is_kept(message, %(before)s))
 order by id limit %(limit)s
 """
-_HAS_MARKS: LiteralString = "select exists (select from ingest.message where ending) as marks"
 # Read after the mark, so that no part is added any more. The newest blob first: a policy of the container protects the
 # newest one the longest. The original is the last one: every part can be taken from it again.
 _MARKED: LiteralString = """
@@ -97,13 +96,6 @@ class Expired:
     gone: int
     protected: tuple[ProtectedMail, ...] = ()
     missed: tuple[str, ...] = ()
-
-
-def has_marks(database_url: str) -> bool:
-    """Return whether a run broke off while it deleted copies. Raises OperatorError."""
-    with connect(database_url) as connection:
-        row = connection.execute(_HAS_MARKS).fetchone()
-        return bool(row and row["marks"])
 
 
 @dataclass(kw_only=True)

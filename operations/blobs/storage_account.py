@@ -12,10 +12,12 @@ from ingest.errors import BlobProtected, BlobUnavailable, OperatorError
 from operations.database import connect
 
 _ADVICE = "Check INGEST_STORAGE (or INGEST_STORAGE__blobServiceUri): is it the account of this database?"
-# No blob of a copy that retention is deleting, and none of a tenant that is being forgotten: they may be gone by right.
+# No blob of a copy that retention is deleting, which a linked mail names as well, and none of a tenant that is being
+# forgotten: they may be gone by right.
 _NEWEST: LiteralString = """
 select blob_name from ingest.message
 where container = %(container)s and not ending and tenant_id::text is distinct from %(but)s
+    and not exists (select from ingest.message as first where first.id = message.duplicate_of and first.ending)
 order by id desc limit 1
 """
 
