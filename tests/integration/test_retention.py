@@ -495,6 +495,21 @@ def test_a_run_that_broke_off_is_finished_by_the_next_one(
     refile(store, old)
 
 
+def test_a_linked_mail_whose_first_copy_goes_is_no_proof_against_the_account(
+    server: Server, database: Database, store: Store, blobs: Blobs
+) -> None:
+    old = seed(database, store, "old")
+    claim = store.claims.claim(values.ref(message_id="AAk-again"))
+    assert claim is not None
+    with store.tenants.tenant_context(old.tenant):
+        assert store.copies.link(claim, values.message(subject="again", of=claim.ref), old.mark, last=True)
+    age(server, database, 11, old.claim.id, claim.id)
+    with server.admin(database) as admin:  # as a run leaves it that ends between its last blob and the row
+        admin.execute("update ingest.message set ending = true where id = %s", [old.message])
+    blobs.missing.add(f"{old.tenant.id}/old")
+    assert run(database, blobs)["mails"].due > 0
+
+
 # Claims of mailboxes that left the settings
 
 
